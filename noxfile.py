@@ -1,0 +1,107 @@
+"""Every check by its name: `.venv/bin/nox --list` shows them, `make` runs them.
+
+They run in the environment that nox itself is in, the one made from `requirements-dev.lock`.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.10.20"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "layers", "changelog", "tests", "coverage100"]
+
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+PARALLEL = ["--numprocesses=auto", "--dist=worksteal"]
+# Here a branch that no test takes could be a key that is never found, or a notice that says something else.
+EXACT = ["leakwatch/scan/*", "leakwatch/match/*", "leakwatch/notify/compose.py"]
+PACKAGES = {
+    "cgit": "/usr/lib/cgit/cgit.cgi",
+    "gitweb": "/usr/share/gitweb/gitweb.cgi",
+    "lighttpd": "/usr/sbin/lighttpd",
+}
+PEERS_LOCK = Path("requirements-peers.lock")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, mistakes and format."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly, in the package, the migrations, the tests and this file."""
+    session.run("mypy")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """What may import what."""
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """Whether the change has its fragment in `changelog.d/`, where there is a base to compare with."""
+    base = os.environ.get("BASE", "origin/main")
+    if not session.run("git", "branch", "--all", "--list", base, f"remotes/{base}", silent=True):
+        session.skip(f"there is no {base} to compare with")
+    session.run("towncrier", "check", "--compare-with", base)
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """The tests that are done in seconds. Arguments after `--` go to pytest."""
+    session.run("pytest", *PARALLEL, *(session.posargs or ["tests/unit", "tests/definitions"]))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests but the peers', with coverage. Arguments after `--` go to pytest."""
+    paths = session.posargs or ["tests/unit", "tests/definitions", "tests/integration", "tests/acceptance"]
+    session.run("pytest", *PARALLEL, "--cov", "--cov-report=term-missing", *paths)
+
+
+@nox.session
+def coverage100(session: nox.Session) -> None:
+    """Every branch of the stages that must not miss, from what `tests` measured."""
+    session.run("coverage", "report", f"--include={','.join(EXACT)}", "--fail-under=100")
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """The tests against other people's servers, after installing these; Debian's packages as root alone."""
+    _install_bepasty(session, Path(".peers/bepasty"))
+    _install_packages(session)
+    session.run("pytest", *(session.posargs or ["tests/peers"]))
+
+
+def _install_packages(session: nox.Session) -> None:
+    """Install what Debian brings; who may not is told by the tests that are skipped."""
+    missing = [package for package, program in PACKAGES.items() if not Path(program).exists()]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]
+        session.run(*install, env={"DEBIAN_FRONTEND": "noninteractive"}, external=True)
+
+
+def _install_bepasty(session: nox.Session, venv: Path) -> None:
+    """Install the paste site into an environment of its own, unless its lock is what is installed there."""
+    stamp, wanted = venv / "stamp", PEERS_LOCK.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    session.run(sys.executable, "-m", "venv", "--clear", str(venv))
+    pip = [str(venv / "bin/pip"), "install", "-qq", "--no-deps", "--require-hashes"]
+    session.run(*pip, f"--requirement={PEERS_LOCK}")
+    stamp.write_text(wanted)
+
+
+@nox.session
+def systemd(session: nox.Session) -> None:
+    """The installation, the unit and the daemon under a real systemd, which boots in namespaces of its own."""
+    session.run("pytest", *(session.posargs or ["tests/systemd"]))
