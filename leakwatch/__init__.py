@@ -1,0 +1,1 @@
+"""leakwatch finds exposed AI-service keys in public and tells their owners."""

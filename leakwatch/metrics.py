@@ -1,0 +1,146 @@
+"""What Prometheus is told: one registry, and one function for each thing that happens.
+
+No label ever holds a key, a URL or a stranger's words: a label names a source, queue, detector or channel scheme,
+or is an outcome, which is ``ok`` or a reason from `leakwatch.errors`. Any thread may call any function.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from leakwatch.errors import JobFailed, LeakwatchError
+from leakwatch.model import Candidate, Document, now
+
+OK: Final = "ok"
+REGISTRY: Final = CollectorRegistry()
+_SECONDS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 60.0, 300.0)
+_LATENCY: Final = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
+
+_polls: Final = Counter("leakwatch_polls", "Polls of a source.", ["source", "outcome"], registry=REGISTRY)
+_failures: Final = Gauge(
+    "leakwatch_source_failures", "Polls failed in a row since the start.", ["source"], registry=REGISTRY
+)
+_fetches: Final = Counter("leakwatch_fetch_requests", "Requests.", ["source", "outcome"], registry=REGISTRY)
+_bytes: Final = Counter("leakwatch_fetch_bytes", "Bytes of bodies read.", ["source"], registry=REGISTRY)
+_documents: Final = Counter("leakwatch_documents", "Documents scanned.", registry=REGISTRY)
+_candidates: Final = Counter("leakwatch_candidates", "Key-shaped strings looked up.", ["detector"], registry=REGISTRY)
+_skipped: Final = Counter(
+    "leakwatch_candidates_skipped", "Candidates over a document's cap, not looked up.", registry=REGISTRY
+)
+_scan_seconds: Final = Histogram(
+    "leakwatch_scan_seconds", "Time to scan a document.", buckets=_SECONDS, registry=REGISTRY
+)
+_latency: Final = Histogram(
+    "leakwatch_publication_to_scan_seconds",
+    "Age of a document when it was scanned, where its source tells.",
+    buckets=_LATENCY,
+    registry=REGISTRY,
+)
+_matches: Final = Counter("leakwatch_matches", "Candidates that are a customer's key.", registry=REGISTRY)
+_findings: Final = Counter("leakwatch_findings", "Keys found for the first time.", registry=REGISTRY)
+_notices: Final = Counter("leakwatch_notices", "Notices opened.", ["kind", "held"], registry=REGISTRY)
+_deliveries: Final = Counter(
+    "leakwatch_deliveries", "Attempts to deliver a notice.", ["scheme", "outcome"], registry=REGISTRY
+)
+_jobs: Final = Gauge("leakwatch_jobs", "Jobs in the engine.", ["queue", "state"], registry=REGISTRY)
+_jobs_done: Final = Counter("leakwatch_jobs_done", "Runs of a job.", ["queue", "outcome"], registry=REGISTRY)
+_job_seconds: Final = Histogram(
+    "leakwatch_job_seconds", "Time that a job ran.", ["queue"], buckets=_SECONDS, registry=REGISTRY
+)
+
+
+class Scanned(Protocol):
+    """What a scan says of itself, as far as it is counted."""
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """What is looked up."""
+
+    @property
+    def skipped(self) -> int:
+        """How many there were beyond the cap."""
+
+
+def polled(source: str, outcome: str) -> None:
+    """Count a poll that ended."""
+    _polls.labels(source, _word(outcome)).inc()
+    failing = _failures.labels(source)
+    failing.set(0) if outcome == OK else failing.inc()
+
+
+def forget_source(name: str) -> None:
+    """Leave out the failures of a source that is no longer watched."""
+    _failures.remove_by_labels({"source": name})
+
+
+def fetched(source: str, outcome: str, size: int = 0) -> None:
+    """Count a request that ended, with so many bytes of body."""
+    _fetches.labels(source, _word(outcome)).inc()
+    _bytes.labels(source).inc(size)
+
+
+def scanned(document: Document, scan: Scanned, seconds: float) -> None:
+    """Count a document that was scanned, what was found in it, and the seconds that it took."""
+    _documents.inc()
+    _skipped.inc(scan.skipped)
+    for candidate in scan.candidates:
+        _candidates.labels(candidate.detector).inc()
+    _scan_seconds.observe(seconds)
+    if (published := document.reference.published_at) is not None:
+        _latency.observe(max(0.0, (now() - published).total_seconds()))
+
+
+def matched(matches: int, new_findings: int) -> None:
+    """Count matches, and the keys among them that were not known to be public."""
+    _matches.inc(matches)
+    _findings.inc(new_findings)
+
+
+def notice_opened(kind: str, held: str | None) -> None:
+    """Count a notice, and why it is held, if it is."""
+    _notices.labels(str(kind), held or "no").inc()
+
+
+def delivered(scheme: str, outcome: str) -> None:
+    """Count an attempt to deliver on a channel of this scheme (``mailto``, ``json`` …)."""
+    _deliveries.labels(scheme, _word(outcome)).inc()
+
+
+def job_done(queue: str, outcome: str, seconds: float) -> None:
+    """Count a run of a job, and how long it took."""
+    _jobs_done.labels(queue, _word(outcome)).inc()
+    _job_seconds.labels(queue).observe(seconds)
+
+
+def jobs_counted(counts: Mapping[tuple[str, str], int]) -> None:
+    """Show how many jobs there are of each queue and state."""
+    _jobs.clear()
+    for (queue, state), count in counts.items():
+        _jobs.labels(queue, state).set(count)
+
+
+def _reasons(error: type[LeakwatchError] = LeakwatchError) -> Iterator[str]:
+    yield error.reason
+    for narrower in error.__subclasses__():
+        yield from _reasons(narrower)
+
+
+_WORDS: Final = frozenset({OK, *_reasons()})
+
+
+def _word(outcome: str) -> str:
+    """Keep what is no reason out of the labels: it would be a series of its own, and might be anything."""
+    return outcome if outcome in _WORDS else JobFailed.reason
+
+
+def _version() -> str:
+    try:
+        return version("leakwatch")
+    except PackageNotFoundError:
+        return "unknown"  # a checkout that was never installed
+
+
+Info("leakwatch_build", "The version that runs.", registry=REGISTRY).info({"version": _version()})
+ProcessCollector(registry=REGISTRY)

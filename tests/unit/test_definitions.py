@@ -1,0 +1,171 @@
+"""Definitions: what is wrong with one is said with its line, before anything is fetched."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leakwatch.definitions import (
+    Definition,
+    OverrideError,
+    available,
+    fill,
+    find,
+    load,
+    shipped,
+    split_attribute,
+)
+from leakwatch.errors import DefinitionError
+from leakwatch.toml import Problems, parse
+
+GOOD = """\
+name = "site"
+title = "A site"
+kind = "html"
+hosts = ["raw.example"]
+
+[headers]
+X-Site = "1"
+
+[listing]
+url = "{base_url}/recent"
+items = "li"
+
+[fields]
+id = "a@href"
+url = "a@href"
+
+[document]
+page = "{url}"
+
+[[sample]]
+origin = "constructed"
+source = "this test"
+body = ""
+expect = []
+"""
+
+
+def problems(toml: str) -> dict[int, str]:
+    with pytest.raises(Problems) as caught:
+        parse(toml, Definition, file="site.toml")
+    return {one.line: str(one) for one in caught.value.problems}
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "line", "says"),
+    [
+        ('"html"', '"gopher"', 3, "kind"),
+        ('"html"', '"json"', 14, "fields.id: is not JMESPath"),
+        ('items = "li"\n', "", 9, "listing.items: is missing"),
+        ('items = "li"', 'items = "li["', 11, "listing.items: is not a CSS selector"),
+        ('id = "a@href"', 'id = "a::nonsense("', 14, "fields.id: is not a CSS selector"),
+        ('id = "a@href"\nurl = "a@href"', 'title = "a"', 13, "id or url is missing"),
+        ('url = "a@href"', "", 17, "document: url is missing"),
+        ('page = "{url}"', 'page = "{urll}"', 18, "{urll} is not known here: use author, base_url, id"),
+        ("{base_url}/recent", "{base_url}/{id}", 10, "{id} is not known here: use base_url"),
+        ("raw.example", "https://raw.example/", 4, "write a host as"),
+        ("raw.example", "raw.example:99999", 4, "ort out of range"),
+        ('X-Site = "1"', 'Host = "other.example"', 7, "leakwatch's own"),
+        ('X-Site = "1"', '"X Site" = "1"', 7, "letters, digits and -"),
+        ('X-Site = "1"', 'X-Site = "1\\r\\nX: y"', 7, "one line"),
+        ('origin = "constructed"', 'origin = "invented"', 21, "origin"),
+        ('name = "site"', 'name = "site"\nevery = 5', 2, "every"),
+        ('name = "site"', 'name = "site"\nbase_url = "paste.example"', 2, "https://host/path"),
+        ('name = "site"', 'name = "site"\nconcurency = 5', 2, "did you mean concurrency"),
+        ("[document]", '[cut]\nid = "(a"\n[document]', 18, "cut.id: is not a regular expression"),
+        ("[document]", '[cut]\nid = "a"\n[document]', 18, "cut.id: needs one group"),
+        ("[document]", '[cut]\nid = "(a)(b)"\n[document]', 18, "cut.id: needs one group"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(good: str, bad: str, line: int, says: str) -> None:
+    assert good in GOOD
+    found = problems(GOOD.replace(good, bad, 1))
+
+    assert says in found.get(line, ""), found
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    toml = GOOD.replace('"li"', '"li["').replace('id = "a@href"', 'id = "a["').replace("{url}", "{no}")
+    assert set(problems(toml)) == {11, 14, 18}
+
+
+def test_a_definition_without_samples_is_refused() -> None:
+    assert "sample is missing" in "\n".join(problems(GOOD.partition("[[sample]]")[0]).values())
+
+
+def test_a_good_definition_is_read() -> None:
+    definition = parse(GOOD, Definition, file="site.toml")
+
+    assert definition.fields.named() == {"id": "a@href", "url": "a@href"}
+    assert (definition.rate, definition.concurrency, definition.max_bytes) == (None, None, None)
+
+
+def test_the_name_is_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "other.toml"
+    path.write_text(GOOD)
+
+    with pytest.raises(Problems, match=r"other\.toml:1: the name is site") as caught:
+        load(path)
+    assert "same name" in str(caught.value)
+
+
+def test_an_override_that_does_not_fit_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(GOOD)
+
+    for override, where in (({"listing": {"items": "li["}}, ("listing", "items")), ({"evry": "5m"}, ("evry",))):
+        with pytest.raises(OverrideError, match=f"the override of site does not fit it: {'.'.join(where)}") as caught:
+            load(path, override)
+        assert [one for one, _ in caught.value.wrong] == [where]
+
+
+def test_an_override_is_laid_over_table_by_table(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(GOOD)
+
+    definition = load(path, {"fields": {"title": "b"}, "every": "5m", "hosts": []})
+    assert definition.fields.named() == {"id": "a@href", "url": "a@href", "title": "b"}
+    assert (definition.every, definition.hosts) == (300.0, [])
+
+
+def test_an_unknown_name_is_told_with_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(GOOD)
+
+    with pytest.raises(DefinitionError, match="no definition is named bepast") as caught:
+        find("bepast", tmp_path)
+    assert "bepasty, bepasty-api, cgit, feed, gitweb, mine" in caught.value.mend
+
+
+def test_the_operators_folder_goes_first_and_need_not_exist(tmp_path: Path) -> None:
+    assert find("bepasty", tmp_path / "none") == shipped() / "bepasty.toml"
+    (tmp_path / "bepasty.toml").write_text(GOOD)
+    assert find("bepasty", tmp_path) == tmp_path / "bepasty.toml"
+    assert next(available(tmp_path)) == tmp_path / "bepasty.toml"
+
+
+@pytest.mark.parametrize(
+    ("selector", "parts"),
+    [
+        ("a", ("a", "")),
+        ("a@href", ("a", "href")),
+        ("td > a @data-id", ("td > a", "data-id")),
+        (".", (".", "")),
+        ("@href", ("", "href")),
+        (".@xml:id", (".", "xml:id")),
+        ('a[href*="@x"]', ('a[href*="@x"]', "")),
+        ('a[href*="@"]@href', ('a[href*="@"]', "href")),
+    ],
+)
+def test_a_selector_and_its_attribute(selector: str, parts: tuple[str, str]) -> None:
+    assert split_attribute(selector) == parts
+
+
+def test_a_template_is_filled() -> None:
+    assert fill("{base_url}/{id}?{none}", {"base_url": "https://a", "id": "1"}) == "https://a/1?"
+
+
+@given(st.text())
+def test_a_value_is_never_a_template(value: str) -> None:
+    assert fill("<{id}>", {"id": value, "title": "no"}) == f"<{value}>"
