@@ -1,0 +1,45 @@
+"""What hyperscan is asked to find: the shortest form of each pattern, and all of them in one database.
+
+Hyperscan calls back at every end that a match may have and knows no longest match. So it looks for the
+shortest form of a key, which has one length; with that it also tells the start of every match, overlapping
+ones too. From there the whole pattern is walked with `re` (see `formats`).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import hyperscan
+
+_OPTIONAL_END: Final = re.compile(r"(?:=\{0,\d\}|\(\?:[^()]*\)\?)$")
+_OPEN_REPEAT: Final = re.compile(r"\{(\d+),\d*\}$")
+_ATOMS: Final = re.compile(r"\\.|\[[^\]]*\]|\(\?:")
+_OPEN_LENGTH: Final = re.compile(r"[*+?]|\{\d*,")
+
+
+def shortest(pattern: str) -> str:
+    """Return a pattern without what is optional at its end, and its last repeat cut to its least count."""
+    return _OPEN_REPEAT.sub(r"{\1}", _OPTIONAL_END.sub("", pattern))
+
+
+def refusal(expression: str) -> str:
+    """Return why an expression cannot be looked for, or "" if it can."""
+    if _OPEN_LENGTH.search(_ATOMS.sub("", expression)):
+        return f"{expression} has no one length: write the shortest form, or several, in `find`"
+    try:
+        compiled([expression])
+    except hyperscan.error as error:
+        return f"hyperscan does not take {expression}: {error}"
+    return ""
+
+
+def compiled(expressions: Sequence[str]) -> hyperscan.Database:
+    """Return one database; a match carries its expression's place in the sequence as its id."""
+    database = hyperscan.Database()
+    database.compile(
+        expressions=[expression.encode() for expression in expressions],
+        ids=list(range(len(expressions))),
+        elements=len(expressions),
+        flags=hyperscan.HS_FLAG_SOM_LEFTMOST,
+    )
+    return database

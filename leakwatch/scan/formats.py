@@ -1,0 +1,84 @@
+"""A detector made ready to read bytes: from where a key may begin to the strings that may be it."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from leakwatch.scan.checks import CHECKS, Check
+from leakwatch.scan.detectors import Detector
+from leakwatch.scan.redaction import mask
+
+CATCH_ALL: Final = 2
+_RANKS: Final = {"type": 0, "family": 1, "any": CATCH_ALL}
+
+
+class Reading(NamedTuple):
+    """One way to read the bytes from a start: as this format, up to this end."""
+
+    format: "Format"
+    start: int
+    end: int
+    key: str
+    prefix: str  # the part of the key that may be shown
+
+    @property
+    def masked(self) -> str:
+        """The key as it may be shown."""
+        return mask(self.key, self.prefix)
+
+    @property
+    def order(self) -> tuple[int, bool, int]:
+        """Where this stands among the readings of one start: by breadth, by structure, by length."""
+        return self.format.rank, not self.format.sound(self.key), -self.end
+
+
+class Format:
+    """A detector's patterns, compiled for bytes."""
+
+    __slots__ = ("_check", "_pattern", "_prefix", "_reach", "detector", "one_length", "rank")
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.rank: int = _RANKS[detector.breadth]
+        self.one_length = detector.find == (detector.pattern,)
+        self._pattern = re.compile(detector.pattern.encode())
+        self._prefix = re.compile(detector.prefix.encode())
+        self._reach = detector.reach
+        self._check: Check | None = CHECKS.get(detector.check)
+
+    def starts(self, data: bytes, at: int) -> Iterator[int]:
+        """Every place at which a key may begin, when what `find` says was found at `at`."""
+        if not self._reach:
+            yield at
+            return
+        for found in self._prefix.finditer(data, max(0, at - self._reach), at):
+            yield found.start()
+
+    def longest(self, data: bytes, start: int) -> Reading | None:
+        """The longest string that this format takes from a start, if any."""
+        found = self._pattern.match(data, start)
+        if found is None:
+            return None
+        shown = self._prefix.match(data, start, found.end())
+        return Reading(self, start, found.end(), _text(found), _text(shown) if shown else "")
+
+    def shorter(self, data: bytes, reading: Reading) -> Iterator[Reading]:
+        """Every shorter string from the same start, longest first: a neighbour may be glued to the key."""
+        end = 0 if self.one_length else reading.end
+        while end and (found := self._pattern.match(data, reading.start, end - 1)):
+            end = found.end()
+            yield Reading(self, reading.start, end, _text(found), reading.prefix)
+
+    def until(self, data: bytes, reading: Reading, end: int) -> Reading | None:
+        """The string from the same start to a given end, if it is of this format."""
+        found = None if self.one_length else self._pattern.fullmatch(data, reading.start, end)
+        return found and Reading(self, reading.start, end, _text(found), reading.prefix)
+
+    def sound(self, key: str) -> bool:
+        """Whether the structure check has nothing to say against a key."""
+        return self._check is None or self._check(key)
+
+
+def _text(found: re.Match[bytes]) -> str:
+    """What was matched. A pattern that takes more than ASCII may have cut a character in half."""
+    return found[0].decode(errors="replace")

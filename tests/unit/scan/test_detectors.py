@@ -1,0 +1,132 @@
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from leakwatch.scan import detectors, synthetic
+from leakwatch.scan.detectors import Detector, load, shipped
+from leakwatch.toml import Problems
+
+TOML = """\
+provider = "Example"
+
+[revocation.key]
+page = "https://keys.example/"
+confidence = "memory"
+source = ""
+steps = ["Delete the key."]
+
+[[detector]]
+id = "example"
+name = "Example API key"
+pattern = 'exk-[a-z]{20,40}'
+prefix = 'exk-'
+env_vars = ["EXAMPLE_API_KEY"]
+confidence = "memory"
+sources = []
+revocation = "key"
+examples = ["exk-{one:a}bcdefghijklmnopqrstuvwxyz"]
+counterexamples = ["exk-{one:a}bc"]
+"""
+
+
+def written(folder: Path, text: str, name: str = "example.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(folder: Path, old: str, new: str) -> str:
+    assert old in TOML
+    path = written(folder, TOML.replace(old, new, 1))
+    with pytest.raises(Problems) as caught:
+        load([path])
+    return str(caught.value).replace(str(path), "example.toml")
+
+
+def test_a_file_becomes_detectors(tmp_path: Path) -> None:
+    (detector,) = load([written(tmp_path, TOML)])
+    assert (detector.id, detector.provider, detector.breadth) == ("example", "Example", "type")
+    assert detector.find == ("exk-[a-z]{20}",)
+    assert detector.revocation.steps == ("Delete the key.",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("'exk-[a-z]{20,40}'", "'exk-[a-z'", "example.toml:12: detector.0.pattern: it is not a regular expression"),
+        ("'exk-'", "'exk-('", "example.toml:13: detector.0.prefix: it is not a regular expression"),
+        ("{20,40}'", "+'", "example.toml:9: detector.0.find: exk-[a-z]+ has no one length"),
+        ("[a-z]{20,40}'", r"([a-z])\1'", "example.toml:9: detector.0.find: hyperscan does not take"),
+        ('id = "example"', 'id = "Example Key"', "example.toml:10: detector.0.id: write an id in small letters"),
+        ("'exk-'", "'exk-'\nchek = 'cask'", "example.toml:14: unknown setting detector.0.chek (did you mean check?)"),
+        ("'exk-'", "'exk-'\ncheck = 'casks'", "example.toml:14: detector.0.check: there is no check casks; known"),
+        ("'exk-'", "'exk-'\nreach = -1", "example.toml:14: detector.0.reach"),
+        ("'exk-'", "'exk-'\nbreadth = 'wide'", "example.toml:14: detector.0.breadth"),
+        ('name = "Example API key"\n', "", "example.toml:9: detector.0.name is missing"),
+        ('exk-{one:a}bc"', '{many:3}"', "example.toml:19: detector.0.counterexamples: there is no placeholder"),
+        ("exk-{one:a}bcd", "exq-{one:a}bcd", "example.toml:9: detector.0: the pattern does not take the whole of"),
+        ("'exk-'", "'exk-[a-z]{20}'", "example.toml:9: detector.0: the prefix does not begin, or shows too much"),
+        ("'exk-'", "'sk-'", "example.toml:9: detector.0: the prefix does not begin, or shows too much"),
+        ('revocation = "key"', 'revocation = "kye"', "example.toml:17: there is no revocation kye"),
+        ('steps = ["Delete the key."]', "steps = []", "example.toml:7: revocation.key.steps"),
+        ('provider = "Example"', "provider = Example", "example.toml:1: is not TOML"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_what_to_change(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert message in problems(tmp_path, old, new)
+
+
+def test_an_id_stands_once_in_all_files_and_all_problems_are_told(tmp_path: Path) -> None:
+    first, second = written(tmp_path, TOML), written(tmp_path, TOML, "second.toml")
+    third = written(tmp_path, TOML.replace("provider", "vendor"), "third.toml")
+    with pytest.raises(Problems) as caught:
+        load([first, second, third])
+    assert f"{second}:10: the id example is taken" in str(caught.value)
+    assert f"{third}:1: unknown setting vendor" in str(caught.value)
+
+
+def test_no_whole_key_stands_in_the_package_or_its_tests() -> None:
+    folders = (Path(detectors.__file__).parent, Path(__file__).parent)
+    paths = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".toml"}]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+    assert not [detector.id for detector in shipped() if re.search(detector.pattern, text)]
+
+
+def test_the_shipped_detectors_are_of_the_providers_that_have_markers() -> None:
+    assert {detector.provider for detector in shipped()} == {
+        "AWS",
+        "Anthropic",
+        "Google",
+        "Groq",
+        "Hugging Face",
+        "Microsoft Azure",
+        "NVIDIA",
+        "OpenAI",
+        "OpenRouter",
+        "Perplexity",
+        "Replicate",
+        "xAI",
+    }
+
+
+@pytest.mark.parametrize("detector", shipped(), ids=lambda detector: detector.id)
+def test_a_shipped_detector_says_where_its_facts_are_from_and_what_to_do(detector: Detector) -> None:
+    assert detector.id == detector.id.lower()
+    assert detector.confidence == "memory" or detector.sources
+    assert detector.revocation.confidence == "memory" or detector.revocation.source
+    assert detector.revocation.page.startswith("https://")
+    assert all(step[0].isupper() and step.endswith(".") for step in detector.revocation.steps)
+
+
+@pytest.mark.parametrize("detector", shipped(), ids=lambda detector: detector.id)
+def test_hyperscan_s_form_is_in_every_key_within_reach(detector: Detector) -> None:
+    for template in detector.examples:
+        key = synthetic.fill(template, Random(7))
+        found = [match.start() for find in detector.find for match in re.finditer(f"(?={find})", key)]
+        assert any(at == 0 or at <= detector.reach for at in found)
+
+
+def test_the_shipped_detectors_are_read_once() -> None:
+    assert shipped() is shipped()

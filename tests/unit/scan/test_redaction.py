@@ -1,0 +1,106 @@
+import re
+from collections.abc import Callable
+from random import Random
+from urllib.parse import quote
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from leakwatch.scan import synthetic
+from leakwatch.scan.detectors import Detector, shipped
+from leakwatch.scan.redaction import mask
+from leakwatch.scan.scanner import Scanner
+
+UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others
+SCANNER = Scanner(shipped())
+KEY_CHARACTERS = synthetic.ALPHABETS["alnum"] + "-_+/=.%"
+
+
+def made(detector: Detector, seed: int) -> str:
+    return synthetic.synthesize(detector, Random(seed))
+
+
+def encoded(key: str, times: int) -> str:
+    """A key as it stands in an address: every character but letters and digits escaped, some letters too."""
+    for _ in range(times):
+        key = "".join(f"%{ord(c):02X}" if c in "-_.=+/%sA" else c for c in key)
+    return key
+
+
+KEYS = st.builds(made, st.sampled_from(shipped()), st.integers(0, 999))
+PIECES = st.one_of(
+    KEYS,
+    st.builds(encoded, KEYS, st.integers(1, 2)),
+    st.text(KEY_CHARACTERS, max_size=20),
+    st.text(max_size=5),
+    st.sampled_from([" ", "\n", "?key=", "%", "%2", "%25", "\ud800"]),
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix", "masked"),
+    [
+        ("sk-" + "a" * 40 + "wxyz", "sk-", "sk-…wxyz"),
+        ("sk-" + "a" * 40 + "wxyz", "", "…wxyz"),
+        ("sk-" + "a" * 40 + "wxyz", "other-", "…wxyz"),
+        ("sk-abcdefgh1234", "sk-", "sk-…1234"),
+        ("sk-abcdefg1234", "sk-", "sk-…"),
+        ("", "", "…"),
+    ],
+)
+def test_a_mask_shows_the_prefix_and_the_last_four_characters(key: str, prefix: str, masked: str) -> None:
+    assert mask(key, prefix) == masked
+
+
+@pytest.mark.parametrize("detector", shipped(), ids=lambda detector: detector.id)
+def test_a_key_in_an_address_is_masked_plain_or_percent_encoded(detector: Detector) -> None:
+    key = made(detector, 5)
+    for form in (key, quote(key, safe=""), encoded(key, 1), encoded(key, 2)):
+        redacted = SCANNER.redact(f"https://example.org/é?a=b&key={form}&c=%20d")
+        assert redacted.startswith("https://example.org/é?a=b&key=")
+        assert redacted.endswith(f"…{key[-4:]}&c=%20d")
+        assert len(redacted) < 80
+
+
+@pytest.mark.parametrize("text", ["", "nothing here", "100% of %zz %41", "é\0\ud800\udfff", "a%c3%a9%ff"])
+def test_a_text_without_keys_stays_as_it_is(text: str) -> None:
+    assert SCANNER.redact(text) == text
+
+
+@UNHURRIED
+@given(st.lists(PIECES, max_size=8))
+def test_no_candidate_is_left_and_redacting_again_changes_nothing(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    redacted = SCANNER.redact(text)
+    assert not SCANNER._spans(redacted.encode("utf-8", "surrogatepass"))
+    assert SCANNER.redact(redacted) == redacted
+
+
+@UNHURRIED
+@given(st.lists(PIECES, max_size=5), KEYS, st.integers(0, 2), st.lists(PIECES, max_size=5))
+def test_a_key_is_gone_whatever_is_glued_to_it(before: list[str], key: str, times: int, after: list[str]) -> None:
+    left = "".join(before)
+    assume(not (times and re.search(r"%(?:25)*[0-9A-Fa-f]?$", left)))  # that escape would take some of the key
+    redacted = SCANNER.redact("".join([left, encoded(key, times), *after]))
+    assert key not in redacted
+    assert encoded(key, times) not in redacted
+
+
+def test_overlapping_keys_become_one_mask() -> None:
+    first = synthetic.fill("nvapi-{alnum:58}AIza{alnum:2}", Random(1))
+    second = synthetic.fill("{alnum:29}wxyz", Random(1))
+    assert SCANNER.redact(f"<{first}{second}>") == "<nvapi-…wxyz>"
+
+
+def test_a_key_within_a_key_changes_nothing_of_the_mask() -> None:
+    key = synthetic.fill("nvapi-{alnum:10}AIza{alnum:46}wxyz", Random(1))
+    assert SCANNER.redact(f"<{key}>") == "<nvapi-…wxyz>"
+
+
+def test_a_text_with_too_many_keys_is_not_shown_at_all(keys_in: Callable[[str], list[str]]) -> None:
+    few = Scanner(shipped(), limit=3)
+    keys = [made(detector, 1) for detector in shipped() if detector.provider in {"Groq", "xAI", "NVIDIA"}]
+    assert len(keys_in("\n".join(keys))) == 4
+    assert few.redact("\n".join(keys[:3])).count("…") == 3
+    assert few.redact("\n".join(keys)) == "…"

@@ -1,0 +1,246 @@
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leakwatch.errors import DefinitionError
+from leakwatch.model import Candidate, Document, Field, Position, Reference
+from leakwatch.scan import synthetic
+from leakwatch.scan.detectors import Detector, shipped
+from leakwatch.scan.scanner import Scanner
+
+UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others
+SCANNER = Scanner(shipped())
+KeysIn = Callable[[str], list[str]]
+KEY_CHARACTERS = synthetic.ALPHABETS["alnum"] + "-_+/="
+GLUED = st.text(KEY_CHARACTERS, max_size=40)
+ANYTHING = st.text(st.characters(), max_size=40)
+
+
+NOWHERE = Reference(url="", id="")
+
+
+def document(text: str, **around: Any) -> Document:
+    return Document(reference=replace(NOWHERE, **around), text=text)
+
+
+def scanned(text: str, scanner: Scanner = SCANNER) -> tuple[Candidate, ...]:
+    return scanner.scan(document(text)).candidates
+
+
+def named(identifier: str) -> Detector:
+    return next(detector for detector in shipped() if detector.id == identifier)
+
+
+def made(detector: Detector, seed: int) -> str:
+    return synthetic.synthesize(detector, Random(seed))
+
+
+def first(text: str) -> Candidate:
+    return scanned(text)[0]
+
+
+@UNHURRIED
+@given(st.sampled_from(shipped()), st.integers(), st.tuples(ANYTHING, GLUED), st.tuples(GLUED, ANYTHING))
+def test_a_key_is_a_candidate_whatever_stands_around_it(
+    detector: Detector, seed: int, left: tuple[str, str], right: tuple[str, str]
+) -> None:
+    key = made(detector, seed)
+    found = {c.plaintext.reveal(): c for c in scanned("".join([*left, key, *right]))}
+    assert key in found
+    assert found[key].masked.endswith("…" + key[-4:])
+
+
+@UNHURRIED
+@given(
+    st.lists(st.tuples(st.sampled_from(shipped()), st.integers()), max_size=8), st.sampled_from(["", " ", "\n", "_"])
+)
+def test_keys_of_all_kinds_are_found_beside_one_another(parts: list[tuple[Detector, int]], between: str) -> None:
+    keys = [made(detector, seed) for detector, seed in parts]
+    found = {candidate.plaintext.reveal() for candidate in scanned(between.join(keys))}
+    assert found >= set(keys)
+
+
+@pytest.mark.parametrize("detector", [d for d in shipped() if d.breadth != "any"], ids=lambda detector: detector.id)
+def test_two_hundred_keys_glued_together_are_all_found(detector: Detector) -> None:
+    random = Random(2)
+    keys = [synthetic.synthesize(detector, random) for _ in range(200)]
+    scan = SCANNER.scan(document("".join(keys)))
+    assert {candidate.plaintext.reveal() for candidate in scan.candidates} >= set(keys)
+
+
+@pytest.mark.parametrize("prefix", ["AIza", "sk-ant-api03-", "sk-proj-", "nvapi-", "hf_", "gsk_", "r8_", "JQQJ99BA"])
+def test_a_repeated_prefix_hides_no_key(prefix: str) -> None:
+    keys = [made(detector, 3) for detector in shipped()]
+    for key in keys:
+        assert key in {c.plaintext.reveal() for c in scanned(prefix * 20 + key + prefix * 3)}
+
+
+def test_a_prefix_within_a_key_begins_another_candidate(keys_in: KeysIn) -> None:
+    outer = synthetic.fill("nvapi-{alnum:10}AIza{alnum:50}", Random(1))
+    assert keys_in(outer) == [outer, outer[16:55]]
+
+
+def test_a_longer_run_still_yields_the_key_of_fixed_length(keys_in: KeysIn) -> None:
+    key = synthetic.fill("sk-ant-api03-{base64url:93}AA", Random(1))
+    assert keys_in(f"{key}_and_more")[0] == key
+
+
+def test_of_one_place_the_most_specific_reading_is_first_and_all_share_their_position() -> None:
+    key = made(named("openai-project"), 1)
+    candidates = scanned(f"  {key}-more")
+    assert (candidates[0].detector, candidates[0].plaintext.reveal()) == ("openai-project", key)
+    assert candidates[1].plaintext.reveal() == f"{key}-more"
+    assert {candidate.detector for candidate in candidates[1:]} == {"openai-any"}
+    assert {candidate.position.column for candidate in candidates} == {3}
+
+
+@pytest.mark.parametrize("detector", shipped(), ids=lambda detector: detector.id)
+def test_a_key_is_named_by_its_own_detector_and_masked_by_its_prefix(detector: Detector) -> None:
+    for template in detector.examples:
+        key = synthetic.fill(template, Random(4))
+        candidate = first(f'KEY="{key}"')
+        shown = re.match(detector.prefix, key)
+        assert shown is not None
+        assert (candidate.plaintext.reveal(), candidate.detector) == (key, detector.id)
+        assert candidate.masked == f"{shown[0]}…{key[-4:]}"
+
+
+def test_a_narrower_name_wins_where_several_detectors_take_the_same_string() -> None:
+    for service, name in (("AAABACOG", "azure-openai"), ("AAAYACOG", "azure-ai-services"), ("AAAAAZEG", "azure-any")):
+        key = synthetic.fill(f"{{cask:{service}}}", Random(1))
+        assert [candidate.detector for candidate in scanned(key)] == [name]
+
+
+def test_a_failed_structure_check_drops_nothing() -> None:
+    for template in ("gsk_{alnum:52}", "{alnum:52}JQQJ99BA{alnum:12}AAABACOG{alnum:4}"):
+        key = synthetic.fill(template, Random(1))
+        assert first(key).plaintext.reveal() == key
+
+
+def test_of_equally_narrow_readings_the_sound_one_is_first() -> None:
+    key = synthetic.fill("sk-ant-oat01-{base64url:93}AA", Random(1))
+    assert first(f"{key}glued").plaintext.reveal() == key
+
+
+def test_every_part_of_a_document_is_looked_at_in_order() -> None:
+    parts = ("url", "page", "title", "author", "path", "id")
+    keys = {part: synthetic.fill("gsk_{alnum:52}", Random(part)) for part in ("text", *parts)}
+    whole = document(f"\n {keys['text']}", **{part: f"/{keys[part]}" for part in parts})
+    candidates = SCANNER.scan(whole).candidates
+    assert [candidate.plaintext.reveal() for candidate in candidates] == list(keys.values())
+    assert candidates[0].position == Position(field=Field.TEXT, line=2, column=2)
+    assert [candidate.position for candidate in candidates[1:]] == [
+        Position(field=field, line=1, column=2)
+        for field in (Field.URL, Field.URL, Field.TITLE, Field.AUTHOR, Field.PATH, Field.ID)
+    ]
+
+
+def test_a_string_at_several_places_is_one_candidate_at_the_first() -> None:
+    key = made(named("groq"), 1)
+    scan = SCANNER.scan(document(f"a\n{key} {key}", url=f"https://example.org/{key}"))
+    assert [candidate.position for candidate in scan.candidates] == [Position(field=Field.TEXT, line=2, column=1)]
+
+
+@UNHURRIED
+@given(st.lists(st.tuples(ANYTHING, st.integers(0, 99)), max_size=5))
+def test_positions_agree_with_a_naive_count(parts: list[tuple[str, int]]) -> None:
+    text = ""
+    expected: dict[str, tuple[int, int]] = {}
+    for before, seed in parts:
+        text += before + "\r"
+        key = made(named("huggingface-user"), seed)
+        lines = re.split(r"\r\n|\r|\n", text)
+        expected.setdefault(key, (len(lines), len(lines[-1]) + 1))
+        text += key + " "
+    found = {c.plaintext.reveal(): (c.position.line, c.position.column) for c in scanned(text)}
+    assert found == expected
+
+
+@pytest.mark.parametrize("broken", ["\0", "\ufffd", chr(0xD800), chr(0xDFFF) + chr(0xD800), "é", "\U0001f600"])
+def test_broken_text_breaks_nothing(broken: str) -> None:
+    key = made(named("xai-api"), 1)
+    candidate = first(f"{broken}{key}{broken}")
+    assert candidate.plaintext.reveal() == key
+    assert candidate.position.column == len(broken) + 1
+
+
+def test_threads_share_a_scanner() -> None:
+    shared = Scanner(shipped())
+    texts = ["x = 1\n" * 20_000 + made(detector, seed) for detector in shipped() for seed in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda text: scanned(text, shared), texts))
+    assert found == [scanned(text) for text in texts]
+
+
+def test_what_is_beyond_the_limit_is_counted() -> None:
+    random = Random(1)
+    keys = [synthetic.fill("gsk_{alnum:52}", random) for _ in range(25)]
+    few = Scanner(shipped(), limit=5)
+    scan = few.scan(document("\n".join(keys), title=f"{keys[-1]}"))
+    assert [candidate.plaintext.reveal() for candidate in scan.candidates] == [*keys[:5], keys[-1]]
+    assert scan.skipped == 20
+
+
+def test_a_key_ends_where_the_next_one_begins_however_long_its_format_may_be(keys_in: KeysIn) -> None:
+    long = named("google-oauth-access")
+    key, neighbour = synthetic.fill(long.examples[1], Random(1)), made(named("anthropic-api"), 1)
+    assert key in keys_in(key + neighbour * 5)
+
+
+def test_counting_ends_when_there_are_very_many() -> None:
+    scan = Scanner(shipped(), limit=5).scan(document("AIza" * 10_000))
+    assert scan.skipped == 50
+
+
+def test_further_readings_are_shared_fairly_and_what_is_cut_is_counted() -> None:
+    random = Random(1)
+    keys = [synthetic.fill("sk-ant-oat01-{base64url:93}AA", random) for _ in range(10)]
+    scan = Scanner(shipped(), limit=20).scan(document(" ".join(f"{key}xy" for key in keys)))
+    assert {candidate.plaintext.reveal() for candidate in scan.candidates} >= set(keys)
+    assert scan.skipped == 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AIza" * 50_000,
+        "sk-ant-oat01-" * 20_000,
+        "sk-T3BlbkFJ" * 20_000,
+        "JQQJ99BA" * 20_000,
+        ("ya29." + "a" * 1000) * 200,
+        "".join(made(detector, seed) for seed in range(40) for detector in shipped()),
+    ],
+    ids=["prefix", "overlapping", "marker", "azure", "long", "keys"],
+)
+def test_the_worst_texts_yield_a_bounded_number_of_candidates(text: str) -> None:
+    limit = 100
+    scan = Scanner(shipped(), limit=limit).scan(document(text))
+    assert len(scan.candidates) <= 3 * limit + len(shipped())
+    assert scan.skipped
+
+
+@pytest.mark.parametrize("character", ["a", "A", "0", "-", "=", "/", "\n", "é"])
+def test_a_long_run_of_one_character_holds_nothing(character: str) -> None:
+    assert not scanned(character * 1_000_000)
+
+
+def test_a_scanner_without_detectors_is_a_mistake() -> None:
+    with pytest.raises(DefinitionError):
+        Scanner([])
+
+
+def test_a_pattern_that_takes_more_than_ascii_breaks_nothing() -> None:
+    wide = named("groq").model_copy(update={"pattern": "gsk_.{4}", "find": ("gsk_.{4}",), "prefix": ""})
+    (candidate,) = scanned("gsk_abcé", Scanner([wide]))
+    assert candidate.plaintext.reveal() == "gsk_abc\ufffd"
+
+
+def test_the_scanner_knows_its_detectors_by_id() -> None:
+    assert SCANNER.detectors["groq"].name == "Groq API key"
