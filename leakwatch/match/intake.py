@@ -1,0 +1,295 @@
+"""The file in which keys are handed in: CSV or JSON lines, read row by row in constant memory.
+
+A bad row is told by its line and reason and the rest goes on. No reason ever repeats what the file says: a field
+may hold a key, whatever its column.
+"""
+
+import csv
+import json
+import re
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+from leakwatch.errors import InputError
+from leakwatch.match.schemes import parse_digest
+
+REQUIRED: Final = ("customer", "email", "locale", "provider", "label", "key_id", "digest")
+OPTIONAL: Final = ("channels",)
+_LONGEST_LINE: Final = 256 * 1024  # bytes
+_LONGEST_FIELD: Final = 500  # characters
+_MOST_LINES: Final = 8  # of one CSV row: after so many a quote was left open
+_ADDRESS: Final = re.compile(r"""[^\s@,;:<>()\[\]\\"?#%&/]+@(?!\.)[^\s@,;:<>()\[\]\\"?#%&/]+(?<!\.)""")
+_CHANNEL: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One key as its owner hands it in."""
+
+    line: int  # from 1
+    customer: str
+    email: str  # "" only where there are channels
+    locale: str  # one of those that are known
+    provider: str
+    label: str
+    key_id: str
+    scheme: str
+    digest: bytes  # as the scheme makes it: not yet keyed
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRow:
+    """A row that cannot be used."""
+
+    line: int  # from 1: where it begins
+    reason: str
+
+
+def read(stream: BinaryIO, locales: Collection[str]) -> Iterator[Row | BadRow]:
+    """Yield the rows of a file; the first of the locales is that of a row which names none.
+
+    Raises InputError when the header cannot be used.
+    """
+    lines = _Lines(stream)
+    known = {_folded(locale): locale for locale in locales}
+    for record in _json_records(lines) if lines.peek().lstrip().startswith("{") else _csv_records(lines):
+        try:
+            yield record if isinstance(record, BadRow) else _row(*record, known)
+        except InputError as error:
+            yield BadRow(line=lines.begun, reason=str(error))
+
+
+class _Lines:
+    """The lines of a stream as text, and what was wrong with any since `begin`."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._waiting: deque[tuple[str, str]] = deque()  # text and problem of lines to be read once more
+        self._row: list[tuple[str, str]] = []
+        self._number = 0  # of the last line read
+        self.begun = 1  # the row's first line
+
+    def peek(self) -> str:
+        """Return the first line that is not blank, to be read all the same."""
+        while line := self._next():
+            self._waiting.append(line)
+            if line[0].strip() or line[1]:
+                return line[0]
+        return ""
+
+    def begin(self) -> int:
+        """Begin a row; return its line."""
+        self._row = []
+        self.begun = self._number + 1
+        return self.begun
+
+    def rewind(self) -> None:
+        """Read all but the first of the row's lines once more."""
+        self._waiting.extendleft(reversed(self._row[1:]))
+        self._number -= len(self._row[1:])
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the row's lines, or nothing."""
+        return next((problem for _, problem in self._row if problem), "")
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self._row) >= _MOST_LINES:
+            raise csv.Error
+        line = self._waiting.popleft() if self._waiting else self._next()
+        if line is None:
+            raise StopIteration
+        self._row.append(line)
+        self._number += 1
+        return line[0]
+
+    def _next(self) -> tuple[str, str] | None:
+        raw = self._stream.readline(_LONGEST_LINE)
+        if not raw:
+            return None
+        if len(raw) == _LONGEST_LINE and not raw.endswith(b"\n"):
+            while (more := self._stream.readline(_LONGEST_LINE)) and not more.endswith(b"\n"):
+                pass
+            return "\n", f"the line is longer than {_LONGEST_LINE} bytes"
+        try:
+            return raw.decode("utf-8-sig"), ""
+        except UnicodeDecodeError:
+            return "\n", "the line is not UTF-8"
+
+
+_Record = tuple[int, Mapping[str, Any]]
+
+
+def _csv_records(lines: _Lines) -> Iterator[_Record | BadRow]:
+    reader = csv.reader(lines, strict=True)
+    names = _header(reader, lines)
+    while True:
+        line = lines.begin()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            lines.rewind()
+            yield BadRow(line=line, reason=lines.problem or "the row is not CSV: are its quotes closed?")
+            continue
+        if lines.problem:
+            yield BadRow(line=line, reason=lines.problem)
+        elif fields and len(fields) != len(names):
+            yield BadRow(line=line, reason=f"the row has {len(fields)} fields, the header has {len(names)}")
+        elif fields:
+            yield line, dict(zip(names, fields, strict=True))
+
+
+def _header(reader: Iterator[list[str]], lines: _Lines) -> list[str]:
+    """Read the names of the columns. Raises InputError."""
+    mend = f"the first line names the columns: {','.join(REQUIRED)}, and {','.join(OPTIONAL)} where there are any"
+    fields: list[str] = []
+    while not fields:
+        lines.begin()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            message = "the file is empty"
+            raise InputError(message, mend=mend) from None
+        except csv.Error:
+            message = "the header is not CSV"
+            raise InputError(message, mend=mend) from None
+        if lines.problem:
+            message = f"the header cannot be read: {lines.problem}"
+            raise InputError(message, mend="save the file as CSV in UTF-8")
+    return _columns([field.strip().lower() for field in fields], mend)
+
+
+def _columns(names: list[str], mend: str) -> list[str]:
+    missing = [name for name in REQUIRED if name not in names]
+    strange = [str(n) for n, name in enumerate(names, 1) if name not in (*REQUIRED, *OPTIONAL)]
+    if strange:
+        message = f"the header names a column that is not known, in place {', '.join(strange)}"
+        raise InputError(message, mend=mend)
+    if missing:
+        message = f"the header lacks {', '.join(missing)}"
+        raise InputError(message, mend=mend)
+    if len(set(names)) < len(names):
+        message = "the header names a column twice"
+        raise InputError(message, mend=mend)
+    return names
+
+
+def _json_records(lines: _Lines) -> Iterator[_Record | BadRow]:
+    while True:
+        line = lines.begin()
+        text = next(lines, None)
+        if text is None:
+            return
+        if lines.problem:
+            yield BadRow(line=line, reason=lines.problem)
+        elif text.strip():
+            yield _json_record(line, text)
+
+
+def _json_record(line: int, text: str) -> _Record | BadRow:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return BadRow(line=line, reason="the line is not JSON")
+    if not isinstance(record, dict):
+        return BadRow(line=line, reason="the line is no JSON object")
+    if any(name not in (*REQUIRED, *OPTIONAL) for name in record):
+        return BadRow(line=line, reason=f"the object has a name besides {', '.join((*REQUIRED, *OPTIONAL))}")
+    return line, record
+
+
+def _row(line: int, record: Mapping[str, Any], locales: Mapping[str, str]) -> Row:
+    """Check one row. Raises InputError."""
+    # The digest comes first: where a key stands in its place, that is what must be told.
+    scheme, digest = parse_digest(_text(record, "digest"))
+    channels = tuple(_channel(c) for c in _channels(record.get("channels")))
+    email = _text(record, "email")
+    if not (email or channels):
+        message = "there is neither an email address nor a channel: nobody could be told"
+        raise InputError(message)
+    return Row(
+        line=line,
+        customer=_customer(record),
+        email=_address(email) if email else "",
+        locale=_locale(_text(record, "locale"), locales),
+        provider=_text(record, "provider"),
+        label=_text(record, "label"),
+        key_id=_text(record, "key_id"),
+        scheme=scheme,
+        digest=digest,
+        channels=channels,
+    )
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    """Return a field on one line, with single spaces. Raises InputError."""
+    value = record.get(name)
+    if not (value is None or isinstance(value, str)):
+        message = f"{name} is no text"
+        raise InputError(message)
+    text = " ".join((value or "").split())
+    if len(text) > _LONGEST_FIELD:
+        message = f"{name} is longer than {_LONGEST_FIELD} characters"
+        raise InputError(message)
+    if not text.isprintable():
+        message = f"{name} has characters that cannot be shown"
+        raise InputError(message)
+    return text
+
+
+def _customer(record: Mapping[str, Any]) -> str:
+    name = _text(record, "customer")
+    if not name:
+        message = "customer is empty"
+        raise InputError(message)
+    return name
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text) or len(text) > 254 or ".." in text:  # noqa: PLR2004 - RFC 5321's longest path
+        message = "email is no mail address"
+        raise InputError(message, mend="write user@host, and one address only")
+    return text
+
+
+def _channels(value: object) -> list[str]:
+    """Return the channels of a row: a list, or one text with spaces between. Raises InputError."""
+    if value is None or isinstance(value, str):
+        return (value or "").split()
+    if isinstance(value, list) and all(isinstance(channel, str) for channel in value):
+        return value
+    message = "channels is neither text nor a list of texts"
+    raise InputError(message)
+
+
+def _channel(text: str) -> str:
+    if not _CHANNEL.fullmatch(text) or not text.isprintable() or len(text) > _LONGEST_FIELD:
+        message = "a channel is no URL"
+        raise InputError(message, mend="write mailto:user@host or an Apprise URL")
+    if text.startswith("mailto:"):
+        _address(text.removeprefix("mailto:"))
+    return text
+
+
+def _locale(text: str, known: Mapping[str, str]) -> str:
+    """Return the locale as we spell it: the region may be one that we have no words for."""
+    if not text:
+        return next(iter(known.values()))
+    folded = _folded(text)
+    found = known.get(folded) or known.get(folded.partition("-")[0])
+    if found is None:
+        message = "the locale is not known"
+        raise InputError(message, mend=f"use one of {', '.join(known.values())}")
+    return found
+
+
+def _folded(locale: str) -> str:
+    return locale.replace("_", "-").lower()
