@@ -1,0 +1,51 @@
+"""HTML listings: BeautifulSoup and CSS selectors."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import soupsieve
+from bs4 import BeautifulSoup, Tag
+
+from leakwatch.definitions import split_attribute
+from leakwatch.errors import TooLarge
+from leakwatch.fetch.listing import Facts
+from leakwatch.fetch.source import Source
+
+ACCEPT: Final = "text/html, application/xhtml+xml;q=0.9, */*;q=0.5"
+# BeautifulSoup takes a hundred times a page's size in memory, and 30 µs for each tag: both are bounded.
+MOST_BYTES: Final = 4_000_000
+MOST_TAGS: Final = 100_000
+_XML: Final = re.compile(r"<\?xml[^>]*>", re.IGNORECASE)
+
+
+def read(source: Source, text: str) -> Iterator[Facts]:
+    """Yield the facts of each item. Raises TooLarge for a page with more markup than a listing has."""
+    if text.count("<") > MOST_TAGS or len(text) > MOST_BYTES:
+        message = f"{source.name}: the listing has more than {MOST_TAGS:,} tags or {MOST_BYTES // 10**6} MB"
+        raise TooLarge(message, mend="set listing.url to a shorter listing, or use the site's feed or API")
+    definition = source.definition
+    # Without its declaration an XHTML page is HTML to the parser, and not worth a warning.
+    soup = BeautifulSoup(_XML.sub("", text), "lxml") if "<" in text else BeautifulSoup("", "lxml")
+    selectors = {name: _selector(where) for name, where in definition.fields.named().items()}
+    for item in soupsieve.iselect(definition.listing.items, soup):
+        found = ((name, selector(item, keep=name == "text")) for name, selector in selectors.items())
+        yield {name: value for name, value in found if value}
+
+
+class _selector:  # noqa: N801 - a compiled selector, called like the function that it is
+    """One field's selector: called with an item it returns the text or attribute that it finds, or ""."""
+
+    def __init__(self, where: str) -> None:
+        css, self._attribute = split_attribute(where)
+        self._css = None if css in ("", ".") else soupsieve.compile(css)
+
+    def __call__(self, item: Tag, *, keep: bool) -> str:
+        tag = item if self._css is None else self._css.select_one(item)
+        if tag is None:
+            return ""
+        if not self._attribute:
+            text = tag.get_text()
+            return text if keep else " ".join(text.split())
+        value = tag.get(self._attribute) or ""
+        return value if isinstance(value, str) else " ".join(value)

@@ -1,0 +1,59 @@
+"""JSON listings: JMESPath."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions, signature
+
+from leakwatch.errors import BadContent
+from leakwatch.fetch.listing import Facts, not_as_promised
+from leakwatch.fetch.source import Source
+
+ACCEPT: Final = "application/json, */*;q=0.5"
+
+
+class _WithItems(Functions):
+    """JMESPath with ``items(object)``, its community edition's: ``[[key, value], …]``."""
+
+    @signature({"types": ["object"]})
+    def _func_items(self, value: Mapping[str, Any]) -> list[list[Any]]:
+        return [[key, one] for key, one in value.items()]
+
+
+_OPTIONS: Final = jmespath.Options(custom_functions=_WithItems())
+
+
+def read(source: Source, text: str) -> Iterator[Facts]:
+    """Yield the facts of each item. Raises BadContent for what is not JSON, or not of the shape that is promised."""
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        raise not_as_promised(source, "JSON", text) from None
+    fields = source.definition.fields.named()
+    expression = source.definition.listing.items
+    items = _search(source, "listing.items", expression, whole)
+    if not isinstance(items, list):  # null is no empty list: what should be there is not
+        message = f"{source.name}: listing.items ({expression}) gave no list"
+        mend = "compare it with what the site answers; an object's entries are values(@), or items(@) as [key, value]"
+        raise BadContent(message, mend=mend)
+    for item in items:
+        found = ((name, _search(source, f"fields.{name}", where, item)) for name, where in fields.items())
+        yield {name: _text(value) for name, value in found if value not in (None, "", [], {})}
+
+
+def _search(source: Source, setting: str, expression: str, value: Any) -> Any:
+    try:
+        return jmespath.search(expression, value, options=_OPTIONS)
+    except (JMESPathError, RecursionError) as error:
+        # Its message quotes the value that it met: a stranger's.
+        message = f"{source.name}: {setting} ({expression}) cannot be applied to this listing ({type(error).__name__})"
+        raise BadContent(message, mend="compare the definition with what the site answers") from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

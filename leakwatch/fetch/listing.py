@@ -1,0 +1,204 @@
+"""What every kind of listing has in common: items with facts become references and documents.
+
+A kind (html, json, feed) only reads: text in, one mapping of facts for each item out.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from hashlib import blake2b
+from itertools import islice
+from typing import Final
+
+from yarl import URL
+
+from leakwatch.errors import BadContent
+from leakwatch.fetch.source import Source
+from leakwatch.model import Document, Reference
+
+Facts = Mapping[str, str]
+"""One item: the names of `definitions.Fields`, and "summary", each with what was found; what was not is absent."""
+
+MOST_ITEMS: Final = 10_000
+_ISO: Final = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[T ]+(\d{2}:\d{2}(?::\d{2})?)(?:[.,]\d+)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?", re.IGNORECASE
+)
+_EPOCH: Final = re.compile(r"(\d{9,10})(?:\.\d+)?|(\d{12,13})")  # seconds, or milliseconds
+_LONGEST_TIME: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a listing yields, and how its selectors fared."""
+
+    documents: tuple[Document, ...]
+    references: tuple[Reference, ...]
+    items: int  # how many the listing has, as far as it was read
+    hits: Mapping[
+        str, int
+    ]  # by selector as the definition names it ("fields.title"): in how many items it found anything
+    notes: tuple[str, ...]  # what a person should know: what was left out, and why; no word of a stranger's
+
+
+class Unusable(ValueError):
+    """An item that cannot be used; the text is a note on why."""
+
+
+def gather(source: Source, items: Iterable[Facts], listing_url: str) -> Listing:
+    """Turn items into what a poll yields: addresses made absolute, hosts checked, duplicates merged, count bounded."""
+    tally = _Tally(source, listing_url)
+    items = iter(items)
+    for facts in islice(items, MOST_ITEMS):
+        tally.add(facts)
+    if next(items, None) is not None:
+        tally.notes[f"the listing has more than {MOST_ITEMS:,} items: the rest was not read"] = 1
+    return tally.listing()
+
+
+class _Tally:
+    """A listing as it is read."""
+
+    def __init__(self, source: Source, listing_url: str) -> None:
+        self._source = source
+        self._url = listing_url
+        self._fields = {f"fields.{name}": where for name, where in source.definition.fields.named().items()}
+        self._found: dict[tuple[str, str], Document | Reference] = {}
+        self._hits = Counter(dict.fromkeys(self._fields, 0))
+        self._items = 0
+        self.notes: Counter[str] = Counter()
+
+    def add(self, facts: Facts) -> None:
+        """Count an item, and keep what it makes."""
+        self._items += 1
+        facts = _cut(self._source, facts)
+        self._hits.update(self._fields.keys() & {f"fields.{name}" for name in facts})
+        try:
+            one = _item(self._source, facts, self._url)
+        except Unusable as unusable:
+            self.notes[str(unusable)] += 1
+            return
+        reference = one.reference if isinstance(one, Document) else one
+        if self._found.setdefault((reference.id, reference.version), one) is not one:
+            self.notes["the same document is listed twice"] += 1
+
+    def listing(self) -> Listing:
+        """Return what there is."""
+        return Listing(
+            documents=tuple(one for one in self._found.values() if isinstance(one, Document)),
+            references=tuple(one for one in self._found.values() if isinstance(one, Reference)),
+            items=self._items,
+            hits=self._hits,
+            notes=tuple(self._told()),
+        )
+
+    def _told(self) -> Iterator[str]:
+        for note, times in self.notes.items():
+            yield note if times == 1 else f"{note} ({times} times)"
+        for name, times in self._hits.items():
+            if self._items and not times:
+                yield f"{name} ({self._fields[name]}) found nothing in any of {self._items} items"
+
+
+def _item(source: Source, facts: Facts, listing_url: str) -> Document | Reference:
+    """One item as a document, if it carries its text, or as a reference to it. Raises Unusable."""
+    link = _absolute(facts.get("url", ""), listing_url)
+    stated = {**facts, "url": link}
+    place = source.definition.document
+    url = _absolute(source.fill(place.url, stated), listing_url) if place.url else link
+    page = _absolute(source.fill(place.page, stated), listing_url) if place.page else ""
+    text = facts.get("text", "")
+    fetchable = bool(url) and source.allows(URL(url))
+    if not (text or fetchable):
+        text = facts.get("summary", "")  # of what we cannot fetch, what the listing shows is all that we get to see
+    if not (text or fetchable):
+        raise Unusable(_no_address(facts, url))
+    reference = Reference(
+        url=url or page or listing_url,
+        id=facts.get("id") or link or _digest(facts.get("title", ""), text),
+        version=facts.get("version", ""),
+        page=page if page != url else "",
+        title=facts.get("title", ""),
+        author=facts.get("author", ""),
+        path=facts.get("path", ""),
+        published_at=moment(facts.get("published_at", "")),
+    )
+    return Document(reference=reference, text=text) if text else reference
+
+
+def _cut(source: Source, facts: Facts) -> Facts:
+    """Keep of each fact what the definition says; one in which that is not found is absent."""
+    cuts = source.definition.cut.named()
+    found = {name: re.search(cuts[name], value) for name, value in facts.items() if name in cuts}
+    kept = {**facts, **{name: match[1] if match else None for name, match in found.items()}}
+    return {name: value for name, value in kept.items() if value}
+
+
+def _no_address(facts: Facts, url: str) -> str:
+    if url:
+        return "an item lies on a host that is not the source's: add it to the definition's hosts if it is meant"
+    return "an item has no address to fetch, or not all that its template needs" if facts else "an item is empty"
+
+
+def _absolute(address: str, base: str) -> str:
+    """Return a web address without fragment and user, or "" if it is none."""
+    if not address:
+        return ""
+    try:
+        url = URL(base).join(URL(address.strip()))
+        return str(url.with_fragment(None).with_user(None)) if url.scheme in ("http", "https") and url.host else ""
+    except ValueError:
+        return ""
+
+
+def _digest(*parts: str) -> str:
+    """An identity for what has no other: the same words are the same document."""
+    return blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def moment(text: str) -> datetime | None:
+    """Read a time in ISO 8601, RFC 2822 or seconds or milliseconds since 1970; without a zone it is UTC. Else None."""
+    text = text.strip()[:_LONGEST_TIME]
+    try:
+        if epoch := _EPOCH.fullmatch(text):
+            return datetime.fromtimestamp(float(text) if epoch[1] else float(text) / 1000, UTC)
+        if iso := _ISO.search(text):
+            return _iso(*iso.groups())
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _iso(day: str, clock: str | None, zone: str | None) -> datetime:
+    offset = "+00:00" if zone is None or zone.upper() in ("Z", "UTC", "GMT") else zone
+    return datetime.fromisoformat(f"{day}T{clock or '00:00'}{offset}").astimezone(UTC)
+
+
+_LOOKS: Final = (
+    (
+        re.compile(r"captcha|just a moment|are you (?:a )?(?:human|robot)|cf-challenge|anubis", re.IGNORECASE),
+        "a bot check",
+    ),
+    (re.compile(r"""type\s*=\s*["']?password""", re.IGNORECASE), "a page with a login form"),
+    (re.compile(r"enable javascript|requires javascript", re.IGNORECASE), "a page that needs JavaScript"),
+)
+
+
+def appearance(text: str) -> str:
+    """Say what a page looks like that has not what we came for, or "" if nothing comes to mind."""
+    if not text.strip():
+        return "an empty page"
+    for pattern, what in _LOOKS:
+        if pattern.search(text):
+            return what
+    return "HTML" if text.lstrip()[:1] == "<" and re.search(r"<html|<!doctype html", text[:2000], re.IGNORECASE) else ""
+
+
+def not_as_promised(source: Source, kind: str, text: str) -> BadContent:
+    """Return the error for a listing that is of another kind than its definition says."""
+    looks = appearance(text)
+    message = f"{source.name}: the listing is not {kind}" + (f", it looks like {looks}" if looks else "")
+    return BadContent(message, mend="check base_url and listing.url, and whether the site wants a login")
