@@ -1,0 +1,363 @@
+"""Messages that are owed, to whom, and what became of each: the ledger of what was sent."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, Select, func, insert, or_, select, update
+
+from leakwatch.model import Notice, NoticeKind
+from leakwatch.store import findings
+from leakwatch.store.database import Transaction, batches
+from leakwatch.store.tables import (
+    attempt,
+    channel,
+    customer,
+    delivery,
+    finding,
+    notice,
+    notice_finding,
+    registered_key,
+    sighting,
+)
+
+PLACES: Final = 20  # of one finding that a notice names, at most
+_DELIVERY: Final = (
+    *(delivery.c[name] for name in ("id", "message_id", "state", "attempts", "code", "reason", "detail")),
+    *(delivery.c.created_at, delivery.c.accepted_at, channel.c.url.label("channel_url")),
+)
+HELD, PENDING, ACCEPTED, DEAD = "held", "pending", "accepted", "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedNotice:
+    """A notice that is now owed. Its deliveries are to be sent unless it is held; none: nobody can be told."""
+
+    notice_id: int
+    delivery_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """All that it takes to send one delivery."""
+
+    delivery_id: int
+    state: str  # only what is pending is sent
+    channel_url: str
+    message_id: str
+    thread: str | None  # the Message-ID that this one answers: the first about one of its findings on this channel
+    attempts: int  # so far
+    retired: bool  # nobody is told on this channel any more
+    notice: Notice
+    sightings: dict[int, int]  # by finding: how many in all, where the notice names the newest `PLACES`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a delivery."""
+
+    at: datetime
+    reason: str | None  # None: accepted
+    code: int | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A notice on one channel, and how it fares."""
+
+    id: int
+    channel_url: str
+    message_id: str
+    state: str  # held, pending, accepted, dead
+    attempts: int
+    code: int | None
+    reason: str | None
+    detail: str | None
+    created_at: datetime
+    accepted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeState:
+    """A notice as it is listed."""
+
+    id: int
+    kind: NoticeKind
+    customer: str  # "": to the operator
+    alarm: str
+    detail: str
+    created_at: datetime
+    held: str | None
+    findings: tuple[int, ...]
+    deliveries: tuple[Delivery, ...]
+
+
+async def open_notice(  # noqa: PLR0913 - a notice's own facts
+    tx: Transaction,
+    *,
+    kind: NoticeKind,
+    customer_id: int | None,
+    finding_ids: Iterable[int],
+    held: str | None,
+    make_message_id: Callable[[], str],
+    now: datetime,
+    alarm: str = "",
+    detail: str = "",
+) -> OpenedNotice:
+    """Owe a message to a customer, or to the operator (None): one delivery for each of their channels."""
+    facts = {"kind": kind.value, "customer_id": customer_id, "held": held, "created_at": now}
+    values = {**facts, "alarm": alarm or None, "detail": detail or None}
+    made = await tx.execute(insert(notice).values(**values).returning(notice.c.id))
+    notice_id: int = made.scalar_one()
+    told = [{"notice_id": notice_id, "finding_id": number} for number in sorted(set(finding_ids))]
+    if told:
+        await tx.execute(insert(notice_finding), told)
+    state = PENDING if held is None else HELD
+    channels = await _channels(tx, customer_id)
+    rows = [_delivery(notice_id, channel_id, state, make_message_id(), now) for channel_id in channels]
+    return OpenedNotice(notice_id=notice_id, delivery_ids=await _deliveries(tx, rows))
+
+
+async def count_since(tx: Transaction, since: datetime, kind: NoticeKind, *, held: Collection[str] = ()) -> int:
+    """Count the notices of a kind that were opened since and went out, or are held for one of these reasons."""
+    counted = or_(notice.c.held.is_(None), notice.c.held.in_(held))
+    query = select(func.count()).where(notice.c.created_at >= since, notice.c.kind == kind.value, counted)
+    count: int = (await tx.execute(query)).scalar_one()
+    return count
+
+
+async def release(tx: Transaction, *, notice_ids: Collection[int] | None = None) -> list[int]:
+    """Let held notices go, these or all; return the deliveries that are now to be sent."""
+    wanted = [notice.c.held.is_not(None)]
+    if notice_ids is not None:
+        wanted.append(notice.c.id.in_(notice_ids))
+    let_go = update(notice).where(*wanted).values(held=None).returning(notice.c.id)
+    released = (await tx.execute(let_go)).scalars().all()
+    freed: list[int] = []
+    for batch in batches(released):
+        held = delivery.c.notice_id.in_(batch), delivery.c.state == HELD
+        changed = update(delivery).where(*held).values(state=PENDING).returning(delivery.c.id)
+        freed += (await tx.execute(changed)).scalars()
+    return sorted(freed)
+
+
+async def parcel(tx: Transaction, delivery_id: int, *, operator_locale: str = "en") -> Parcel | None:
+    """Return all that it takes to send a delivery."""
+    columns = [delivery.c[name] for name in ("id", "state", "message_id", "attempts", "notice_id", "channel_id")]
+    about = notice.c.kind, notice.c.alarm, notice.c.detail, notice.c.created_at, customer.c.name, customer.c.locale
+    query = (
+        select(*columns, channel.c.url, channel.c.retired_at, *about)
+        .join_from(delivery, channel)
+        .join(notice)
+        .outerjoin(customer)
+    )
+    row = (await tx.execute(query.where(delivery.c.id == delivery_id))).mappings().first()
+    if row is None:
+        return None
+    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == row["notice_id"])
+    finding_ids = (await tx.execute(told)).scalars().all()
+    return Parcel(
+        delivery_id=delivery_id,
+        state=row["state"],
+        channel_url=row["url"],
+        message_id=row["message_id"],
+        thread=await _thread(tx, row),
+        attempts=row["attempts"],
+        retired=row["retired_at"] is not None,
+        notice=Notice(
+            id=row["notice_id"],
+            kind=NoticeKind(row["kind"]),
+            customer=row["name"] or ", ".join(await _owners(tx, row["notice_id"])),
+            locale=row["locale"] or operator_locale,
+            created_at=row["created_at"],
+            exposures=tuple(await findings.exposures(tx, finding_ids, places=PLACES)),
+            alarm=row["alarm"] or "",
+            detail=row["detail"] or "",
+        ),
+        sightings=await _sightings(tx, row["notice_id"]),
+    )
+
+
+async def customer_of(tx: Transaction, delivery_id: int) -> str | None:
+    """Return the name of the customer to whom a delivery goes; None: to the operator."""
+    query = select(customer.c.name).join_from(delivery, notice).join(customer).where(delivery.c.id == delivery_id)
+    name: str | None = (await tx.execute(query)).scalar()
+    return name
+
+
+async def accepted(tx: Transaction, delivery_id: int, *, code: int | None, detail: str | None, now: datetime) -> None:
+    """Write down that the peer took a delivery: it is done, whatever else was said of it."""
+    changed = {"state": ACCEPTED, "accepted_at": now}
+    await _tried(tx, delivery_id, changed, reason=None, code=code, detail=detail, now=now)
+
+
+async def deferred(  # noqa: PLR0913 - an attempt's own facts
+    tx: Transaction, delivery_id: int, *, reason: str, code: int | None, detail: str | None, now: datetime
+) -> None:
+    """Write down a try that failed and will be made again."""
+    await _tried(tx, delivery_id, {}, reason=reason, code=code, detail=detail, now=now)
+
+
+async def dead(  # noqa: PLR0913 - an attempt's own facts
+    tx: Transaction, delivery_id: int, *, reason: str, code: int | None, detail: str | None, now: datetime
+) -> None:
+    """Write down the try after which a delivery was given up."""
+    await _tried(tx, delivery_id, {"state": DEAD}, reason=reason, code=code, detail=detail, now=now)
+
+
+async def revive(tx: Transaction, delivery_ids: Collection[int]) -> list[int]:
+    """Give dead deliveries another chance, on channels that are still used; return those that are now to be sent."""
+    revived: list[int] = []
+    retired = select(channel.c.id).where(channel.c.retired_at.is_not(None))
+    for batch in batches(delivery_ids):
+        given_up = delivery.c.id.in_(batch), delivery.c.state == DEAD, delivery.c.channel_id.not_in(retired)
+        changed = update(delivery).where(*given_up).values(state=PENDING).returning(delivery.c.id)
+        revived += (await tx.execute(changed)).scalars()
+    return sorted(revived)
+
+
+async def readdress(
+    tx: Transaction, notice_ids: Collection[int], *, make_message_id: Callable[[], str], now: datetime
+) -> list[int]:
+    """Owe customers' notices that reached nobody on the channels that their customers have by now as well.
+
+    Returns the new deliveries, which are to be sent.
+    """
+    reached = select(delivery.c.notice_id).where(delivery.c.state.in_((ACCEPTED, HELD)))
+    known = select(delivery.c.id).where(delivery.c.notice_id == notice.c.id, delivery.c.channel_id == channel.c.id)
+    live = select(notice.c.id, channel.c.id).join(channel, channel.c.customer_id == notice.c.customer_id)
+    added: list[int] = []
+    for batch in batches(notice_ids):
+        wanted = notice.c.id.in_(batch), notice.c.id.not_in(reached), channel.c.retired_at.is_(None), ~known.exists()
+        rows = [
+            _delivery(notice_id, channel_id, PENDING, make_message_id(), now)
+            for notice_id, channel_id in (await tx.execute(live.where(*wanted)))
+        ]
+        added += await _deliveries(tx, rows)
+    return sorted(added)
+
+
+async def notices(
+    tx: Transaction, *, held_only: bool = False, state: str | None = None, limit: int | None = 100
+) -> list[NoticeState]:
+    """Return notices, newest first: all, or those that are held, or those with a delivery in a state."""
+    query = _listed().order_by(notice.c.id.desc()).limit(limit)
+    if held_only:
+        query = query.where(notice.c.held.is_not(None))
+    if state is not None:
+        query = query.where(notice.c.id.in_(select(delivery.c.notice_id).where(delivery.c.state == state)))
+    return await _states(tx, query)
+
+
+async def one(tx: Transaction, notice_id: int) -> NoticeState | None:
+    """Return one notice."""
+    return next(iter(await _states(tx, _listed().where(notice.c.id == notice_id))), None)
+
+
+async def attempts(tx: Transaction, delivery_ids: Collection[int]) -> dict[int, list[Attempt]]:
+    """Return every try of these deliveries, oldest first."""
+    made: dict[int, list[Attempt]] = defaultdict(list)
+    columns = attempt.c.delivery_id, attempt.c.at, attempt.c.reason, attempt.c.code, attempt.c.detail
+    for batch in batches(delivery_ids):
+        query = select(*columns).where(attempt.c.delivery_id.in_(batch)).order_by(attempt.c.id)
+        for number, at, reason, code, detail in await tx.execute(query):
+            made[number].append(Attempt(at=at, reason=reason, code=code, detail=detail))
+    return dict(made)
+
+
+async def _channels(tx: Transaction, customer_id: int | None) -> Sequence[int]:
+    """Return the live channels of a customer, or of the operator."""
+    theirs = channel.c.customer_id.is_(None) if customer_id is None else channel.c.customer_id == customer_id
+    query = select(channel.c.id).where(theirs, channel.c.retired_at.is_(None)).order_by(channel.c.id)
+    return (await tx.execute(query)).scalars().all()
+
+
+def _delivery(notice_id: int, channel_id: int, state: str, message_id: str, now: datetime) -> dict[str, Any]:
+    facts = {"notice_id": notice_id, "channel_id": channel_id, "state": state}
+    return {**facts, "message_id": message_id, "created_at": now}
+
+
+async def _deliveries(tx: Transaction, rows: list[dict[str, Any]]) -> tuple[int, ...]:
+    if not rows:
+        return ()
+    made = await tx.execute(insert(delivery).returning(delivery.c.id), rows)
+    return tuple(sorted(made.scalars()))
+
+
+async def _thread(tx: Transaction, row: RowMapping) -> str | None:
+    """Return the Message-ID that began the thread, unless it is this delivery's own."""
+    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == row["notice_id"])
+    about = select(notice_finding.c.notice_id).where(notice_finding.c.finding_id.in_(told))
+    same = delivery.c.channel_id == row["channel_id"], delivery.c.notice_id.in_(about)
+    first = await tx.execute(select(delivery.c.message_id).where(*same).order_by(delivery.c.notice_id).limit(1))
+    began: str | None = first.scalar()
+    return None if began == row["message_id"] else began
+
+
+async def _owners(tx: Transaction, notice_id: int) -> Sequence[str]:
+    """Return the names of the customers whose findings a notice tells of."""
+    query = select(customer.c.name).distinct().join_from(notice_finding, finding).join(registered_key).join(customer)
+    return (
+        (await tx.execute(query.where(notice_finding.c.notice_id == notice_id).order_by(customer.c.name)))
+        .scalars()
+        .all()
+    )
+
+
+async def _sightings(tx: Transaction, notice_id: int) -> dict[int, int]:
+    query = select(sighting.c.finding_id, func.count()).group_by(sighting.c.finding_id)
+    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == notice_id)
+    return dict((await tx.execute(query.where(sighting.c.finding_id.in_(told)))).all())
+
+
+async def _tried(  # noqa: PLR0913 - an attempt's own facts
+    tx: Transaction,
+    delivery_id: int,
+    changed: dict[str, Any],
+    *,
+    reason: str | None,
+    code: int | None,
+    detail: str | None,
+    now: datetime,
+) -> None:
+    said = {"reason": reason, "code": code, "detail": detail}
+    await tx.execute(insert(attempt).values(delivery_id=delivery_id, at=now, **said))
+    counted = update(delivery).values(attempts=delivery.c.attempts + 1, **changed, **said)
+    # What was accepted stays so, even if another try, begun under a lease that ran out, says otherwise later.
+    undone = delivery.c.id == delivery_id, delivery.c.state != ACCEPTED
+    await tx.execute(counted.where(*undone))
+
+
+def _listed() -> Select[Any]:
+    return select(notice, customer.c.name.label("customer")).outerjoin_from(notice, customer)
+
+
+async def _states(tx: Transaction, query: Select[Any]) -> list[NoticeState]:
+    """Read notices with their findings and deliveries: three queries for each thousand."""
+    rows = (await tx.execute(query)).mappings().all()
+    told: dict[int, list[int]] = defaultdict(list)
+    sent: dict[int, list[Delivery]] = defaultdict(list)
+    for batch in batches([row["id"] for row in rows]):
+        links = select(notice_finding.c.notice_id, notice_finding.c.finding_id).order_by(notice_finding.c.finding_id)
+        for number, finding_id in await tx.execute(links.where(notice_finding.c.notice_id.in_(batch))):
+            told[number].append(finding_id)
+        every = select(*_DELIVERY, delivery.c.notice_id).join_from(delivery, channel).order_by(delivery.c.id)
+        for row in (await tx.execute(every.where(delivery.c.notice_id.in_(batch)))).mappings():
+            sent[row["notice_id"]].append(Delivery(**{n: row[n] for n in Delivery.__dataclass_fields__}))
+    return [
+        NoticeState(
+            id=row["id"],
+            kind=NoticeKind(row["kind"]),
+            customer=row["customer"] or "",
+            alarm=row["alarm"] or "",
+            detail=row["detail"] or "",
+            created_at=row["created_at"],
+            held=row["held"],
+            findings=tuple(told[row["id"]]),
+            deliveries=tuple(sent[row["id"]]),
+        )
+        for row in rows
+    ]

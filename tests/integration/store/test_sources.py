@@ -1,0 +1,94 @@
+import asyncio
+
+import pytest
+from sqlalchemy.exc import NoResultFound
+
+from leakwatch.store import sources
+from leakwatch.store.database import Database
+from leakwatch.store.sources import Claim, SourceState
+from tests.integration.store.making import after
+
+
+@pytest.fixture
+async def name(database: Database) -> str:
+    async with database.transaction() as tx:
+        await sources.ensure(tx, ["pastes", "other"], after(0))
+    return "pastes"
+
+
+async def _state(database: Database, name: str) -> SourceState:
+    async with database.reading() as tx:
+        [state] = [s for s in await sources.overview(tx) if s.name == name]
+    return state
+
+
+async def test_a_new_source_is_due_and_an_old_one_is_left_alone(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        await sources.ensure(tx, [], after(9))
+        await sources.ensure(tx, {"third", name}, after(9))
+        states = {s.name: s.next_poll_at for s in await sources.overview(tx)}
+    assert states == {"other": after(0), "pastes": after(0), "third": after(9)}
+
+
+async def test_a_poll_is_claimed_once_an_interval(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        assert await sources.claim(tx, name, 60, after(5)) == Claim(claimed=True, next_poll_at=after(65))
+        assert await sources.claim(tx, name, 60, after(64.9)) == Claim(claimed=False, next_poll_at=after(65))
+        assert await sources.claim(tx, name, 60, after(65)) == Claim(claimed=True, next_poll_at=after(125))
+        with pytest.raises(NoResultFound):
+            await sources.claim(tx, "nobody's", 60, after(0))
+
+
+async def test_of_several_nodes_one_claims(database: Database, name: str) -> None:
+    async def node() -> bool:
+        async with database.transaction() as tx:
+            return (await sources.claim(tx, name, 60, after(1))).claimed
+
+    assert sorted(await asyncio.gather(*(node() for _ in range(5)))) == [False] * 4 + [True]
+
+
+async def test_a_poll_is_put_off_but_never_brought_forward(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        await sources.postpone(tx, name, after(100))
+        await sources.postpone(tx, name, after(50))
+    assert (await _state(database, name)).next_poll_at == after(100)
+
+
+async def test_a_checkpoint_stays_until_the_next(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        assert await sources.checkpoint(tx, name) is None
+        await sources.polled(tx, name, checkpoint=b"sealed", now=after(1))
+        await sources.polled(tx, name, checkpoint=None, now=after(2))
+        assert await sources.checkpoint(tx, name) == b"sealed"
+        await sources.polled(tx, name, checkpoint=b"next", now=after(3))
+        assert await sources.checkpoint(tx, name) == b"next"
+
+
+async def test_failures_are_counted_until_a_poll_works(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        assert not await sources.polled(tx, name, checkpoint=None, now=after(1))
+        first = await sources.failed(tx, name, reason="blocked", detail="403", now=after(2))
+        assert (first.failures, first.told) == (1, False)
+        await sources.alarmed(tx, name, after(3))
+        second = await sources.failed(tx, name, reason="timed_out", detail="20 s", now=after(3))
+        assert (second.failures, second.told) == (2, True)
+    failing = await _state(database, name)
+    assert (failing.failures, failing.reason, failing.detail) == (2, "timed_out", "20 s")
+    assert (failing.polled_at, failing.succeeded_at, failing.alarmed_at) == (after(3), after(1), after(3))
+    async with database.transaction() as tx:
+        assert await sources.polled(tx, name, checkpoint=None, now=after(4))
+        assert not await sources.polled(tx, name, checkpoint=None, now=after(5))
+        await sources.scanned(tx, name, 7)
+        await sources.scanned(tx, name, 5)
+    assert await _state(database, name) == SourceState(
+        name=name,
+        next_poll_at=after(0),
+        polled_at=after(5),
+        succeeded_at=after(5),
+        failures=0,
+        reason=None,
+        detail=None,
+        alarmed_at=None,
+        polls=5,
+        documents=12,
+    )
