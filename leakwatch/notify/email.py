@@ -1,0 +1,119 @@
+"""Mail: a message and an address become what travels, so that nothing in either can add to its headers."""
+
+import re
+import ssl
+from datetime import datetime
+from email.charset import SHORTEST, Charset
+from email.header import Header
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import EmailPolicy
+from email.utils import format_datetime, parseaddr
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from leakwatch.config import EmailConfig
+from leakwatch.errors import ChannelUnusable, ConfigError
+from leakwatch.model import Message
+from leakwatch.notify.channel import Accepted
+from leakwatch.notify.cleaning import clean
+from leakwatch.notify.smtp import Envelope, MailServer
+
+_SAID: Final = 200  # characters of the server's reply that are kept
+_ATOM: Final = r"[\w!#$%&'*+/=?^`{|}~-]+"
+_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")  # no quoted strings: nobody has one, and parsers disagree on them
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+class EmailChannel:
+    """Sends mail in the issuer's name. Raises ConfigError when the server cannot be used as it is configured."""
+
+    def __init__(self, config: EmailConfig, password: str | None, tls: ssl.SSLContext | None = None) -> None:
+        self._sender = _configured("email.from", config.sender)
+        self._reply_to = _configured("email.reply_to", config.reply_to or config.sender)
+        self._server = MailServer(config, password, tls)
+
+    async def deliver(
+        self, address: str, message: Message, *, message_id: str, in_reply_to: str | None, date: datetime
+    ) -> Accepted:
+        """Send a message to one address (see `mailbox`). Raises DeliveryError; see `MailServer`."""
+        mail = self.mail(address, message, message_id=message_id, in_reply_to=in_reply_to, date=date)
+        recipient = mail["To"].addresses[0].addr_spec
+        utf8 = not (recipient.isascii() and self._sender.addr_spec.isascii())
+        content = mail.as_bytes(policy=_Wire(linesep="\r\n", utf8=utf8))
+        envelope = Envelope(sender=self._sender.addr_spec, recipient=recipient, content=content, utf8=utf8)
+        response = await self._server.send(envelope)
+        return Accepted(code=response.code, detail=clean(response.message, _SAID))
+
+    def mail(
+        self, address: str, message: Message, *, message_id: str, in_reply_to: str | None, date: datetime
+    ) -> EmailMessage:
+        """Write the mail: text, and HTML that says the same. No Bcc, and no reply by machines to a machine."""
+        mail = EmailMessage(policy=_Wire(linesep="\r\n"))
+        mail["From"] = self._sender
+        mail["To"] = _addressed(address)
+        mail["Reply-To"] = self._reply_to
+        mail["Subject"] = clean(message.subject, _SAID)
+        mail["Date"] = format_datetime(date)
+        mail["Message-ID"] = message_id
+        if in_reply_to:
+            mail["In-Reply-To"] = in_reply_to
+            mail["References"] = in_reply_to
+        mail["Auto-Submitted"] = "auto-generated"
+        mail["X-Auto-Response-Suppress"] = "All"
+        mail.set_content(message.text, cte="quoted-printable")
+        mail.add_alternative(message.html, subtype="html", cte="quoted-printable")
+        return mail
+
+    async def probe(self) -> None:
+        """See whether the server would take our mail. Raises DeliveryError."""
+        await self._server.probe()
+
+    async def close(self) -> None:
+        """Take leave of the server."""
+        await self._server.close()
+
+
+def mailbox(url: str) -> str:
+    """Return the one address of a ``mailto:`` channel, its domain in ASCII. Raises ChannelUnusable."""
+    parts = urlsplit(url)
+    try:
+        return _addressed(unquote(parts.path or parts.netloc)).addr_spec
+    except ValueError as error:
+        message = "a mailto: channel does not hold one address"
+        raise ChannelUnusable(message, mend="write it as mailto:user@host") from error
+
+
+def _configured(setting: str, mailbox: str) -> Address:
+    name, address = parseaddr(mailbox)
+    try:
+        return _addressed(address, name)
+    except ValueError as error:
+        raise ConfigError(f"{setting} does not hold one address", mend='write it as "Name <user@host>"') from error
+
+
+def _addressed(address: str, name: str = "") -> Address:
+    """Return an address of one plain local part and one host. Raises ValueError."""
+    local, _, domain = address.rpartition("@")
+    host = domain.encode("idna").decode("ascii")
+    if not (_LOCAL.fullmatch(local) and _HOST.fullmatch(host)):
+        raise ValueError(address)
+    return Address(display_name=name, username=local, domain=host)
+
+
+class _Wire(EmailPolicy):
+    """The form in which mail travels.
+
+    The standard library's folding adds and drops spaces in long subjects beyond ASCII; its older `Header` does not.
+    """
+
+    def fold(self, name: str, value: Any) -> str:
+        if name != "Subject":
+            return str(super().fold(name, value))
+        text = str(value)
+        charset = Charset("us-ascii" if text.isascii() and "=?" not in text else "utf-8")
+        charset.header_encoding = charset.header_encoding and SHORTEST  # Apprise changes the process's default
+        return f"{name}: {Header(text, charset, 76, name).encode(linesep=self.linesep)}{self.linesep}"
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return self.fold(name, value).encode("ascii") if name == "Subject" else super().fold_binary(name, value)
