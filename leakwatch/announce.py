@@ -1,0 +1,151 @@
+"""Findings become notices: who is told, at once or held, and what the operator hears."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from leakwatch import metrics
+from leakwatch.config import NoticesConfig
+from leakwatch.engine import Engine, NewJob
+from leakwatch.errors import ChannelUnusable
+from leakwatch.model import NoticeKind, now
+from leakwatch.notify import new_message_id, policy
+from leakwatch.store import notices, settings
+from leakwatch.store.database import Transaction
+from leakwatch.store.findings import Recorded
+from leakwatch.store.notices import NoticeState
+
+log: Final = structlog.get_logger(__name__)
+DELIVER: Final = "deliver"
+
+
+def delivery_key(delivery_id: int) -> str:
+    """Return the dedupe key of the job that sends a delivery."""
+    return f"delivery:{delivery_id}"
+
+
+def delivery_jobs(delivery_ids: Sequence[int]) -> list[NewJob]:
+    """Return the jobs that send these deliveries: one each, never two at a time for the same."""
+    return [
+        NewJob(queue=DELIVER, payload=str(number).encode(), dedupe_key=delivery_key(number)) for number in delivery_ids
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What an alarm is about, so that it is told once in a while and not each time."""
+
+    about: str
+    window: timedelta = timedelta(days=1)
+
+
+class Announcer:
+    """Opens notices in the transaction that records what they tell of."""
+
+    def __init__(self, *, engine: Engine, config: NoticesConfig, domain: str) -> None:
+        self._engine = engine
+        self._config = config
+        self._domain = domain  # of the Message-IDs
+
+    async def findings(self, tx: Transaction, recorded: Sequence[Recorded], *, observe: bool) -> None:
+        """Tell each customer of what is new among the recorded sightings, in one notice, and the operator of all."""
+        owed: dict[int, list[int]] = defaultdict(list)
+        for sighting in recorded:
+            if sighting.new_finding:
+                owed[sighting.customer_id].append(sighting.finding_id)
+        if not owed:
+            return
+        held = await self._held(tx, len(owed), observe=observe)
+        for customer_id, finding_ids in owed.items():
+            await self._open(tx, NoticeKind.EXPOSURE, customer_id=customer_id, finding_ids=finding_ids, held=held)
+        every = [number for numbers in owed.values() for number in numbers]
+        await self._open(tx, NoticeKind.FINDING, finding_ids=every)
+
+    async def alarm(self, tx: Transaction, reason: str, detail: str, *, once: Once | None = None) -> None:
+        """Tell the operator that something needs a person; what is told once is not told again for a while."""
+        if once is not None and not await self._is_news(tx, once):
+            return
+        log.error("alarm", reason=reason, detail=detail)
+        await self._open(tx, NoticeKind.ALARM, alarm=reason, detail=detail)
+
+    async def release(self, tx: Transaction, notice_ids: Sequence[int] | None = None) -> int:
+        """Send what was held: these notices, or all of them. Returns how many deliveries go out."""
+        return await self._engine.enqueue(tx, delivery_jobs(await notices.release(tx, notice_ids=notice_ids)))
+
+    async def retry(self, tx: Transaction, found: Sequence[NoticeState]) -> int:
+        """Send now what was given up or waits for its next try, to where its customer is told by now.
+
+        Returns how many deliveries are tried.
+        """
+        dead = [d.id for notice in found for d in notice.deliveries if d.state == notices.DEAD]
+        waiting = [d.id for notice in found for d in notice.deliveries if d.state == notices.PENDING]
+        again = await notices.revive(tx, dead)
+        again += await notices.readdress(
+            tx, [notice.id for notice in found], make_message_id=self._message_id, now=now()
+        )
+        await self._engine.enqueue(tx, delivery_jobs(again))
+        await self._engine.hurry(tx, [delivery_key(number) for number in waiting])
+        return len(again) + len(waiting)
+
+    def _message_id(self) -> str:
+        return new_message_id(self._domain)
+
+    async def _held(self, tx: Transaction, opening: int, *, observe: bool) -> str | None:
+        window = timedelta(seconds=self._config.breaker.seconds)
+        recent = await notices.count_since(tx, now() - window, NoticeKind.EXPOSURE, held=(policy.BREAKER,))
+        held = policy.hold_reason(
+            hold=self._config.hold, observe=observe, recent=recent, opening=opening, breaker=self._config.breaker
+        )
+        if held == policy.BREAKER:
+            await self._tell_of_breaker(tx, window)
+        return held
+
+    async def _tell_of_breaker(self, tx: Transaction, window: timedelta) -> None:
+        """Tell once for each time that it trips, not once for each notice that it holds."""
+        detail = (
+            f"More than {self._config.breaker} notices to customers: from here on they are held. "
+            "Look at them with `leakwatch notices list --held` and send them with `leakwatch notices release`."
+        )
+        await self.alarm(tx, policy.BREAKER, detail, once=Once("breaker", window))
+
+    async def _is_news(self, tx: Transaction, once: Once) -> bool:
+        name, at = f"told:{once.about}", now()
+        told = await settings.moment(tx, name)
+        if told is not None and at - once.window < told <= at:  # what was told in the future, was told by a wrong clock
+            return False
+        await settings.put_moment(tx, name, at)
+        return True
+
+    async def _open(  # noqa: PLR0913 - a notice's own facts
+        self,
+        tx: Transaction,
+        kind: NoticeKind,
+        *,
+        customer_id: int | None = None,
+        finding_ids: Sequence[int] = (),
+        held: str | None = None,
+        alarm: str = "",
+        detail: str = "",
+    ) -> None:
+        opened = await notices.open_notice(
+            tx,
+            kind=kind,
+            customer_id=customer_id,
+            finding_ids=finding_ids,
+            held=held,
+            make_message_id=self._message_id,
+            now=now(),
+            alarm=alarm,
+            detail=detail,
+        )
+        tx.on_commit(partial(metrics.notice_opened, kind, held))
+        if kind is NoticeKind.EXPOSURE and not opened.delivery_ids:
+            detail = f"Notice {opened.notice_id} of an exposed key reaches nobody: its customer has no channel."
+            await self.alarm(tx, ChannelUnusable.reason, f"{detail} See `leakwatch customers list`.")
+        if held is None:
+            await self._engine.enqueue(tx, delivery_jobs(opened.delivery_ids))

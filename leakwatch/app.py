@@ -1,0 +1,206 @@
+"""The composition root: what the daemon is built of, in what order, and how it stops."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from email.utils import parseaddr
+from typing import Final
+
+import structlog
+
+from leakwatch import metrics
+from leakwatch.announce import Announcer
+from leakwatch.config import Config, load
+from leakwatch.engine.embedded import EmbeddedEngine
+from leakwatch.errors import DatabaseDown, LeakwatchError
+from leakwatch.fetch import Session
+from leakwatch.fetch.source import Source, resolve
+from leakwatch.health import Health, attend
+from leakwatch.match import Digester
+from leakwatch.model import Guide, now
+from leakwatch.notify import Channels, Composer, Issuer
+from leakwatch.pepper import Pepper
+from leakwatch.pipeline import Pipeline
+from leakwatch.relay import Relay
+from leakwatch.scan import Detector, Scanner
+from leakwatch.schedule import Schedule
+from leakwatch.store import registry, schema, sources
+from leakwatch.store.opening import connect
+from leakwatch.supervisor import Supervisor
+from leakwatch.watch import Watch
+from leakwatch.web import Web
+
+log: Final = structlog.get_logger(__name__)
+GRACE: Final = 20.0  # seconds that work in flight has to settle when we are told to stop
+_AGAIN: Final = 2.0  # seconds until a database is tried again that is down when we start
+_SCANNERS: Final = 2  # threads: hyperscan lets go of the interpreter, BeautifulSoup does not
+
+
+def composer(config: Config, detectors: Sequence[Detector]) -> Composer:
+    """Return who writes the notices, in the issuer's name and with what the detectors know for people."""
+    name, address = parseaddr(config.email.sender)
+    reply_to = parseaddr(config.email.reply_to or config.email.sender)[1]
+    guides = {d.id: _guide(d) for d in detectors}
+    return Composer(Issuer(name=name or address, sender=address, reply_to=reply_to), guides)
+
+
+def _guide(detector: Detector) -> Guide:
+    how = detector.revocation
+    return Guide(name=detector.name, provider=detector.provider, page=how.page, steps=how.steps)
+
+
+def announcer(config: Config, engine: EmbeddedEngine) -> Announcer:
+    """Return who opens notices."""
+    domain = parseaddr(config.email.sender)[1].rpartition("@")[2]
+    return Announcer(engine=engine, config=config.notices, domain=domain)
+
+
+class App:
+    """The daemon: everything that runs, built once and stopped in order."""
+
+    def __init__(self, config: Config, scanner: Scanner, detectors: tuple[Detector, ...]) -> None:
+        self.config = config
+        self.sources: dict[str, Source] = {s.name: s for s in resolve(config)}
+        self._pepper = Pepper(config.pepper())
+        self.database = connect(config, _tell)
+        self.engine = EmbeddedEngine(self.database)
+        self._session = Session(config.http, observe=metrics.fetched)
+        self._executor = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="scan")
+        self._channels = Channels(config.email, config.smtp_password())
+        tell = announcer(config, self.engine)
+        relay = Relay(
+            database=self.database,
+            engine=self.engine,
+            composer=composer(config, detectors),
+            channels=self._channels,
+            announcer=tell,
+        )
+        pipeline = Pipeline(
+            database=self.database,
+            scanner=scanner,
+            digester=Digester(self._pepper, config.matching.schemes),
+            pepper=self._pepper,
+            announcer=tell,
+            executor=self._executor,
+        )
+        watch = Watch(
+            watched=self.sources,
+            database=self.database,
+            engine=self.engine,
+            session=self._session,
+            pipeline=pipeline,
+            announcer=tell,
+            pepper=self._pepper,
+        )
+        for queue in (*watch.queues(), relay.queue(config)):
+            self.engine.serve(queue)
+        self.schedule = Schedule(watch.wake)
+        self.health = Health(database=self.database, engine=self.engine, watched=self.sources)
+        checks = {"database": self.health.database, "engine": self.health.engine}
+        self._web = Web(config.web.listen, checks, metrics.REGISTRY)
+        self._stop = asyncio.Event()
+        self._supervisor = Supervisor()
+        self._reloads: set[asyncio.Task[None]] = set()
+        self._one_reload = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Watch until told to stop, by SIGTERM, SIGINT or `stop`. Work in flight is settled or handed back."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.close)
+            stack.callback(self._executor.shutdown, wait=False, cancel_futures=True)
+            stack.push_async_callback(self._channels.close)
+            await stack.enter_async_context(self._session)
+            stack.push_async_callback(self._web.stop)
+            await self._web.start()
+            self._listen_for_signals()
+            if await self._prepared():
+                await self._work()
+        log.info("stopped")
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        self._stop.set()
+
+    async def _prepared(self) -> bool:
+        """Prepare the database, however long it is down; return False when we are told to stop before that."""
+        while not self._stop.is_set():
+            try:
+                await self._prepare()
+            except DatabaseDown as error:
+                self._supervisor.waiting(str(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), _AGAIN)
+            else:
+                return True
+        return False
+
+    async def _prepare(self) -> None:
+        await schema.check(self.database)
+        async with self.database.transaction() as tx:
+            await registry.bind_pepper(tx, self._pepper.fingerprint)
+            await registry.operator_channels(tx, self.config.notices.operator)
+            await sources.ensure(tx, self.sources, now())
+
+    async def _work(self) -> None:
+        work = asyncio.create_task(self.engine.run(), name="engine")
+        self.schedule.sync(self.sources)
+        self.schedule.start()
+        log.info("watching", sources=len(self.sources), database=self.database.url.get_backend_name())
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        attending = asyncio.create_task(attend(self._supervisor, self.health), name="supervisor")
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping", grace=GRACE)
+        attending.cancel()
+        self._supervisor.stopping()
+        self.schedule.stop()
+        await self.engine.stop(GRACE)
+        stopped.cancel()
+        await work
+
+    async def reload(self) -> None:
+        """Take over the sources of a changed configuration; a file with a problem is refused and the old one stays."""
+        async with self._one_reload:
+            self._supervisor.reloading()
+            try:
+                await self._take_over()
+                self.health.refused = ""
+            except LeakwatchError as error:
+                self.health.refused = error.reason
+                # What is wrong is in the message: a traceback through our own reading of it would say less.
+                log.error(  # noqa: TRY400
+                    "configuration refused: the old one stays in force", reason=error.reason, detail=str(error)
+                )
+            finally:
+                self._supervisor.ready()
+            self._supervisor.status(await self.health.line())
+
+    async def _take_over(self) -> None:
+        changed = {source.name: source for source in resolve(load(self.config.path))}
+        async with self.database.transaction() as tx:
+            await sources.ensure(tx, changed, now())
+        added, removed = changed.keys() - self.sources.keys(), self.sources.keys() - changed.keys()
+        self.sources.clear()
+        self.sources.update(changed)
+        self.schedule.sync(changed)
+        log.info("configuration reloaded", added=sorted(added), removed=sorted(removed), sources=len(changed))
+
+    def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+
+    def _reload_soon(self) -> None:
+        task = asyncio.create_task(self.reload(), name="reload")
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+
+def _tell(down: DatabaseDown | None) -> None:
+    """Say once that the database is down, for all who wait for it, and that it works again."""
+    if down is None:
+        log.info("the database works again")
+    else:
+        log.error("the database is down: waiting for it", reason=down.reason, detail=str(down))

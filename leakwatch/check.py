@@ -1,0 +1,116 @@
+"""Everything that could keep the daemon from doing its work, found before it starts."""
+
+import stat
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+from leakwatch import definitions, scan
+from leakwatch.config import Config
+from leakwatch.errors import LeakwatchError
+from leakwatch.fetch import Session, poll
+from leakwatch.fetch.source import Source, resolve
+from leakwatch.notify import Channels
+from leakwatch.pepper import Pepper
+from leakwatch.store import registry, schema
+from leakwatch.store.opening import connect
+from leakwatch.toml import Problem, Problems
+
+_OTHERS: Final = stat.S_IRWXO
+
+
+async def problems(config: Config, *, live: bool) -> list[Problem]:
+    """Return what is wrong with an installation, each with what to change; `live` also tries its peers."""
+    found = [*_detectors(), *_definitions(config), *_secrets(config)]
+    sources, broken = _sources(config)
+    found += broken
+    found += [problem async for problem in _database(config)]
+    if live:
+        found += [problem async for problem in _mail(config)]
+        found += [problem async for problem in _places(config, sources)]
+    return found
+
+
+def _detectors() -> Iterator[Problem]:
+    try:
+        scan.Scanner(scan.shipped())
+    except LeakwatchError as error:
+        yield from _told("detectors", error)
+
+
+def _definitions(config: Config) -> Iterator[Problem]:
+    for path in definitions.available(config.definitions_folder):
+        try:
+            definitions.load(path)
+        except LeakwatchError as error:
+            yield from _told(str(path), error)
+
+
+def _sources(config: Config) -> tuple[list[Source], list[Problem]]:
+    try:
+        return resolve(config), []
+    except LeakwatchError as error:
+        return [], list(_told(str(config.path), error))
+
+
+def _secrets(config: Config) -> Iterator[Problem]:
+    for read in (lambda: Pepper(config.pepper()), config.smtp_password, config.database_password):
+        try:
+            read()
+        except LeakwatchError as error:
+            yield from _told(str(config.path), error)
+    files = (config.matching.pepper_file, config.email.password_file, config.database.password_file)
+    for file in filter(None, files):
+        yield from _exposed(config, file)
+
+
+def _exposed(config: Config, file: str) -> Iterator[Problem]:
+    try:
+        path = config.secret_path(file)
+        mode = path.stat().st_mode
+    except (OSError, LeakwatchError):
+        return  # said already, by who reads it
+    if mode & _OTHERS:
+        yield Problem(file=str(path), line=0, what="everybody may read this secret", mend=f"chmod o-rwx {path}")
+
+
+async def _database(config: Config) -> AsyncIterator[Problem]:
+    try:
+        database = connect(config)
+        try:
+            await schema.check(database)
+            async with database.transaction() as tx:
+                await registry.bind_pepper(tx, Pepper(config.pepper()).fingerprint)
+        finally:
+            await database.close()
+    except LeakwatchError as error:
+        for problem in _told("database", error):
+            yield problem
+
+
+async def _mail(config: Config) -> AsyncIterator[Problem]:
+    try:
+        channels = Channels(config.email, config.smtp_password())
+        try:
+            await channels.probe()
+        finally:
+            await channels.close()
+    except LeakwatchError as error:
+        for problem in _told(config.email.smtp, error):
+            yield problem
+
+
+async def _places(config: Config, sources: list[Source]) -> AsyncIterator[Problem]:
+    async with Session(config.http) as session:
+        for source in sources:
+            try:
+                await poll(session, source, None)
+            except LeakwatchError as error:
+                for problem in _told(f"source {source.name}", error):
+                    yield problem
+
+
+def _told(place: str, error: LeakwatchError) -> Iterator[Problem]:
+    if isinstance(error, Problems):
+        yield from error.problems
+    else:
+        yield Problem(file=place, line=0, what=f"{error.reason}: {error.message}", mend=error.mend)

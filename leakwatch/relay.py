@@ -1,0 +1,135 @@
+"""The job that sends one delivery and settles it.
+
+Sent at least once: the delivery is marked only after the server's acceptance, in the transaction that completes its
+job. Dying between the two sends it again, under the same Message-ID.
+"""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import structlog
+
+from leakwatch import metrics
+from leakwatch.announce import DELIVER, Announcer
+from leakwatch.config import Config
+from leakwatch.engine import Engine, Job, Queue, Retry
+from leakwatch.errors import ChannelUnusable, DatabaseDown, DeliveryError, LeakwatchError
+from leakwatch.model import NoticeKind, now
+from leakwatch.notify import Accepted, Channels, Composer
+from leakwatch.store import notices
+from leakwatch.store.database import Database, Transaction
+from leakwatch.store.notices import Parcel
+
+log: Final = structlog.get_logger(__name__)
+_BASE: Final = 5.0  # seconds before the second try
+_CEILING: Final = 3600.0  # seconds between two tries, at most
+_SPREAD: Final = 0.75  # of the backoff is waited on average
+_AGAIN: Final = 1.0  # seconds until a database is tried again that is down
+_CHATS: Final = 4  # deliveries besides those on the mail server's connections, so that a slow chat holds up no mail
+
+
+class Relay:
+    """Sends what is owed, one delivery at a time."""
+
+    def __init__(
+        self, *, database: Database, engine: Engine, composer: Composer, channels: Channels, announcer: Announcer
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._composer = composer
+        self._channels = channels
+        self._announcer = announcer
+
+    def queue(self, config: Config) -> Queue:
+        """Return the queue of deliveries: tried for as long as the configuration says, then given up."""
+        width = config.email.connections + _CHATS
+        retry = Retry(base=_BASE, ceiling=_CEILING, limit=tries(config.notices.retry_for))
+        return Queue(
+            name=DELIVER,
+            handler=partial(self.handle, retry=retry, operator_locale=config.notices.operator_locale),
+            concurrency=width,
+            lane_concurrency=width,
+            retry=retry,
+            bury=self.bury,
+            letters=False,  # the ledger keeps them
+        )
+
+    async def handle(self, job: Job, *, retry: Retry, operator_locale: str) -> None:
+        """Send the delivery that a job names. Raises DeliveryError when it was not accepted."""
+        async with self._database.reading() as tx:
+            parcel = await notices.parcel(tx, _number(job), operator_locale=operator_locale)
+        if parcel is None or parcel.state != notices.PENDING:
+            return  # sent by a try whose job was not settled, held again, or gone with its customer
+        if parcel.retired:
+            raise ChannelUnusable(
+                "the channel was retired before the notice went out", mend="`leakwatch notices retry`"
+            )
+        scheme = parcel.channel_url.partition(":")[0].lower()
+        try:
+            accepted = await self._send(parcel)
+        except DeliveryError as error:
+            metrics.delivered(scheme, error.reason)
+            if error.transient and retry.delay(job.attempts + 1) is not None:
+                await self._deferred(parcel, error)  # the last try is written down by `bury`
+            raise
+        await self._accepted(parcel, accepted, job)
+        metrics.delivered(scheme, metrics.OK)
+        log.info("notice sent", delivery=parcel.delivery_id, code=accepted.code, detail=accepted.detail)
+
+    async def bury(self, tx: Transaction, job: Job, error: LeakwatchError) -> None:
+        """Mark a delivery dead, in the transaction that gives its job up."""
+        number = _number(job)
+        code = error.code if isinstance(error, DeliveryError) else None
+        await notices.dead(tx, number, reason=error.reason, code=code, detail=str(error), now=now())
+        log.error("notice given up", delivery=number, reason=error.reason, code=code, detail=str(error))
+        customer = await notices.customer_of(tx, number)
+        if customer is not None:  # what does not reach the operator must not make them more of the same
+            detail = f"{customer} does not get notice of an exposed key: {error.reason}: {error}"
+            await self._announcer.alarm(tx, error.reason, f"{detail}. See `leakwatch notices list --dead`.")
+
+    async def _send(self, parcel: Parcel) -> Accepted:
+        """Compose and send, outside any transaction."""
+        message = await asyncio.to_thread(self._composer.compose, parcel.notice, parcel.sightings)
+        return await self._channels.deliver(
+            parcel.channel_url,
+            message,
+            trusted=parcel.notice.kind is not NoticeKind.EXPOSURE,
+            message_id=parcel.message_id,
+            in_reply_to=parcel.thread,
+            date=now(),  # not when it was opened: it may have been held since
+        )
+
+    async def _accepted(self, parcel: Parcel, accepted: Accepted, job: Job) -> None:
+        """Write down what the server took, however long the database is down: else it would be sent again."""
+        while True:
+            with suppress(DatabaseDown):
+                async with self._database.transaction() as tx:
+                    await notices.accepted(
+                        tx, parcel.delivery_id, code=accepted.code, detail=accepted.detail, now=now()
+                    )
+                    await self._engine.complete(tx, job)
+                return
+            await asyncio.sleep(_AGAIN)
+
+    async def _deferred(self, parcel: Parcel, error: DeliveryError) -> None:
+        """Write down a try that is followed by another."""
+        reason, code, detail = error.reason, error.code, str(error)
+        async with self._database.transaction() as tx:
+            await notices.deferred(tx, parcel.delivery_id, reason=reason, code=code, detail=detail, now=now())
+        tried = parcel.attempts + 1
+        log.warning("notice deferred", delivery=parcel.delivery_id, tried=tried, reason=reason, detail=detail)
+
+
+def tries(span: float) -> int:
+    """Return how many tries fill that many seconds, on average."""
+    count, waited = 1, 0.0
+    while waited < span:
+        waited += _SPREAD * min(_CEILING, _BASE * 2.0 ** (count - 1))
+        count += 1
+    return count
+
+
+def _number(job: Job) -> int:
+    return int(job.payload)

@@ -1,0 +1,340 @@
+"""The jobs that watch a source: one polls its listing, the other fetches what the listing named.
+
+Both end in the pipeline. What must outlive the process between them is sealed, since a URL or a cursor can hold a key.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from leakwatch import metrics
+from leakwatch.announce import Announcer, Once
+from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
+from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched, TooLarge
+from leakwatch.fetch import Session, Trace, fetch, poll
+from leakwatch.fetch.source import Source
+from leakwatch.model import Batch, Checkpoint, Document, Reference, now
+from leakwatch.pepper import Pepper
+from leakwatch.pipeline import Outcome, Pipeline
+from leakwatch.store import documents, settings, sources
+from leakwatch.store.database import Database, Transaction
+
+log: Final = structlog.get_logger(__name__)
+POLL: Final = "poll"
+FETCH: Final = "fetch"
+_PATIENCE: Final = 3  # transient failures in a row before the operator is told
+_LONGEST_WAIT: Final = 3600.0  # seconds between two polls of a source that fails
+_AT_ONCE: Final = 2.0  # seconds of fetching that one job holds: what it finds is told when it ends
+_MOST: Final = 50  # references in one job
+_BACKLOG: Final = 1000  # jobs of one source that wait: beyond, it is not polled
+_LATER: Final = (60.0, 3600.0)  # seconds until a document is looked for again that is not there, or kept from us
+_SUSPICIOUS: Final = 5  # documents that are all gone: the definition is wrong, or the site has changed
+_AWAY: Final = 3600.0  # seconds until work is tried again whose source is not configured
+_HOUR: Final = timedelta(hours=1)
+
+
+def poll_job(name: str) -> NewJob:
+    """Return the job that polls a source: one at a time for each."""
+    return NewJob(queue=POLL, payload=name.encode(), lane=name, dedupe_key=f"poll:{name}", priority=5)
+
+
+class Watch:
+    """Polls and fetches, one source or another."""
+
+    def __init__(  # noqa: PLR0913 - the parts, named once in app.py
+        self,
+        *,
+        watched: Mapping[str, Source],
+        database: Database,
+        engine: Engine,
+        session: Session,
+        pipeline: Pipeline,
+        announcer: Announcer,
+        pepper: Pepper,
+    ) -> None:
+        self._watched = watched
+        self._database = database
+        self._engine = engine
+        self._session = session
+        self._pipeline = pipeline
+        self._announcer = announcer
+        self._pepper = pepper
+
+    def queues(self) -> tuple[Queue, Queue]:
+        """Return the two kinds of work as the engine serves them."""
+        # A poll that fails is tried again when the source is due: only a dead database brings its job back.
+        return (
+            Queue(name=POLL, handler=self.poll, concurrency=8, retry=Retry(limit=3), bury=self._poll_given_up),
+            Queue(
+                name=FETCH,
+                handler=self.fetch,
+                concurrency=6,
+                lane_concurrency=2,
+                retry=Retry(base=10.0),
+                bury=self._fetch_given_up,
+            ),
+        )
+
+    async def wake(self, name: str) -> datetime:
+        """Enqueue a poll if the source is due, and return when it is due next."""
+        source = self._watched[name]
+        async with self._database.transaction() as tx:
+            claim = await sources.claim(tx, name, source.every, now())
+            if claim.claimed and not await self._is_behind(tx, source):
+                await self._engine.enqueue(tx, [poll_job(name)])
+        return claim.next_poll_at
+
+    async def poll(self, job: Job) -> None:
+        """Poll a source from its checkpoint, and hand what it yields to the pipeline."""
+        source = self._watched.get(job.payload.decode())
+        if source is None:
+            log.info("source is no longer watched", source=job.payload.decode())
+            return
+        checkpoint = await self._checkpoint(source)
+        try:
+            polled = await poll(self._session, source, checkpoint)
+        except FetchError as error:
+            await self._failed(job, source, error)
+            return
+        batch = await self._unseen(polled.batch)
+        skip = checkpoint is None and source.backlog == "skip"
+        crashed = job.picks > 1
+        if skip:
+            batch = Batch(source=batch.source, references=_references(batch))
+        elif crashed:
+            await self._one_by_one(source, batch.documents)
+            batch = Batch(source=batch.source, references=batch.references)
+
+        async def settle(tx: Transaction, outcome: Outcome) -> None:
+            if not skip:
+                await self._engine.enqueue(tx, self._fetches(source, outcome.new, alone=crashed))
+            await self._engine.enqueue(tx, self._rescans(source, outcome))
+            await self._polled(tx, source, polled.batch.checkpoint)
+            await self._noted(tx, source, polled.trace)
+            await self._engine.complete(tx, job)
+
+        outcome = await self._pipeline.process(batch, source, settle)
+        metrics.polled(source.name, metrics.OK)
+        tell = log.info if batch.documents or outcome.new else log.debug
+        tell("polled", source=source.name, inline=len(batch.documents), new=len(outcome.new), skipped=skip)
+
+    async def fetch(self, job: Job) -> None:
+        """Fetch a job's references, and hand the documents to the pipeline; what failed becomes a job of its own."""
+        name, references = self._unpack(job.payload)
+        source = self._watched.get(name)
+        if source is None:
+            message = f"{len(references)} documents wait for source {name}, which is not configured"
+            raise NotWatched(message, mend="configure it again, or drop the job", retry_after=_AWAY)
+        if job.picks > 1 and len(references) > 1:
+            await self._split(job, source, references)
+            return
+        fetched = await fetch(self._session, source, references)
+        # What a listing says of a document is scanned even when the document itself cannot be had.
+        bare = [Document(reference=r, text="") for r, _ in fetched.failures if job.attempts == 0]
+        # A page that is not there yet or that a gatekeeper keeps from us may be had later: two more looks, no more.
+        later = [r for r, e in fetched.failures if isinstance(e, Gone | Blocked) and job.attempts < len(_LATER)]
+        failed = [(r, e) for r, e in fetched.failures if r not in later and not isinstance(e, Gone)]
+        gone = [r for r, e in fetched.failures if isinstance(e, Gone) and r not in later]
+        cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
+
+        async def settle(tx: Transaction, outcome: Outcome) -> None:
+            await self._engine.enqueue(tx, self._rescans(source, outcome, job.attempts))
+            await self._engine.enqueue(tx, self._failed_fetches(source, [*failed, *cut], job.attempts))
+            await self._engine.enqueue(tx, self._fetches(source, fetched.left))
+            if later:
+                run_at = now() + timedelta(seconds=_LATER[job.attempts])
+                again = self._fetch_job(source, later, attempts=job.attempts + 1)
+                await self._engine.enqueue(tx, [replace(again, run_at=run_at)])
+            if len(gone) == len(references) >= _SUSPICIOUS:
+                detail = f"Source {name}: none of {len(gone)} documents that it lists is there. Is document.url right?"
+                await self._announcer.alarm(tx, Gone.reason, detail, once=Once(f"{name} gone"))
+            await self._engine.complete(tx, job)
+
+        await self._pipeline.process(Batch(source=name, documents=(*fetched.documents, *bare)), source, settle)
+        log.info(
+            "fetched",
+            source=name,
+            documents=len(fetched.documents),
+            failed=len(failed),
+            later=len(later),
+            gone=len(gone),
+        )
+
+    async def _is_behind(self, tx: Transaction, source: Source) -> bool:
+        """Whether a source lists faster than it may be fetched: it is not polled until it has been caught up with."""
+        waiting = await self._engine.backlog(tx, FETCH, source.name)
+        if waiting < _BACKLOG:
+            return False
+        detail = f"Source {source.name}: {waiting} jobs of documents wait to be fetched, so it is not polled. "
+        await self._announcer.alarm(
+            tx, "behind", f"{detail}Raise its rate, if the site allows.", once=Once(f"{source.name} behind")
+        )
+        return True
+
+    async def _one_by_one(self, source: Source, inline: Sequence[Document]) -> None:
+        """After a crash: scan each inline document by itself. One under which the process dies again is left out."""
+        name = f"suspect:{source.name}"
+        for document in inline:
+            suspect = self._pipeline.identity(source.name, document.reference)
+            async with self._database.transaction() as tx:
+                is_guilty = await settings.get(tx, name) == suspect.hex()
+                await settings.put(tx, name, suspect.hex())
+                if is_guilty:
+                    await documents.new(tx, source.name, [suspect], now())
+                    detail = f"Source {source.name}: the process died twice under a document in its listing."
+                    await self._announcer.alarm(tx, JobCrashed.reason, f"{detail} It was not scanned.")
+            if not is_guilty:
+                batch = Batch(source=source.name, documents=(document,))
+                await self._pipeline.process(batch, source, partial(self._rescan, source))
+        async with self._database.transaction() as tx:
+            await settings.put(tx, name, "")
+
+    async def _rescan(self, source: Source, tx: Transaction, outcome: Outcome) -> None:
+        await self._engine.enqueue(tx, self._rescans(source, outcome))
+
+    async def _noted(self, tx: Transaction, source: Source, trace: Trace) -> None:
+        """Tell of what a listing holds and cannot be used: once a day for each source."""
+        if trace.listing is None or not trace.listing.notes:
+            return
+        notes = "; ".join(trace.listing.notes)
+        log.warning("listing read in part", source=source.name, notes=notes)
+        detail = f"Source {source.name} is read in part: {notes}. See `leakwatch sources test {source.name}`."
+        await self._announcer.alarm(tx, "partial", detail, once=Once(f"{source.name} partial"))
+
+    async def _checkpoint(self, source: Source) -> Checkpoint | None:
+        async with self._database.reading() as tx:
+            sealed = await sources.checkpoint(tx, source.name)
+        return None if sealed is None else json.loads(self._pepper.open(sealed, "checkpoint"))
+
+    async def _polled(self, tx: Transaction, source: Source, checkpoint: Checkpoint | None) -> None:
+        sealed = None if checkpoint is None else self._pepper.seal(json.dumps(dict(checkpoint)).encode(), "checkpoint")
+        recovered = await sources.polled(tx, source.name, checkpoint=sealed, now=now())
+        if recovered:
+            detail = f"Source {source.name} can be read again."
+            await self._announcer.alarm(tx, "recovered", detail, once=Once(f"{source.name} recovered", _HOUR))
+
+    async def _failed(self, job: Job, source: Source, error: FetchError) -> None:
+        """Say why a poll failed, and when the next one is; tell the operator when it lasts."""
+        at = now()
+        async with self._database.transaction() as tx:
+            failing = await sources.failed(tx, source.name, reason=error.reason, detail=str(error), now=at)
+            due = at + timedelta(seconds=_wait(source, failing.failures, error))
+            await sources.postpone(tx, source.name, due)
+            if not failing.told and (failing.failures >= _PATIENCE or not error.transient):
+                await self._blind(tx, source.name, error, f"Next try at {due:%Y-%m-%d %H:%M:%S} UTC.")
+            await self._engine.complete(tx, job)
+        metrics.polled(source.name, error.reason)
+        log.warning("poll failed", source=source.name, reason=error.reason, detail=str(error), next_try=due.isoformat())
+
+    async def _poll_given_up(self, tx: Transaction, job: Job, error: LeakwatchError) -> None:
+        """Tell of a poll that did not even fail as polls do: until it is mended the source is blind."""
+        name = job.payload.decode()
+        failing = await sources.failed(tx, name, reason=error.reason, detail=str(error), now=now())
+        if not failing.told:
+            await self._blind(tx, name, error, "See the log.")
+
+    async def _fetch_given_up(self, tx: Transaction, job: Job, error: LeakwatchError) -> None:
+        """Tell of documents that nobody has looked at: once a day for each source and reason."""
+        name, references = self._unpack(job.payload)
+        detail = f"Source {name}: {len(references)} documents were not scanned, and perhaps more: {error}."
+        once = Once(f"{name} {error.reason}")
+        await self._announcer.alarm(tx, error.reason, f"{detail} See `leakwatch jobs list`.", once=once)
+
+    async def _blind(self, tx: Transaction, name: str, error: LeakwatchError, more: str) -> None:
+        """Tell the operator, once until it is over, that a source is not being watched."""
+        await sources.alarmed(tx, name, now())
+        detail = f"Source {name} is not being watched: {error}. {more}"
+        await self._announcer.alarm(tx, error.reason, detail, once=Once(f"{name} {error.reason}", _HOUR))
+
+    async def _unseen(self, batch: Batch) -> Batch:
+        """Leave out what earlier batches named: a listing repeats most of itself."""
+        identities = {self._pipeline.identity(batch.source, r) for r in _references(batch)}
+        async with self._database.reading() as tx:
+            known = await documents.known(tx, identities)
+
+        def is_new(reference: Reference) -> bool:
+            return self._pipeline.identity(batch.source, reference) not in known
+
+        return Batch(
+            source=batch.source,
+            documents=tuple(d for d in batch.documents if is_new(d.reference)),
+            references=tuple(r for r in batch.references if is_new(r)),
+            checkpoint=batch.checkpoint,
+        )
+
+    def _fetches(self, source: Source, references: Sequence[Reference], *, alone: bool = False) -> list[NewJob]:
+        """Cut references into jobs of about two seconds' fetching each."""
+        size = 1 if alone else max(1, min(_MOST, math.floor(_AT_ONCE / source.rate.interval)))
+        return [self._fetch_job(source, references[at : at + size]) for at in range(0, len(references), size)]
+
+    def _rescans(self, source: Source, outcome: Outcome, attempts: int = 0) -> list[NewJob]:
+        """A document whose scan raised is fetched and tried again by itself, a counted number of times."""
+        return [self._fetch_job(source, [r], attempts=attempts, failed=error) for r, error in outcome.failures]
+
+    def _failed_fetches(
+        self, source: Source, failures: Sequence[tuple[Reference, FetchError]], attempts: int
+    ) -> list[NewJob]:
+        """Gather what failed alike: one job waits, or one dead letter tells, for each reason."""
+        alike: dict[str, list[tuple[Reference, FetchError]]] = defaultdict(list)
+        for reference, error in failures:
+            alike[error.reason].append((reference, error))
+        return [
+            self._fetch_job(source, [r for r, _ in group], attempts=attempts, failed=group[0][1])
+            for group in alike.values()
+        ]
+
+    async def _split(self, job: Job, source: Source, references: Sequence[Reference]) -> None:
+        """After a crash each document goes alone, so that the one at fault takes no other with it."""
+        log.warning("a job crashed: its documents are tried one by one", source=source.name, documents=len(references))
+        async with self._database.transaction() as tx:
+            await self._engine.enqueue(tx, self._fetches(source, references, alone=True))
+            await self._engine.complete(tx, job)
+
+    def _fetch_job(
+        self,
+        source: Source,
+        references: Sequence[Reference],
+        *,
+        attempts: int = 0,
+        failed: LeakwatchError | None = None,
+    ) -> NewJob:
+        message = json.dumps({"source": source.name, "references": [_packed(r) for r in references]})
+        payload = self._pepper.seal(message.encode(), FETCH)
+        return NewJob(queue=FETCH, payload=payload, lane=source.name, priority=10, attempts=attempts, failed=failed)
+
+    def _unpack(self, payload: bytes) -> tuple[str, list[Reference]]:
+        message = json.loads(self._pepper.open(payload, FETCH))
+        return message["source"], [_unpacked(r) for r in message["references"]]
+
+
+def _references(batch: Batch) -> tuple[Reference, ...]:
+    return (*batch.references, *(d.reference for d in batch.documents))
+
+
+def _packed(reference: Reference) -> dict[str, str]:
+    facts = asdict(reference)
+    published = facts.pop("published_at")
+    return {**{k: v for k, v in facts.items() if v}, **({"published_at": published.isoformat()} if published else {})}
+
+
+def _unpacked(facts: dict[str, str]) -> Reference:
+    published = facts.pop("published_at", None)
+    return Reference(**facts, published_at=datetime.fromisoformat(published) if published else None)
+
+
+def _wait(source: Source, failures: int, error: FetchError) -> float:
+    """Seconds until a failing source is polled again: longer each time, and never sooner than it asked."""
+    backoff = min(source.every * 2.0 ** min(failures - 1, 16), max(_LONGEST_WAIT, source.every))
+    return max(backoff, error.retry_after or 0.0)
+
+
+def _cut(source: Source) -> TooLarge:
+    message = f"a document is longer than {source.max_bytes} bytes: what follows was not scanned"
+    return TooLarge(message, mend=f"raise max_bytes of {source.name}, then revive the job")

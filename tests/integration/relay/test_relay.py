@@ -1,0 +1,342 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from leakwatch.announce import Announcer, delivery_jobs
+from leakwatch.config import Config
+from leakwatch.engine import Job, Retry
+from leakwatch.engine.embedded import EmbeddedEngine
+from leakwatch.errors import (
+    ChannelUnusable,
+    DeliveryError,
+    JobCrashed,
+    MailDeferred,
+    MailRefused,
+    MailUnreachable,
+)
+from leakwatch.model import Message, NoticeKind, now
+from leakwatch.notify import Accepted, Channels, Composer, Issuer, new_message_id
+from leakwatch.relay import Relay, tries
+from leakwatch.store import findings, notices, registry
+from leakwatch.store.database import Database
+from tests.integration.smtp.server import Mailbox, eventually, free_port, serving
+from tests.integration.store.making import registration, seen
+
+COMPOSER = Composer(Issuer(name="Issuer", sender="s@issuer.example", reply_to="s@issuer.example"), {})
+
+
+@dataclass
+class Sent:
+    """What a channel was asked to send."""
+
+    url: str
+    message: Message
+    trusted: bool
+    message_id: str
+    in_reply_to: str | None
+    date: datetime
+
+
+@dataclass
+class Scripted:
+    """Channels that answer as they are told, then accept."""
+
+    answers: list[DeliveryError] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
+
+    async def deliver(self, channel_url: str, message: Message, **facts: Any) -> Accepted:
+        self.sent.append(Sent(channel_url, message, **facts))
+        if self.answers:
+            raise self.answers.pop(0)
+        return Accepted(code=250, detail="queued")
+
+
+@dataclass
+class House:
+    """A relay with what it works on."""
+
+    database: Database
+    channels: Any
+    engine: EmbeddedEngine
+    relay: Relay
+
+    async def owe(self, *, kind: NoticeKind = NoticeKind.EXPOSURE, held: str | None = None, locale: str = "en") -> int:
+        """Owe one notice on one channel, with its job, and return the delivery."""
+        async with self.database.transaction() as tx:
+            await registry.register(tx, [registration("acme", locale=locale)])
+            await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
+            (key,) = await registry.keys(tx)
+            (recorded, *_) = await findings.record(tx, [seen(key.id)])
+            customer = recorded.customer_id if kind is NoticeKind.EXPOSURE else None
+            opened = await notices.open_notice(
+                tx,
+                kind=kind,
+                customer_id=customer,
+                finding_ids=[recorded.finding_id],
+                held=held,
+                make_message_id=lambda: new_message_id("issuer.example"),
+                now=now(),
+            )
+            await self.engine.enqueue(tx, delivery_jobs(opened.delivery_ids))
+        (delivery_id,) = opened.delivery_ids
+        return delivery_id
+
+    async def handle(self, delivery_id: int, *, attempts: int = 0, locale: str = "en") -> None:
+        await self.relay.handle(job(delivery_id, attempts), retry=Retry(limit=3), operator_locale=locale)
+
+    async def state(self, delivery_id: int) -> notices.Delivery:
+        async with self.database.reading() as tx:
+            (found,) = [d for n in await notices.notices(tx) for d in n.deliveries if d.id == delivery_id]
+        return found
+
+    async def tried(self, delivery_id: int) -> list[tuple[str | None, int | None]]:
+        async with self.database.reading() as tx:
+            made = await notices.attempts(tx, [delivery_id])
+        return [(a.reason, a.code) for a in made.get(delivery_id, [])]
+
+
+@pytest.fixture
+def house(database: Database) -> House:
+    return built(database, Scripted())
+
+
+@pytest.fixture
+def sqlite_house(sqlite_database: Database) -> House:
+    return built(sqlite_database, Scripted())
+
+
+async def test_a_delivery_is_sent_and_settled(house: House) -> None:
+    number = await house.owe()
+    await house.handle(number)
+    state = await house.state(number)
+    assert (state.state, state.code, state.detail, state.attempts) == ("accepted", 250, "queued", 1)
+    assert await house.tried(number) == [(None, 250)]
+    (sent,) = house.channels.sent
+    assert sent.url == "mailto:acme@example.org"
+    assert sent.message_id == state.message_id
+    assert not sent.trusted
+    assert "key 0" in sent.message.subject
+
+
+async def test_what_is_not_owed_is_not_sent(sqlite_house: House) -> None:
+    house = sqlite_house
+    held = await house.owe(held="hold")
+    await house.handle(held)
+    await house.handle(4711)
+    assert not house.channels.sent
+    assert (await house.state(held)).state == "held"
+
+
+async def test_a_delivery_is_not_sent_twice(sqlite_house: House) -> None:
+    house = sqlite_house
+    number = await house.owe()
+    await house.handle(number)
+    await house.handle(number)  # its process died before the job was settled
+    assert len(house.channels.sent) == 1
+
+
+async def test_a_failure_is_written_down_and_raised(house: House) -> None:
+    house.channels.answers = [MailDeferred("busy", mend="later", code=450)]
+    number = await house.owe()
+    with pytest.raises(MailDeferred):
+        await house.handle(number)
+    state = await house.state(number)
+    assert (state.state, state.reason, state.code, state.detail) == ("pending", "mail_deferred", 450, "busy: later")
+    await house.handle(number, attempts=1)
+    assert await house.tried(number) == [("mail_deferred", 450), (None, 250)]
+    first, second = house.channels.sent
+    assert first.message_id == second.message_id
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [(MailRefused("no such user", code=550), 0), (MailUnreachable("still down"), 2), (ChannelUnusable("no"), 0)],
+)
+async def test_the_last_try_is_written_down_once(house: House, error: DeliveryError, attempts: int) -> None:
+    house.channels.answers = [error]
+    number = await house.owe()
+    with pytest.raises(DeliveryError):
+        await house.handle(number, attempts=attempts)
+    assert await house.tried(number) == []
+    async with house.database.transaction() as tx:
+        await house.relay.bury(tx, job(number, attempts), error)
+    state = await house.state(number)
+    assert (state.state, state.reason, state.code) == ("dead", error.reason, error.code)
+    assert await house.tried(number) == [(error.reason, error.code)]
+
+
+async def test_a_delivery_under_which_the_process_died_is_buried(sqlite_house: House) -> None:
+    house = sqlite_house
+    number = await house.owe()
+    async with house.database.transaction() as tx:
+        await house.relay.bury(tx, job(number), JobCrashed("three times"))
+    assert (await house.state(number)).reason == "crashed"
+
+
+async def test_the_operator_is_trusted_and_told_in_their_language(sqlite_house: House) -> None:
+    house = sqlite_house
+    number = await house.owe(kind=NoticeKind.FINDING)
+    await house.handle(number, locale="fr")
+    (sent,) = house.channels.sent
+    assert sent.trusted
+    assert sent.url == "mailto:soc@issuer.example"
+    assert sent.message.subject.startswith("Clé exposée : acme")
+
+
+async def test_the_customer_is_told_in_theirs(sqlite_house: House) -> None:
+    house = sqlite_house
+    await house.handle(await house.owe(locale="fr-CA"))
+    assert "publique" in house.channels.sent[0].message.subject
+
+
+async def test_a_later_notice_answers_the_first(sqlite_house: House) -> None:
+    house = sqlite_house
+    first = await house.owe()
+    again = await house.owe()
+    await house.handle(first)
+    await house.handle(again)
+    one, other = house.channels.sent
+    assert one.in_reply_to is None
+    assert other.in_reply_to == one.message_id
+
+
+async def test_a_settlement_that_fails_leaves_all_as_it_was(
+    sqlite_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = sqlite_house
+    number = await house.owe()
+
+    async def broken(*_: Any) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(house.engine, "complete", broken)
+    with pytest.raises(OSError, match="full"):
+        await house.handle(number)
+    assert (await house.state(number)).state == "pending"  # it is sent again, under the same Message-ID
+
+
+async def test_the_engine_retries_until_the_server_is_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leakwatch.relay._BASE", 0.01)
+    house.channels.answers = [MailUnreachable("down"), MailUnreachable("down"), MailDeferred("busy", code=451)]
+    number = await house.owe()
+    async with working(house):
+        await eventually(lambda: reached(house, number, "accepted"))
+    tried = await house.tried(number)
+    assert tried == [("mail_unreachable", None), ("mail_unreachable", None), ("mail_deferred", 451), (None, 250)]
+    async with house.database.reading() as tx:
+        assert await house.engine.dead(tx) == []
+        assert await house.engine.live(tx) == []
+
+
+async def test_what_is_refused_is_given_up_and_the_operator_told(house: House) -> None:
+    house.channels.answers = [MailRefused("550 no such user", code=550)]
+    number = await house.owe()
+    async with working(house):
+        await eventually(lambda: reached(house, number, "dead"))
+        await eventually(lambda: len(house.channels.sent) == 2)
+    state = await house.state(number)
+    assert (state.reason, state.code) == ("mail_refused", 550)
+    told = house.channels.sent[1]
+    assert told.url == "mailto:soc@issuer.example"
+    assert told.message.subject == "A customer could not be told of an exposed key"
+    assert "acme does not get notice of an exposed key" in " ".join(told.message.text.split())
+    async with house.database.reading() as tx:
+        assert await house.engine.dead(tx) == []  # the ledger of notices is where it is seen and retried
+
+
+async def test_what_does_not_reach_the_operator_makes_no_more_of_it(sqlite_house: House) -> None:
+    house = sqlite_house
+    house.channels.answers = [MailRefused("550 no such user", code=550)]
+    number = await house.owe(kind=NoticeKind.FINDING)
+    async with working(house):
+        await eventually(lambda: reached(house, number, "dead"))
+    async with house.database.reading() as tx:
+        assert [n.kind for n in await notices.notices(tx)] == [NoticeKind.FINDING]
+
+
+async def test_a_mail_server_that_comes_up_gets_what_was_owed(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakwatch.relay._BASE", 0.05)
+    port, box = free_port(), Mailbox(greylist=True)
+    settings = config(smtp=f"smtp+insecure://127.0.0.1:{port}")
+    channels = Channels(settings.email, None)
+    house = built(sqlite_database, channels)
+    number = await house.owe()
+
+    async def down() -> bool:
+        return bool(await house.tried(number))
+
+    async with working(house):
+        await eventually(down)
+        async with serving(box, port=port):
+            await eventually(lambda: reached(house, number, "accepted"))
+            await channels.close()
+    reasons = [reason for reason, _ in await house.tried(number)]
+    assert reasons[0] == "mail_unreachable"
+    assert reasons[-2:] == ["mail_deferred", None]
+    ((_, recipients, mail),) = box.received
+    assert recipients == ["acme@example.org"]
+    assert mail["Message-ID"] == (await house.state(number)).message_id
+
+
+@pytest.mark.parametrize("span", [60.0, 3600.0, 86_400.0, 259_200.0])
+def test_tries_fill_the_time(span: float) -> None:
+    retry = Retry(base=5.0, ceiling=3600.0, limit=tries(span))
+    waited, count = 0.0, 1
+    while (delay := retry.delay(count)) is not None:
+        waited += delay
+        count += 1
+    assert 0.6 * span < waited < 2.7 * span  # the last of few long waits may go far beyond
+
+
+def test_the_queue_follows_the_configuration() -> None:
+    house = built(Database("sqlite://"), Scripted())
+    queue = house.relay.queue(config(connections=7, retry_for="1h"))
+    assert queue.name == "deliver"
+    assert queue.concurrency > 7
+    assert queue.retry.limit == tries(3600.0)
+    assert queue.bury is not None
+
+
+def built(database: Database, channels: Any) -> House:
+    engine = EmbeddedEngine(database, poll=0.05)
+    announcer = Announcer(engine=engine, config=config().notices, domain="issuer.example")
+    relay = Relay(database=database, engine=engine, composer=COMPOSER, channels=channels, announcer=announcer)
+    return House(database=database, channels=channels, engine=engine, relay=relay)
+
+
+def job(delivery_id: int, attempts: int = 0) -> Job:
+    return Job(id=1, queue="deliver", payload=str(delivery_id).encode(), lane="", attempts=attempts, picks=1)
+
+
+def config(smtp: str = "smtps://mail.issuer.example", connections: int = 2, retry_for: str = "3d") -> Config:
+    return Config.model_validate(
+        {
+            "database": {"url": "sqlite://"},
+            "http": {"user_agent": "test (+https://issuer.example)"},
+            "email": {"from": "s@issuer.example", "smtp": smtp, "connections": connections},
+            "notices": {"retry_for": retry_for},
+        }
+    )
+
+
+async def reached(house: House, delivery_id: int, state: str) -> bool:
+    return (await house.state(delivery_id)).state == state
+
+
+@asynccontextmanager
+async def working(house: House) -> AsyncIterator[None]:
+    """Run the engine."""
+    house.engine.serve(house.relay.queue(config()))
+    running = asyncio.create_task(house.engine.run())
+    try:
+        yield
+    finally:
+        await house.engine.stop(5)
+        await running
