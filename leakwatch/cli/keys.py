@@ -1,0 +1,113 @@
+"""`leakwatch keys`: customers' keys, by digest alone."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import BinaryIO, Final
+
+import click
+
+from leakwatch.cli.frame import WRONG, Frame, json_option, progress, show, with_database
+from leakwatch.errors import InputError
+from leakwatch.match import Digester, digest_text, intake
+from leakwatch.notify import languages
+from leakwatch.pepper import Pepper
+from leakwatch.store import registry
+from leakwatch.store.database import Database
+from leakwatch.store.registry import Registration
+
+_BATCH: Final = 5_000  # rows that are imported together
+_NAMED: Final = 100  # bad rows that are told one by one
+_LONGEST: Final = 1 << 20  # bytes of standard input that a key may have
+
+
+@click.group("keys")
+def group() -> None:
+    """Customers' keys, by digest alone."""
+
+
+@group.command()
+def digest() -> None:
+    """Read a key from standard input and print its digest: what a customer sends instead of the key.
+
+    It is never an argument, since others on the machine can see those. On a terminal it is asked for and not shown.
+    """
+    if sys.stdin.isatty():
+        key = click.prompt("Key (it is not shown)", hide_input=True, err=True)
+    else:
+        key = sys.stdin.buffer.read(_LONGEST).decode(errors="replace")
+    click.echo(digest_text(key))
+
+
+@group.command("import")
+@click.argument("file", type=click.File("rb"))
+@with_database
+async def import_(frame: Frame, database: Database, *, file: BinaryIO) -> int:
+    """Import customers and the digests of their keys, from CSV or JSON lines; `-` is standard input.
+
+    The first line of CSV names the columns: customer, email, locale, provider, label, key_id, digest and, where
+    there are any, channels. A row that cannot be used is told by its line and the others are imported; then the exit
+    status is 1. The same file can be imported again: what is known changes only where it differs.
+    """
+    pepper = Pepper(frame.config.pepper())
+    digester = Digester(pepper, frame.config.matching.schemes)
+    async with database.transaction() as tx:
+        await registry.bind_pepper(tx, pepper.fingerprint)
+    sieve = Sieve(intake.read(file, ("en", *sorted(languages() - {"en"}))))  # the first is for rows that name none
+    added = known = 0
+    with progress("keys") as advance:
+        while rows := list(islice(sieve, _BATCH)):
+            async with database.transaction() as tx:
+                done = await registry.register(tx, [_registration(row, digester) for row in rows])
+            added, known = added + done.added, known + done.known
+            advance(len(rows))
+    click.echo(f"{added} added, {known} known before, {sieve.bad} could not be used", err=True)
+    return WRONG if sieve.bad else 0
+
+
+@group.command("list")
+@click.option("--customer", help="Only this customer's.")
+@json_option
+@with_database
+async def list_(_frame: Frame, database: Database, *, customer: str | None, as_json: bool) -> None:
+    """List the keys that are watched for, by their owners' names for them."""
+    async with database.reading() as tx:
+        keys = await registry.keys(tx, customer_name=customer)
+    show([asdict(key) for key in keys], as_json=as_json, empty="no key is registered: see `leakwatch keys import`")
+
+
+@group.command()
+@click.argument("numbers", nargs=-1, required=True, type=int)
+@with_database
+async def retire(_frame: Frame, database: Database, *, numbers: tuple[int, ...]) -> None:
+    """Watch for keys no more that are not in use, by their numbers in `keys list`."""
+    async with database.transaction() as tx:
+        retired = await registry.retire_keys(tx, numbers)
+    if not retired:
+        raise InputError("none of these is a key that is watched for", mend="see `leakwatch keys list`")
+    click.echo(f"{retired} retired", err=True)
+
+
+class Sieve(Iterator[intake.Row]):
+    """Lets good rows through, and tells the bad ones by their line."""
+
+    def __init__(self, rows: Iterable[intake.Row | intake.BadRow]) -> None:
+        self._rows = iter(rows)
+        self.bad = 0
+
+    def __next__(self) -> intake.Row:
+        for row in self._rows:
+            if isinstance(row, intake.Row):
+                return row
+            self.bad += 1
+            if self.bad <= _NAMED:
+                click.echo(f"line {row.line}: {row.reason}", err=True)
+            elif self.bad == _NAMED + 1:
+                click.echo("more rows cannot be used: they are counted, not told", err=True)
+        raise StopIteration
+
+
+def _registration(row: intake.Row, digester: Digester) -> Registration:
+    facts = {name: value for name, value in asdict(row).items() if name not in ("line", "digest")}
+    return Registration(**facts, digest=digester.stored(row.digest))

@@ -1,0 +1,142 @@
+"""`leakwatch notices`: what is owed, to whom, and what became of it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from leakwatch.announce import delivery_key
+from leakwatch.app import announcer, composer
+from leakwatch.cli.frame import Frame, json_option, show, shown_channel, with_database
+from leakwatch.engine.embedded import EmbeddedEngine
+from leakwatch.errors import InputError
+from leakwatch.scan import shipped
+from leakwatch.store import notices
+from leakwatch.store.database import Database, Transaction
+from leakwatch.store.notices import DEAD, HELD, PENDING, NoticeState
+
+
+@click.group("notices")
+def group() -> None:
+    """What is owed, to whom, and what became of it."""
+
+
+@group.command("list")
+@click.option("--held", "held", is_flag=True, help="Only what waits to be released.")
+@click.option("--dead", "dead", is_flag=True, help="Only what was given up.")
+@click.option("--limit", default=100, show_default=True, help="So many notices at the most.")
+@json_option
+@with_database
+async def list_(_frame: Frame, database: Database, *, held: bool, dead: bool, limit: int, as_json: bool) -> None:
+    """List notices, newest first, with a row for each channel."""
+    async with database.reading() as tx:
+        found = await notices.notices(tx, held_only=held, state=DEAD if dead else None, limit=limit)
+        due = await _due(tx, database, found)
+    rows = [row for notice in found for row in _rows(notice, due)]
+    show(rows, as_json=as_json, empty="no notice" + (" is held" if held else " was given up" if dead else " is owed"))
+
+
+@group.command("show")
+@click.argument("number", type=int)
+@json_option
+@with_database
+async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool) -> None:
+    """Show every try of a notice's deliveries, and what the peer said."""
+    async with database.reading() as tx:
+        notice = await _one(tx, number)
+        tries = await notices.attempts(tx, [d.id for d in notice.deliveries])
+    rows = [
+        {
+            "channel": shown_channel(d.channel_url),
+            "message_id": d.message_id,
+            "at": t.at,
+            "code": t.code,
+            "reason": t.reason or "accepted",
+        }
+        | {"detail": t.detail}
+        for d in notice.deliveries
+        for t in tries.get(d.id, [])
+    ]
+    show(
+        rows, as_json=as_json, empty=f"notice {number} has not been tried" + (f": {notice.held}" if notice.held else "")
+    )
+
+
+@group.command()
+@click.argument("number", type=int)
+@click.option("--html", "as_html", is_flag=True, help="The HTML part instead of the text.")
+@with_database
+async def preview(frame: Frame, database: Database, *, number: int, as_html: bool) -> None:
+    """Print a notice as its reader sees it."""
+    async with database.reading() as tx:
+        notice = await _one(tx, number)
+        if not notice.deliveries:
+            raise InputError(f"notice {number} goes to nobody", mend="its recipient has no channel")
+        parcel = await notices.parcel(tx, notice.deliveries[0].id, operator_locale=frame.config.notices.operator_locale)
+    assert parcel is not None  # noqa: S101 - read in the transaction that found the delivery
+    message = composer(frame.config, shipped()).compose(parcel.notice, parcel.sightings)
+    click.echo(message.html if as_html else f"Subject: {message.subject}\n\n{message.text}")
+
+
+@group.command()
+@click.argument("numbers", nargs=-1, type=int)
+@click.option("--all", "every", is_flag=True, help="All that is held.")
+@with_database
+async def release(frame: Frame, database: Database, *, numbers: tuple[int, ...], every: bool) -> None:
+    """Send what was held: by `hold`, by a source that is observed, or by the breaker."""
+    _chosen(numbers, every=every)
+    engine = EmbeddedEngine(database)
+    async with database.transaction() as tx:
+        sent = await announcer(frame.config, engine).release(tx, None if every else numbers)
+    click.echo(f"{sent} released", err=True)
+
+
+@group.command()
+@click.argument("numbers", nargs=-1, type=int)
+@click.option("--all", "every", is_flag=True, help="All that waits or was given up.")
+@with_database
+async def retry(frame: Frame, database: Database, *, numbers: tuple[int, ...], every: bool) -> None:
+    """Try notices now that were given up, or that wait for their next try.
+
+    One that has reached nobody also goes to the channels that its customer has been given since.
+    """
+    _chosen(numbers, every=every)
+    engine = EmbeddedEngine(database)
+    async with database.transaction() as tx:
+        found = await notices.notices(tx, limit=None) if every else [await _one(tx, n) for n in numbers]
+        tried = await announcer(frame.config, engine).retry(tx, found)
+    click.echo(f"{tried} tried again", err=True)
+
+
+async def _one(tx: Transaction, number: int) -> NoticeState:
+    notice = await notices.one(tx, number)
+    if notice is None:
+        raise InputError(f"there is no notice {number}", mend="see `leakwatch notices list`")
+    return notice
+
+
+async def _due(tx: Transaction, database: Database, found: Sequence[NoticeState]) -> dict[str, datetime]:
+    waiting = [delivery_key(d.id) for notice in found for d in notice.deliveries if d.state == PENDING]
+    return await EmbeddedEngine(database).due(tx, waiting)
+
+
+def _rows(notice: NoticeState, due: dict[str, datetime]) -> Iterator[dict[str, Any]]:
+    about = {"notice": notice.id, "kind": notice.kind, "customer": notice.customer or "operator", "held": notice.held}
+    for d in notice.deliveries or [None]:
+        yield {
+            **about,
+            "channel": shown_channel(d.channel_url) if d else "nobody",
+            "state": d.state if d else HELD if notice.held else DEAD,
+            "attempts": d.attempts if d else 0,
+            "code": d.code if d else None,
+            "reason": d.reason if d else None,
+            "next_try": due.get(delivery_key(d.id)) if d else None,
+            "created_at": notice.created_at,
+            "accepted_at": d.accepted_at if d else None,
+        }
+
+
+def _chosen(numbers: Sequence[int], *, every: bool) -> None:
+    if bool(numbers) == every:
+        raise InputError("which notices?", mend="name their numbers, or say --all")

@@ -1,0 +1,298 @@
+"""The command line as an operator meets it: what it prints, what it does, and how it ends."""
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakwatch.cli import COMMANDS, command
+from leakwatch.cli.frame import guarded
+from leakwatch.demo import DEFINITION, PasteSite
+from leakwatch.match import digest_text
+from tests.installation import customers
+
+CONFIG = """\
+[database]
+url = "sqlite:///leakwatch.db"
+[matching]
+pepper_file = "pepper"
+[http]
+user_agent = "leakwatch test (test@issuer.example)"
+allow_networks = ["127.0.0.0/8"]
+[email]
+from = "Example AI Security <security@issuer.example>"
+smtp = "smtp+insecure://127.0.0.1:25"
+"""
+HEADER = "customer,email,locale,provider,label,key_id,digest\n"
+
+
+@dataclass
+class Said:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> Any:
+        return json.loads(self.out)
+
+
+Leakwatch = Callable[..., Said]
+
+
+@pytest.fixture
+def leakwatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Leakwatch:
+    """The command line in a folder with a configuration, without a process of its own."""
+    (tmp_path / "leakwatch.toml").write_text(CONFIG)
+    (tmp_path / "pepper").touch(0o600)
+    (tmp_path / "pepper").write_text("p" * 40)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, stdin: bytes = b"") -> Said:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        status = guarded(command, arguments)
+        captured = capsys.readouterr()
+        return Said(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def installed(leakwatch: Leakwatch) -> Leakwatch:
+    assert leakwatch("db", "upgrade").status == 0
+    return leakwatch
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(leakwatch: Leakwatch, name: str) -> None:
+    said = leakwatch(name, "--help")
+    assert said.status == 0
+    assert "Usage: " in said.out
+    assert name in leakwatch("--help").out
+
+
+def test_what_is_no_command_is_told_with_status_2(leakwatch: Leakwatch) -> None:
+    said = leakwatch("keyz")
+    assert said.status == 2
+    assert "No such command" in said.err
+
+
+def test_a_key_becomes_its_digest_and_is_never_shown(leakwatch: Leakwatch) -> None:
+    key = customers(1, seed=41)[0].key
+    said = leakwatch("keys", "digest", stdin=f"{key}\n".encode())
+    assert said.out == digest_text(key) + "\n"
+    wrong = leakwatch("keys", "digest", stdin=f"{key} {key}".encode())
+    assert wrong.status == 2
+    assert key not in wrong.err + wrong.out
+
+
+def test_bad_rows_are_told_by_their_line_and_the_others_imported(installed: Leakwatch, tmp_path: Path) -> None:
+    good, other = (digest_text(c.key) for c in customers(2, seed=42))
+    key = customers(1, seed=43)[0].key
+    rows = [
+        f"acme,soc@acme.example,en,OpenAI,billing,,{good}",
+        f"acme,soc@acme.example,en,OpenAI,leaked,,{key}",
+        f"acme,not an address,en,OpenAI,other,,{other}",
+        f"lumière,soc@lumiere.example,fr-CA,Anthropic,assistant,key_1,{other}",
+    ]
+    (tmp_path / "customers.csv").write_text(HEADER + "\n".join(rows), encoding="utf-8")
+    said = installed("keys", "import", "customers.csv")
+    assert said.status == 1
+    assert "line 3: " in said.err
+    assert "line 4: " in said.err
+    assert "2 added, 0 known before, 2 could not be used" in said.err
+    assert key not in said.err + said.out
+    again = installed("keys", "import", "customers.csv")
+    assert "0 added, 2 known before" in again.err
+    assert sorted((k["customer"], k["label"]) for k in installed("keys", "list", "--json").rows) == [
+        ("acme", "billing"),
+        ("lumière", "assistant"),
+    ]
+
+
+def test_json_lines_come_by_standard_input(installed: Leakwatch) -> None:
+    digest = digest_text(customers(1, seed=44)[0].key)
+    names = ("customer", "email", "locale", "provider", "label", "key_id", "digest")
+    row = dict(zip(names, ("acme", "a@b.example", "en", "", "x", "", digest), strict=True))
+    said = installed("keys", "import", "-", stdin=json.dumps(row).encode())
+    assert (said.status, "1 added" in said.err) == (0, True)
+
+
+def test_another_pepper_is_refused(installed: Leakwatch, tmp_path: Path) -> None:
+    digest = digest_text(customers(1, seed=45)[0].key)
+    line = f"{HEADER}acme,a@b.example,en,,x,,{digest}\n".encode()
+    assert installed("keys", "import", "-", stdin=line).status == 0
+    (tmp_path / "pepper").write_text("q" * 40)
+    said = installed("keys", "import", "-", stdin=line)
+    assert said.status == 3
+    assert "another pepper" in said.err
+
+
+def test_customers_come_change_and_go(installed: Leakwatch) -> None:
+    assert installed("customers", "add", "acme", "--channel", "mailto:a@b.example", "--locale", "fr").status == 0
+    assert installed("customers", "add", "acme", "--channel", "slack://secret/token/here", "--locale", "fr").status == 0
+    [acme] = installed("customers", "list", "--json").rows
+    assert acme["channels"] == ["a@b.example", "slack://…"]
+    assert installed("customers", "remove", "acme", "--channel", "mailto:a@b.example").status == 0
+    assert installed("customers", "list", "--json").rows[0]["channels"] == ["slack://…"]
+    assert installed("customers", "remove", "acme").status == 0
+    assert installed("customers", "list", "--json").rows == []
+    gone = installed("customers", "remove", "nobody")
+    assert (gone.status, "no customer is named nobody" in gone.err) == (2, True)
+
+
+def test_lists_that_are_empty_say_so(installed: Leakwatch) -> None:
+    for name, words in (
+        ("findings", "no key is known to be exposed"),
+        ("notices", "no notice is owed"),
+        ("jobs", "nothing was given up"),
+        ("sources", "no source is configured"),
+        ("keys", "no key is registered"),
+        ("customers", "no customer is registered"),
+    ):
+        said = installed(name, "list")
+        assert (said.status, said.out) == (0, "")
+        assert words in said.err
+        assert installed(name, "list", "--json").rows == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("findings", "show", "7"), "there is no finding 7"),
+        (("notices", "show", "7"), "there is no notice 7"),
+        (("notices", "preview", "7"), "there is no notice 7"),
+        (("notices", "release"), "which notices?"),
+        (("notices", "retry"), "which notices?"),
+        (("jobs", "retry"), "which jobs?"),
+        (("keys", "retire", "7"), "none of these"),
+        (("customers", "show", "nobody"), "no customer is named nobody"),
+        (("sources", "test", "nowhere"), "no source is named nowhere"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_to_do(
+    installed: Leakwatch, arguments: tuple[str, ...], words: str
+) -> None:
+    said = installed(*arguments)
+    assert said.status == 2
+    assert words in said.err
+    assert ": " in said.err.removeprefix("leakwatch: ")
+
+
+def test_a_database_without_a_schema_says_what_to_run(leakwatch: Leakwatch) -> None:
+    said = leakwatch("findings", "list")
+    assert said.status == 3
+    assert "leakwatch db upgrade" in said.err
+    assert leakwatch("db", "check").status == 3
+    assert leakwatch("db", "upgrade").status == 0
+    assert leakwatch("db", "check").status == 0
+
+
+def test_check_finds_nothing_wrong_with_a_good_installation(installed: Leakwatch) -> None:
+    said = installed("check")
+    assert (said.status, "no problem found" in said.out) == (0, True), said.err
+
+
+def test_check_tells_every_problem_with_its_place_and_mend(installed: Leakwatch, tmp_path: Path) -> None:
+    (tmp_path / "pepper").chmod(0o644)
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "mine.toml").write_text('name = "mine"\nkind = "html"\nselecter = "a"\n')
+    config = CONFIG + '[[source]]\nuse = "unheard-of"\nbase_url = "https://paste.example"\n'
+    (tmp_path / "leakwatch.toml").write_text(config)
+    said = installed("check")
+    assert said.status == 1
+    assert "chmod o-rwx" in said.err
+    assert "mine.toml:3: unknown setting selecter" in said.err
+    line = config[: config.index("unheard-of")].count("\n") + 1
+    assert f"leakwatch.toml:{line}: no definition is named unheard-of" in said.err
+
+
+def test_check_live_tries_the_mail_server(installed: Leakwatch, tmp_path: Path) -> None:
+    (tmp_path / "leakwatch.toml").write_text(CONFIG.replace("127.0.0.1:25", "127.0.0.1:1"))
+    said = installed("check", "--live")
+    assert said.status == 1
+    assert "mail_unreachable" in said.err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('url = "sqlite', 'urll = "sqlite'), "leakwatch.toml:2: unknown setting database.urll (did you mean url?)"),
+        (("[http]", "[htpp]"), "unknown setting htpp"),
+        (('smtp = "smtp+insecure', "smtp = 25 #"), "leakwatch.toml:10: email.smtp"),
+        (('"sqlite:///leakwatch.db"', '"oracle://x"'), "oracle"),
+        (("[database]", "[database"), "leakwatch.toml:1: is not TOML"),
+    ],
+)
+def test_a_wrong_configuration_names_file_line_and_mend(
+    leakwatch: Leakwatch, tmp_path: Path, change: tuple[str, str], words: str
+) -> None:
+    (tmp_path / "leakwatch.toml").write_text(CONFIG.replace(*change))
+    said = leakwatch("findings", "list")
+    assert said.status == 2
+    assert words in said.err
+
+
+def test_no_configuration_at_all_says_where_it_is_looked_for(leakwatch: Leakwatch, tmp_path: Path) -> None:
+    (tmp_path / "leakwatch.toml").unlink()
+    said = leakwatch("findings", "list")
+    assert (said.status, "/etc/leakwatch/leakwatch.toml" in said.err) == (2, True)
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[PasteSite]:
+    async with PasteSite().serving() as site:
+        yield site
+
+
+async def test_sources_test_shows_what_a_poll_would_yield_and_where_a_selector_finds_nothing(
+    installed: Leakwatch, tmp_path: Path, site: PasteSite
+) -> None:
+    key = customers(1, seed=46)[0].key
+    site.publish(f"my key {key}", "text")
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "demo-paste.toml").write_text(DEFINITION)
+    sources = (
+        f'[[source]]\nuse = "demo-paste"\nbase_url = "{site.url}"\noverride = {{ fields = {{ author = ".by" }} }}\n'
+    )
+    (tmp_path / "leakwatch.toml").write_text(CONFIG + sources)
+
+    said = await asyncio.to_thread(installed, "sources", "test", "demo-paste")
+    assert said.status == 0, said.err
+    assert f"GET {site.url}/recent" in said.out
+    assert "fields.title (a): in 1" in said.out
+    assert "fields.author (.by): NOT FOUND in any item" in said.out
+    assert "1 documents" in said.out
+    assert key not in said.out
+    as_json = await asyncio.to_thread(installed, "sources", "test", "demo-paste", "--json")
+    assert as_json.rows["documents"][0]["url"] == f"{site.url}/raw/0"
+    listed = await asyncio.to_thread(installed, "sources", "list", "--json")
+    assert [(s["name"], s["state"]) for s in listed.rows] == [("demo-paste", "new")]
+    polled = await asyncio.to_thread(installed, "sources", "poll", "demo-paste")
+    assert "is polled next" in polled.err
+    assert [j["queue"] for j in (await asyncio.to_thread(installed, "jobs", "list", "--live", "--json")).rows] == [
+        "poll"
+    ]
+
+
+async def test_sources_test_of_a_site_that_is_away_says_why(installed: Leakwatch, tmp_path: Path) -> None:
+    (tmp_path / "leakwatch.toml").write_text(CONFIG + '[[source]]\nuse = "bepasty"\nbase_url = "http://127.0.0.1:1"\n')
+    said = await asyncio.to_thread(installed, "sources", "test", "bepasty")
+    assert said.status == 1
+    assert "unreachable" in said.out
+
+
+def test_the_shipped_definitions_and_detectors_can_be_listed(leakwatch: Leakwatch) -> None:
+    assert {"bepasty", "feed"} <= {row["name"] for row in leakwatch("sources", "available", "--json").rows}
+    assert "openai-project" in {row["id"] for row in leakwatch("detectors", "list", "--json").rows}
+    assert "anthropic" in leakwatch("detectors", "list").out
+    tried = leakwatch("detectors", "test")
+    assert (tried.status, "0 failures" in tried.out) == (0, True)
