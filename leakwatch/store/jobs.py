@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
-from leakwatch.store.database import Transaction
+from leakwatch.store.database import Transaction, batches
 from leakwatch.store.tables import job
 
 READY: Final = "ready"

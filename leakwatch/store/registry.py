@@ -12,7 +12,7 @@ from leakwatch.errors import WrongPepper
 from leakwatch.model import RegisteredKey, now
 from leakwatch.store import given, settings
 from leakwatch.store.database import Transaction, batches
-from leakwatch.store.tables import channel, customer, finding, registered_key
+from leakwatch.store.tables import channel, customer, finding, job, registered_key, source
 
 _PEPPER: Final = "pepper_fingerprint"
 _CHANGEABLE: Final = ("scheme", "provider", "label", "key_id")

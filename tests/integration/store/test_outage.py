@@ -1,4 +1,4 @@
-"""Whoever owns a database is told once that it is down and once that it works again; what fails in between is raised."""
+"""Whoever owns a database is told once that it is down and once that it works again; what fails between is raised."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -42,6 +42,12 @@ def lock(watched: Database) -> Iterator[sqlite3.Connection]:
 async def _write(database: Database) -> None:
     async with database.transaction() as tx:
         await settings.put(tx, "colour", "red")
+
+
+async def _fill(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text("PRAGMA max_page_count = 1"))
+        await settings.put(tx, "much", "x" * 1_000_000)
 
 
 async def _read(database: Database) -> None:
@@ -101,9 +107,7 @@ async def test_a_bug_is_no_outage(watched: Database, told: Told) -> None:
 async def test_a_full_file_is_named_as_such(sqlite_url: str, told: Told) -> None:
     database = Database(sqlite_url, observe=told.append)
     with pytest.raises(DatabaseDown, match=r"the disk of the database sqlite:///.* is full: .*: make room on it"):
-        async with database.transaction() as tx:
-            await tx.execute(text("PRAGMA max_page_count = 1"))
-            await settings.put(tx, "much", "x" * 1_000_000)
+        await _fill(database)
     await database.close()
     assert [error and error.mend for error in told] == ["make room on it"]
 
