@@ -78,8 +78,8 @@ async def _database(config: Config) -> AsyncIterator[Problem]:
         database = connect(config)
         try:
             await schema.check(database)
-            async with database.transaction() as tx:
-                await registry.bind_pepper(tx, Pepper(config.pepper()).fingerprint)
+            async with database.reading() as tx:
+                await registry.check_pepper(tx, Pepper(config.pepper()).fingerprint)
         finally:
             await database.close()
     except LeakwatchError as error:

@@ -70,8 +70,9 @@ def _port(parts: SplitResult) -> None:
 
 def _database_url(value: str) -> str:
     parts = urlsplit(_no_password(value))
-    if parts.scheme.partition("+")[0] not in ("sqlite", "postgresql"):
-        message = "write sqlite:////path/to/file or postgresql://user@host/name"
+    kind = parts.scheme.partition("+")[0]
+    if kind not in ("sqlite", "postgresql"):
+        message = f"{kind or 'this'} is no database that we know: write sqlite:////path or postgresql://user@host/name"
         raise ValueError(message)
     _port(parts)
     return value

@@ -71,16 +71,16 @@ class Key:
 
 async def bind_pepper(tx: Transaction, fingerprint: str) -> None:
     """Bind the registry to the pepper. Raises WrongPepper for another one once there is anything under the first."""
-    if not await pepper_fits(tx, fingerprint):
-        message = "the registry was built under another pepper: nothing would ever match"
-        raise WrongPepper(message, mend="start with the pepper that the keys were imported under")
+    await check_pepper(tx, fingerprint)
     await settings.put(tx, _PEPPER, fingerprint)
 
 
-async def pepper_fits(tx: Transaction, fingerprint: str) -> bool:
-    """Whether what is here was made under this pepper, or nothing is here yet."""
+async def check_pepper(tx: Transaction, fingerprint: str) -> None:
+    """Raise WrongPepper unless what is here was made under this pepper, or nothing is here yet."""
     bound = await settings.get(tx, _PEPPER)
-    return bound in (None, fingerprint) or not await _is_used(tx)
+    if bound not in (None, fingerprint) and await _is_used(tx):
+        message = "the registry was built under another pepper: nothing would ever match"
+        raise WrongPepper(message, mend="start with the pepper that the keys were imported under")
 
 
 async def _is_used(tx: Transaction) -> bool:

@@ -104,7 +104,7 @@ def test_a_good_file_is_read(path: Path) -> None:
         ("issuer.example:465", "issuer.example:xx", 20, "number up to 65535"),
         ("issuer.example:465", "issuer.example:99999", 20, "number up to 65535"),
         ("db.issuer.example/", "db.issuer.example:xx/", 4, "number up to 65535"),
-        ("postgresql://", "oracle://", 4, "write sqlite:////path/to/file or postgresql://"),
+        ("postgresql://", "oracle://", 4, "oracle is no database that we know: write sqlite:////path or postgresql://"),
         ('rate = "5/s"', "total_timeout = 0.0", 12, "more than nothing"),
         ('rate = "5/s"', "total_timeout = nan", 12, "more than nothing"),
         ('rate = "5/s"', "max_bytes = -1", 12, "write a size as"),

@@ -182,6 +182,8 @@ async def test_the_copy_of_another_installation_is_not_overwritten(
 ) -> None:
     other = Database(f"sqlite:///{tmp_path / 'other.db'}")
     await schema.upgrade(other)
+    async with other.transaction() as tx:
+        await registry.register(tx, [registration("somebody else")])
     await copy(other, target, fingerprint="another", advance=lambda _: None)
     await other.close()
     with pytest.raises(WrongPepper):

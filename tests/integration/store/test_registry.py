@@ -143,10 +143,12 @@ async def test_the_operators_channels_follow_the_configuration(database: Databas
 
 async def test_the_registry_is_bound_to_the_first_pepper(database: Database) -> None:
     async with database.transaction() as tx:
-        await registry.bind_pepper(tx, "one")
+        await registry.bind_pepper(tx, "mistaken")
+        await registry.bind_pepper(tx, "one")  # nothing has been keyed yet
+        await registry.register(tx, [registration("acme")])
         await registry.bind_pepper(tx, "one")
         with pytest.raises(WrongPepper, match="start with the pepper"):
-            await registry.bind_pepper(tx, "other")
+            await registry.bind_pepper(tx, "mistaken")
 
 
 async def test_two_imports_at_once_register_every_key_once(database: Database) -> None:
