@@ -8,7 +8,7 @@
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
-# pip is as quiet as uv at -qq, and as quick without compiling what may never be imported.
+# pip is as quiet as uv at -qq. Neither compiles: all cores do that afterwards.
 INSTALL := $(if $(UV),uv pip install --quiet --python .venv/bin/python,.venv/bin/python -m pip install -qq --no-compile) --no-deps
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
@@ -76,4 +76,5 @@ define install
 	@echo "Installing $$(grep -c == $1) packages from $1 with $(or $(UV),pip)"
 	@$(INSTALL) --require-hashes --requirement $1
 	@$(INSTALL) --no-build-isolation --editable .
+	@.venv/bin/python -m compileall -q -j 0 .venv/lib leakwatch # else every process of ours would do it anew
 endef
