@@ -16,21 +16,41 @@ ACCEPT: Final = "text/html, application/xhtml+xml;q=0.9, */*;q=0.5"
 # BeautifulSoup takes a hundred times a page's size in memory, and 30 µs for each tag: both are bounded.
 MOST_BYTES: Final = 4_000_000
 MOST_TAGS: Final = 100_000
+# A selector climbs from each tag to the root, and looks through all that is in an item: items within items within
+# items would take hours.
+MOST_DEPTH: Final = 200
+MOST_WITHIN: Final = 500_000  # tags and texts in all items together, counted in each item that they are in
 _XML: Final = re.compile(r"<\?xml[^>]*>", re.IGNORECASE)
 
 
 def read(source: Source, text: str) -> Iterator[Facts]:
     """Yield the facts of each item. Raises TooLarge for a page with more markup than a listing has."""
-    if text.count("<") > MOST_TAGS or len(text) > MOST_BYTES:
-        message = f"{source.name}: the listing has more than {MOST_TAGS:,} tags or {MOST_BYTES // 10**6} MB"
-        raise TooLarge(message, mend="set listing.url to a shorter listing, or use the site's feed or API")
     definition = source.definition
-    # Without its declaration an XHTML page is HTML to the parser, and not worth a warning.
-    soup = BeautifulSoup(_XML.sub("", text), "lxml") if "<" in text else BeautifulSoup("", "lxml")
     selectors = {name: _selector(where) for name, where in definition.fields.named().items()}
-    for item in soupsieve.iselect(definition.listing.items, soup):
+    within = 0
+    for item in soupsieve.iselect(definition.listing.items, _parsed(source, text)):
+        within += sum(1 for _ in item.descendants)
+        if within > MOST_WITHIN:
+            message = f"{source.name}: the listing's items ({definition.listing.items}) stand within one another"
+            raise TooLarge(message, mend="let listing.items match each item alone, not what encloses it")
         found = ((name, selector(item, keep=name == "text")) for name, selector in selectors.items())
         yield {name: value for name, value in found if value}
+
+
+def _parsed(source: Source, text: str) -> BeautifulSoup:
+    """Return the page's tree. Raises TooLarge for one that would take too long to read, or to select from."""
+    mend = "set listing.url to a shorter listing, or use the site's feed or API"
+    if text.count("<") > MOST_TAGS or len(text) > MOST_BYTES:
+        message = f"{source.name}: the listing has more than {MOST_TAGS:,} tags or {MOST_BYTES // 10**6} MB"
+        raise TooLarge(message, mend=mend)
+    # Without its declaration an XHTML page is HTML to the parser, and not worth a warning.
+    soup = BeautifulSoup(_XML.sub("", text), "lxml") if "<" in text else BeautifulSoup("", "lxml")
+    depths = {id(soup): 0}
+    for node in soup.descendants:
+        depths[id(node)] = depth = depths[id(node.parent)] + 1
+        if depth > MOST_DEPTH:
+            raise TooLarge(f"{source.name}: the listing has tags more than {MOST_DEPTH} deep", mend=mend)
+    return soup
 
 
 class _selector:  # noqa: N801 - a compiled selector, called like the function that it is
