@@ -69,9 +69,17 @@ class Watch:
 
     def queues(self) -> tuple[Queue, Queue]:
         """Return the two kinds of work as the engine serves them."""
-        # A poll that fails is tried again when the source is due: only a dead database brings its job back.
+        # A poll that fails is tried again when the source is due: only a dead database brings its job back, and none
+        # is kept that was given up.
         return (
-            Queue(name=POLL, handler=self.poll, concurrency=8, retry=Retry(limit=3), bury=self._poll_given_up),
+            Queue(
+                name=POLL,
+                handler=self.poll,
+                concurrency=8,
+                retry=Retry(limit=3),
+                bury=self._poll_given_up,
+                letters=False,
+            ),
             Queue(
                 name=FETCH,
                 handler=self.fetch,

@@ -38,9 +38,10 @@ _TICK: Final = 0.001  # seconds: timers go by another clock than moments do
 class EmbeddedEngine:
     """See `leakwatch.engine.Engine`. A job that names no lane is limited by its queue alone."""
 
-    def __init__(self, database: Database, *, poll: float = 1.0) -> None:
+    def __init__(self, database: Database, *, poll: float = 1.0, caution: float = 5.0) -> None:
         self._database = database
         self._poll = poll  # seconds after which we see what another process has enqueued
+        self._caution = timedelta(seconds=caution)  # what a job waits under which processes have died, not just one
         self._queues: dict[str, Queue] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -221,7 +222,7 @@ class EmbeddedEngine:
         """Free the jobs of processes of this host that are gone, so that they are done at once."""
         async with self._database.transaction() as tx:
             gone = {owner for owner in await jobs.owners(tx) if processes.is_gone(owner)}
-            released = await jobs.release(tx, gone) if gone else 0
+            released = await jobs.release(tx, gone, later=now() + self._caution) if gone else 0
         if released:
             log.warning("a process died under these jobs: they are done again", jobs=released)
 
@@ -254,7 +255,7 @@ class EmbeddedEngine:
         """Free what another process has not renewed: it was killed on another host, or hangs."""
         if at >= self._expiry_due_at:
             self._expiry_due_at = at + timedelta(seconds=self._poll)
-            await jobs.release_expired(tx, now=at, held=self._running.held)
+            await jobs.release_expired(tx, now=at, later=at + self._caution, held=self._running.held)
 
     async def _claim(
         self, tx: Transaction, queue: Queue, at: datetime, earlier: Sequence[tuple[Queue, Job]]

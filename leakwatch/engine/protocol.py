@@ -44,7 +44,7 @@ class Retry:
     base: float = 2.0  # seconds before the second try
     ceiling: float = 3600.0  # seconds between two tries, at most
     limit: int = 8  # failures before the job is given up
-    crashes: int = 3  # picks without a settlement before the job is given up
+    crashes: int = 5  # picks without a settlement before the job is given up
 
     def delay(self, attempts: int, *, retry_after: float | None = None) -> float | None:
         """Return the seconds until the next try after that many failures, or None: give up.

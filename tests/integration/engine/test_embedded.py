@@ -94,6 +94,25 @@ async def test_an_expired_lease_is_anybodys_and_one_that_lasts_is_not(database: 
     assert await counts(database) == {("q", "running"): 1}
 
 
+async def test_after_its_second_crash_a_job_lets_all_others_go_first(database: Database) -> None:
+    done: list[bytes] = []
+
+    async def handle(job: Job) -> None:
+        done.append(job.payload)
+
+    await enqueue(database, NewJob(queue="q", payload=b"suspect"))
+    for process in ("gone:1:1", "gone:2:2"):
+        await claimed(database, process, seconds=60)
+        async with database.transaction() as tx:
+            assert await jobs.release(tx, [process], later=now() + timedelta(seconds=0.5)) == 1
+    await enqueue(database, *(NewJob(queue="q", payload=f"{n}".encode()) for n in range(3)))
+    engine = EmbeddedEngine(database, poll=0.02)
+    engine.serve(Queue(name="q", handler=handle, concurrency=1))
+    async with running(engine):
+        await until(lambda: len(done) == 4)
+    assert done == [b"0", b"1", b"2", b"suspect"]
+
+
 async def test_leases_are_renewed_while_a_handler_runs(database: Database) -> None:
     began: list[Job] = []
 
@@ -123,7 +142,7 @@ async def test_who_has_lost_a_job_changes_nothing_by_failing_late(database: Data
     async with running(engine):
         await until(lambda: bool(engine._running.held))
         async with database.transaction() as tx:
-            await jobs.release(tx, [engine._running.owner])
+            await jobs.release(tx, [engine._running.owner], later=now())
         # It is ready again, yet not taken a second time by the engine in which it still runs.
         await asyncio.sleep(0.1)
         [row] = await claimed(database, "elsewhere:1:1", seconds=60)

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from leakwatch.engine import Job, Queue
+from leakwatch.engine import Job, Queue, Retry
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.store.database import Database
 
@@ -28,8 +28,8 @@ def _say(what: str, job: Job) -> None:
 
 
 async def _main(url: str) -> None:
-    engine = EmbeddedEngine(Database(url), poll=0.05)
-    engine.serve(Queue(name="q", handler=_handle))
+    engine = EmbeddedEngine(Database(url), poll=0.05, caution=0.3)
+    engine.serve(Queue(name="q", handler=_handle, retry=Retry(crashes=3)))
     await engine.run()
 
 

@@ -185,6 +185,7 @@ async def test_a_poll_that_breaks_unforeseen_is_an_alarm(
 
     await until_async(told, "the operator is told")
     assert (await state(flow, "site")).reason == "unexpected"
+    assert await dead(flow) == []  # it is polled when it is due: there is nothing to revive
 
 
 async def test_a_source_wakes_once_for_each_slot(flow: Flow, site: PasteSite) -> None:
