@@ -16,12 +16,14 @@ nox.options.sessions = ["lint", "types", "layers", "changelog", "tests", "covera
 
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
-PARALLEL = ["--numprocesses=auto", "--dist=worksteal"]
+# The tests that take longest wait for daemons: two of them share a core well.
+PARALLEL = [f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal"]
 # Here a branch that no test takes could be a key that is never found, or a notice that says something else.
 EXACT = ["leakwatch/scan/*", "leakwatch/match/*", "leakwatch/notify/compose.py"]
 PACKAGES = {
     "cgit": "/usr/lib/cgit/cgit.cgi",
     "gitweb": "/usr/share/gitweb/gitweb.cgi",
+    "libcgi-pm-perl": "/usr/share/perl5/CGI.pm",  # gitweb's
     "lighttpd": "/usr/sbin/lighttpd",
 }
 PEERS_LOCK = Path("requirements-peers.lock")
@@ -86,8 +88,9 @@ def _install_packages(session: nox.Session) -> None:
     """Install what Debian brings; who may not is told by the tests that are skipped."""
     missing = [package for package, program in PACKAGES.items() if not Path(program).exists()]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        session.run("apt-get", "update", "--quiet", silent=True, external=True)
         install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]
-        session.run(*install, env={"DEBIAN_FRONTEND": "noninteractive"}, external=True)
+        session.run(*install, env={"DEBIAN_FRONTEND": "noninteractive"}, silent=True, external=True)
 
 
 def _install_bepasty(session: nox.Session, venv: Path) -> None:

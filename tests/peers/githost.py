@@ -15,6 +15,7 @@ from tests.peers.listening import listens
 NEEDED = {
     "cgit": Path("/usr/lib/cgit/cgit.cgi"),
     "gitweb": Path("/usr/share/gitweb/gitweb.cgi"),
+    "libcgi-pm-perl": Path("/usr/share/perl5/CGI.pm"),
     "lighttpd": Path("/usr/sbin/lighttpd"),
     "git": Path("/usr/lib/git-core/git-http-backend"),
 }

@@ -21,7 +21,9 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 
 @pytest.fixture
 async def site() -> AsyncIterator[PasteSite]:
+    """A paste site with something on it: an empty listing is trouble, and these tests look for that."""
     async with PasteSite().serving() as site:
+        site.publish("first", "nothing")
         yield site
 
 

@@ -54,8 +54,8 @@ async def test_what_is_published_while_the_disk_is_full_ends_in_one_notice_each(
         await all_told(installation, owners[:3])
         ballast.fill()
         publish(site, owners[3:])
-        for n in range(3000):  # enough that it does not fit into what the database has already
-            site.publish(f"harmless {n}", "nothing")
+        for n in range(300):  # with titles of which there is too much for what the database has already
+            site.publish(f"harmless {n} {'x' * 1900}", "nothing")
         await until(lambda: DOWN in outages(installation), "the log says so")
         status, checks = await readiness(installation)
         assert status == 503, checks
