@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -100,9 +99,9 @@ class Ballast:
 
     def fill(self) -> None:
         """Leave no room."""
-        free = shutil.disk_usage(self._file.parent).free
-        with self._file.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free)
+        with suppress(OSError), self._file.open("wb", buffering=0) as file:
+            while True:  # whatever others write meanwhile
+                file.write(bytes(65_536))
 
     def remove(self) -> None:
         """Make room again."""
