@@ -6,6 +6,8 @@ import click
 
 from leakwatch.cli.frame import Frame, json_option, show, shown_channel, with_database
 from leakwatch.errors import InputError
+from leakwatch.match import intake
+from leakwatch.notify import languages
 from leakwatch.store import registry
 from leakwatch.store.database import Database
 
@@ -46,9 +48,11 @@ async def show_(_frame: Frame, database: Database, *, name: str, as_json: bool) 
 @with_database
 async def add(_frame: Frame, database: Database, *, name: str, channels: tuple[str, ...], locale: str) -> None:
     """Add a customer, or channels to one. Their keys come with `leakwatch keys import`."""
+    checked = [intake.channel(url) for url in channels]
+    spoken = intake.locale(locale, languages())
     async with database.transaction() as tx:
-        await registry.add_customer(tx, name=name, locale=locale, channels=channels)
-    click.echo(f"{name} is told on {len(channels)} channel(s)", err=True)
+        await registry.add_customer(tx, name=name, locale=spoken, channels=checked)
+    click.echo(f"{name} is told on {', '.join(map(shown_channel, checked))}", err=True)
 
 
 @group.command()

@@ -54,7 +54,7 @@ def read(stream: BinaryIO, locales: Collection[str]) -> Iterator[Row | BadRow]:
     Raises InputError when the header cannot be used.
     """
     lines = _Lines(stream)
-    known = {_folded(locale): locale for locale in locales}
+    known = {_folded(name): name for name in locales}
     for record in _json_records(lines) if lines.peek().lstrip().startswith("{") else _csv_records(lines):
         try:
             yield record if isinstance(record, BadRow) else _row(*record, known)
@@ -210,7 +210,7 @@ def _row(line: int, record: Mapping[str, Any], locales: Mapping[str, str]) -> Ro
     """Check one row. Raises InputError."""
     # The digest comes first: where a key stands in its place, that is what must be told.
     scheme, digest = parse_digest(_text(record, "digest"))
-    channels = tuple(_channel(c) for c in _channels(record.get("channels")))
+    channels = tuple(channel(c) for c in _channels(record.get("channels")))
     email = _text(record, "email")
     if not (email or channels):
         message = "there is neither an email address nor a channel: nobody could be told"
@@ -219,7 +219,7 @@ def _row(line: int, record: Mapping[str, Any], locales: Mapping[str, str]) -> Ro
         line=line,
         customer=_customer(record),
         email=_address(email) if email else "",
-        locale=_locale(_text(record, "locale"), locales),
+        locale=_located(_text(record, "locale"), locales),
         provider=_text(record, "provider"),
         label=_text(record, "label"),
         key_id=_text(record, "key_id"),
@@ -270,7 +270,8 @@ def _channels(value: object) -> list[str]:
     raise InputError(message)
 
 
-def _channel(text: str) -> str:
+def channel(text: str) -> str:
+    """Check that a text is a channel, and return it. Raises InputError."""
     if not _CHANNEL.fullmatch(text) or not text.isprintable() or len(text) > _LONGEST_FIELD:
         message = "a channel is no URL"
         raise InputError(message, mend="write mailto:user@host or an Apprise URL")
@@ -279,8 +280,12 @@ def _channel(text: str) -> str:
     return text
 
 
-def _locale(text: str, known: Mapping[str, str]) -> str:
-    """Return the locale as we spell it: the region may be one that we have no words for."""
+def locale(text: str, locales: Collection[str]) -> str:
+    """Return a locale as we spell it: the region may be one that we have no words for. Raises InputError."""
+    return _located(text, {_folded(known): known for known in locales})
+
+
+def _located(text: str, known: Mapping[str, str]) -> str:
     if not text:
         return next(iter(known.values()))
     folded = _folded(text)
@@ -291,5 +296,5 @@ def _locale(text: str, known: Mapping[str, str]) -> str:
     return found
 
 
-def _folded(locale: str) -> str:
-    return locale.replace("_", "-").lower()
+def _folded(name: str) -> str:
+    return name.replace("_", "-").lower()

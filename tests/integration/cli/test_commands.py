@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,14 @@ import pytest
 from leakwatch.cli import COMMANDS, command
 from leakwatch.cli.frame import guarded
 from leakwatch.demo import DEFINITION, PasteSite
+from leakwatch.engine import NewJob
+from leakwatch.engine.embedded import EmbeddedEngine
+from leakwatch.errors import Gone
 from leakwatch.match import digest_text
+from leakwatch.store import findings, registry
+from leakwatch.store.database import Database
 from tests.installation import customers
+from tests.integration.store.making import place, registration, seen
 
 CONFIG = """\
 [database]
@@ -147,6 +153,71 @@ def test_customers_come_change_and_go(installed: Leakwatch) -> None:
     assert installed("customers", "list", "--json").rows == []
     gone = installed("customers", "remove", "nobody")
     assert (gone.status, "no customer is named nobody" in gone.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("channel", "locale", "words"),
+    [("soc@acme.example", "en", "a channel is no URL"), ("mailto:soc@acme.example", "tlh", "locale is not known")],
+)
+def test_a_customer_who_could_not_be_told_is_not_added(
+    installed: Leakwatch, channel: str, locale: str, words: str
+) -> None:
+    said = installed("customers", "add", "acme", "--channel", channel, "--locale", locale)
+    assert (said.status, words in said.err) == (2, True)
+    assert installed("customers", "list", "--json").rows == []
+
+
+def test_a_finding_is_listed_shown_and_closed_and_its_place_commands_no_terminal(
+    installed: Leakwatch, tmp_path: Path
+) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J notes\u202e"
+    asyncio.run(_find_one(tmp_path, title=hostile))
+    [listed] = installed("findings", "list", "--json").rows
+    assert (listed["customer"], listed["sightings"]) == ("acme", 1)
+    shown = installed("findings", "show", str(listed["id"]))
+    assert "text 3:7" in shown.out
+    assert "notes" in shown.out
+    assert all(c.isprintable() or c == "\n" for c in shown.out)
+    [place] = installed("findings", "show", str(listed["id"]), "--json").rows
+    assert place["title"] == hostile
+    assert "1 closed" in installed("findings", "close", str(listed["id"])).err
+    assert installed("findings", "list", "--json").rows == []
+    assert [row["closed_at"] is None for row in installed("findings", "list", "--all", "--json").rows] == [False]
+
+
+def test_a_key_that_is_retired_is_listed_no_more(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_find_one(tmp_path))
+    [key] = installed("keys", "list", "--customer", "acme", "--json").rows
+    assert [row["id"] for row in installed("customers", "show", "acme", "--json").rows] == [key["id"]]
+    assert "1 retired" in installed("keys", "retire", str(key["id"])).err
+    assert installed("keys", "list", "--json").rows == []
+    assert installed("findings", "list", "--json").rows == []
+
+
+def test_what_was_given_up_is_tried_again(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_give_up_one(tmp_path))
+    [dead] = installed("jobs", "list", "--json").rows
+    assert (dead["queue"], dead["reason"]) == ("fetch", "gone")
+    assert "1 tried again" in installed("jobs", "retry", "--all").err
+    assert installed("jobs", "list", "--json").rows == []
+    assert [row["id"] for row in installed("jobs", "list", "--live", "--json").rows] == [dead["id"]]
+
+
+async def _find_one(folder: Path, title: str = "") -> None:
+    """Register acme's key, and find it."""
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        await registry.register(tx, [registration("acme")])
+        [key] = await registry.keys(tx)
+        await findings.record(tx, [replace(seen(key.id), place=place(title=title))])
+    await database.close()
+
+
+async def _give_up_one(folder: Path) -> None:
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        await EmbeddedEngine(database).enqueue(tx, [NewJob(queue="fetch", payload=b"", failed=Gone("not there"))])
+    await database.close()
 
 
 def test_lists_that_are_empty_say_so(installed: Leakwatch) -> None:
