@@ -21,7 +21,7 @@ from leakwatch.match import digest_text
 from leakwatch.store import findings, registry
 from leakwatch.store.database import Database
 from tests.installation import customers
-from tests.integration.store.making import place, registration, seen
+from tests.integration.store.making import place, register, registration, seen
 
 CONFIG = """\
 [database]
@@ -207,7 +207,7 @@ async def _find_one(folder: Path, title: str = "") -> None:
     """Register acme's key, and find it."""
     database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
     async with database.transaction() as tx:
-        await registry.register(tx, [registration("acme")])
+        await register(tx, [registration("acme")])
         [key] = await registry.keys(tx)
         await findings.record(tx, [replace(seen(key.id), place=place(title=title))])
     await database.close()

@@ -8,7 +8,6 @@ import pytest
 
 from leakwatch.demo import PasteSite
 from tests.installation import Installation, customers, until
-from tests.integration.outage.conftest import new_folder
 from tests.integration.outage.server import PASSWORD, Ballast, disk, serving
 from tests.integration.outage.watching import (
     DOWN,
@@ -22,6 +21,7 @@ from tests.integration.outage.watching import (
     told,
     troubles,
 )
+from tests.postgres import new_folder
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -25,7 +25,7 @@ from leakwatch.relay import Relay, tries
 from leakwatch.store import findings, notices, registry
 from leakwatch.store.database import Database
 from tests.integration.smtp.server import Mailbox, eventually, free_port, serving
-from tests.integration.store.making import registration, seen
+from tests.integration.store.making import register, registration, seen
 
 COMPOSER = Composer(Issuer(name="Issuer", sender="s@issuer.example", reply_to="s@issuer.example"), {})
 
@@ -68,7 +68,7 @@ class House:
     async def owe(self, *, kind: NoticeKind = NoticeKind.EXPOSURE, held: str | None = None, locale: str = "en") -> int:
         """Owe one notice on one channel, with its job, and return the delivery."""
         async with self.database.transaction() as tx:
-            await registry.register(tx, [registration("acme", locale=locale)])
+            await register(tx, [registration("acme", locale=locale)])
             await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
             (key,) = await registry.keys(tx)
             (recorded, *_) = await findings.record(tx, [seen(key.id)])
