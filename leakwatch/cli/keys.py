@@ -62,6 +62,8 @@ async def import_(frame: Frame, database: Database, *, file: BinaryIO) -> int:
                 done = await registry.register(tx, rows, digester.stored)
             added, known = added + done.added, known + done.known
             advance(len(rows))
+    async with database.transaction() as tx:
+        await registry.settle(tx)
     click.echo(f"{added} added, {known} known before, {sieve.bad} could not be used", err=True)
     return WRONG if sieve.bad else 0
 
@@ -106,4 +108,3 @@ class Sieve(Iterator[Registration]):
             elif self.bad == _NAMED + 1:
                 click.echo("more rows cannot be used: they are counted, not told", err=True)
         raise StopIteration
-

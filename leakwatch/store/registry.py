@@ -93,6 +93,11 @@ async def register(tx: Transaction, rows: Sequence[Registration], keyed: Callabl
     return Registered(added=added, known=len(keys) - added)
 
 
+async def settle(tx: Transaction) -> None:
+    """Make lookups quick after many keys were registered."""
+    await tx.analyze(registered_key)
+
+
 async def lookup(tx: Transaction, digests: Collection[bytes]) -> dict[bytes, list[RegisteredKey]]:
     """Return the live keys with these digests; one digest may have several owners."""
     if not digests:
@@ -101,9 +106,8 @@ async def lookup(tx: Transaction, digests: Collection[bytes]) -> dict[bytes, lis
     asked = given.table(tx, {"digest": list(digests)})
     columns = (registered_key.c[name] for name in ("id", "customer_id", "provider", "label", "key_id", "digest"))
     query = select(*columns).join_from(asked, registered_key, registered_key.c.digest == asked.c.digest)
-    for number, owner, provider, label, key_id, digest in await tx.execute(
-        query.where(registered_key.c.retired_at.is_(None))
-    ):
+    live = query.where(registered_key.c.retired_at.is_(None))
+    for number, owner, provider, label, key_id, digest in (await tx.execute(live)).all():
         key = RegisteredKey(id=number, customer_id=owner, provider=provider, label=label, key_id=key_id)
         found[digest].append(key)
     return dict(found)

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from leakwatch.errors import WrongPepper
 from leakwatch.model import RegisteredKey
@@ -160,3 +160,12 @@ async def test_two_imports_at_once_register_every_key_once(database: Database) -
     assert sum(d.added for d in done) == 200
     async with database.reading() as tx:
         assert len(await registry.keys(tx)) == 200
+
+
+async def test_postgres_knows_how_many_keys_there_are_as_soon_as_they_are_imported(postgres_database: Database) -> None:
+    """Until it does, it reads all of them to find a few."""
+    async with postgres_database.transaction() as tx:
+        await register(tx, [registration(f"c{n % 7}", n) for n in range(2_000)])
+        await registry.settle(tx)
+        known = await tx.execute(text("SELECT reltuples FROM pg_class WHERE relname = 'registered_key'"))
+        assert known.scalar() == 2_000
