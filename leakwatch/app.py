@@ -154,8 +154,7 @@ class App:
         log.info("stopping", grace=GRACE)
         attending.cancel()
         self._supervisor.stopping()
-        self.schedule.stop()
-        await self.engine.stop(GRACE)
+        await asyncio.gather(self.schedule.stop(GRACE), self.engine.stop(GRACE))
         stopped.cancel()
         await work
 

@@ -42,7 +42,6 @@ def ballast(
         yield Ballast(data)
 
 
-@pytest.mark.timeout(240)
 async def test_what_is_published_while_the_disk_is_full_ends_in_one_notice_each(
     installation: Installation, site: PasteSite, ballast: Ballast
 ) -> None:
