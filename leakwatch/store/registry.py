@@ -1,7 +1,8 @@
 """Customers, their channels, and their keys by digest alone."""
 
+import secrets
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter, itemgetter
@@ -16,6 +17,8 @@ from leakwatch.store.database import Transaction, batches
 from leakwatch.store.tables import channel, customer, finding, job, registered_key, source
 
 _PEPPER: Final = "pepper_fingerprint"
+_VERSION: Final = "registry_version"
+_MANY: Final = 10_000  # digests that are read at once
 _CHANGEABLE: Final = ("scheme", "provider", "label", "key_id")
 
 
@@ -84,6 +87,7 @@ async def register(tx: Transaction, rows: Sequence[Registration], keyed: Callabl
 
     `keyed` makes of a digest the HMAC that is stored. Of several rows with the same owner and key the last one holds.
     """
+    await settings.put(tx, _VERSION, secrets.token_hex(8))  # first: two who register do so one after the other
     owners = await _customers(tx, {row.customer: row.locale for row in rows})
     told = {(row.customer, row.email, row.channels) for row in rows}
     await _open_channels(tx, {(owners[name], url) for name, email, more in told for url in _urls(email, more)})
@@ -96,6 +100,26 @@ async def register(tx: Transaction, rows: Sequence[Registration], keyed: Callabl
 async def settle(tx: Transaction) -> None:
     """Make lookups quick after many keys were registered."""
     await tx.analyze(registered_key)
+
+
+async def version(tx: Transaction) -> str:
+    """Return what is another text from when more keys are registered."""
+    return await settings.get(tx, _VERSION) or ""
+
+
+async def newest(tx: Transaction) -> int:
+    """Return the id of the key that was registered last, or 0. Of two the one that came to be known first is less."""
+    newest: int = (await tx.execute(select(func.coalesce(func.max(registered_key.c.id), 0)))).scalar_one()
+    return newest
+
+
+async def digests(tx: Transaction, *, after: int = 0) -> AsyncIterator[Sequence[bytes]]:
+    """Yield the digests of all keys after an id, retired ones too, in order and many at a time."""
+    query = select(registered_key.c.digest).order_by(registered_key.c.digest)
+    query = query.where(registered_key.c.id > after) if after else query
+    async with tx.connection.stream_scalars(query) as found:
+        async for some in found.partitions(_MANY):
+            yield some
 
 
 async def lookup(tx: Transaction, digests: Collection[bytes]) -> dict[bytes, list[RegisteredKey]]:

@@ -1,0 +1,284 @@
+"""What a key may be hidden by in a text, deliberately or not, and how each disguise is undone.
+
+A decoder reads bytes and yields every stretch that it can undo, with what stands there without the disguise. It never
+decodes a whole text: a stretch is one encoded run, or the key characters around an escape. What comes of all decoders
+together is the next layer (`layers`), to which they are applied again.
+
+Each is linear in what it reads: a pattern begins with a byte that is rare, and stretches grow by strips. One that began
+with "any key characters" would be tried from each of them.
+"""
+
+import binascii
+import bz2
+import html
+import lzma
+import re
+import string
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import zstandard
+
+KEY_CHARACTERS: Final = (string.ascii_letters + string.digits + "_.:~/+=-").encode()
+SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
+_REACH: Final = 4096  # bytes to either side of an escape that belong to its stretch
+_UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
+_WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
+
+
+class Undone(NamedTuple):
+    """A stretch of bytes, and what they are without their disguise."""
+
+    start: int
+    end: int
+    data: bytes
+
+
+Decoder = Callable[[bytes], Iterator[Undone]]
+"""Yields what it can undo in some bytes."""
+
+_KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
+_KEYED: Final = re.compile(_KEY + rb"{%d}" % SHORTEST)
+
+
+def percent(data: bytes) -> Iterator[Undone]:
+    """Undo percent escapes: ``key%3Dabc``."""
+    return _substituted(data, _PERCENT, lambda found: binascii.unhexlify(found[0].replace(b"%", b"")))
+
+
+def backslash(data: bytes) -> Iterator[Undone]:
+    r"""Undo what stands behind a backslash in JSON, Python, JavaScript, shells: ``\n``, ``\u002d``, ``\x2d``."""
+    return _substituted(data, _BACKSLASH, _behind_backslash)
+
+
+def entities(data: bytes) -> Iterator[Undone]:
+    """Undo entities of HTML and XML: ``&amp;``, ``&#45;``, ``&#x2d;``."""
+    return _substituted(data, _ENTITY, lambda found: html.unescape(found[0].decode()).encode("utf-8", "surrogatepass"))
+
+
+def quoted_printable(data: bytes) -> Iterator[Undone]:
+    """Undo mail's quoted-printable: ``=3D``, and ``=`` at the end of a line."""
+    return _substituted(data, _QUOTED, lambda found: binascii.unhexlify(found[1]) if found[1] else b"")
+
+
+def invisible(data: bytes) -> Iterator[Undone]:
+    """Leave out characters that take no room: zero-width spaces and joiners, soft hyphens, marks of direction."""
+    return _substituted(data, _INVISIBLE, _nothing)
+
+
+def tags(data: bytes) -> Iterator[Undone]:
+    """Leave out tags of HTML, by which a highlighted key is cut into pieces."""
+    return _substituted(data, _TAG, _nothing)
+
+
+def concatenation(data: bytes) -> Iterator[Undone]:
+    """Join strings that code puts together: ``"sk-" + "abc"``, ``'sk-' 'abc'``, ``"sk-" . "abc"``."""
+    return _substituted(data, _CONCATENATION, _nothing)
+
+
+def broken_lines(data: bytes) -> Iterator[Undone]:
+    """Join the end of a line with the beginning of the next where a key may have been broken there."""
+    for end, pattern in _BROKEN.items():
+        if end in data:
+            yield from _substituted(data, pattern, _nothing)
+
+
+def base64(data: bytes) -> Iterator[Undone]:
+    """Decode base64 of either alphabet, padded or not; what was packed in it is unpacked."""
+    for found in _BASE64.finditer(data):
+        for piece in _pieces(found[0]):
+            at = found.start() + found[0].index(piece)
+            yield from _kept(at, at + len(piece), _from_base64(piece))
+
+
+def hexadecimal(data: bytes) -> Iterator[Undone]:
+    """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
+    for found in _HEX.finditer(data):
+        yield from _kept(found.start(), found.end(), binascii.unhexlify(found[0][: len(found[0]) // 2 * 2]))
+    for found in _HEX_LIST.finditer(data):
+        yield from _kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
+
+
+def character_codes(data: bytes) -> Iterator[Undone]:
+    """Decode lists of characters' numbers: ``[115, 107, 45, …]``."""
+    for found in _CODES.finditer(data):
+        numbers = (int(number) for number in _NUMBER.findall(found[0]))
+        yield from _kept(found.start(), found.end(), bytes(n if n < 0x80 else 0x20 for n in numbers))  # noqa: PLR2004
+
+
+def wide(data: bytes) -> Iterator[Undone]:
+    """Take the zero bytes out of UTF-16 and UTF-32, of either order."""
+    if b"\0" not in data:
+        return
+    for at, step, pattern in _WIDE:
+        for found in pattern.finditer(data):
+            yield Undone(found.start(), found.end(), found[0][at::step])
+
+
+DECODERS: Final[tuple[Decoder, ...]] = (
+    percent,
+    backslash,
+    entities,
+    quoted_printable,
+    invisible,
+    tags,
+    concatenation,
+    broken_lines,
+    base64,
+    hexadecimal,
+    character_codes,
+    wide,
+)
+"""All of them; what one makes, the others read."""
+
+
+def _substituted(
+    data: bytes, pattern: re.Pattern[bytes], replace: Callable[[re.Match[bytes]], bytes]
+) -> Iterator[Undone]:
+    """Undo every stretch of key characters that holds something which a pattern finds."""
+    for start, end in _stretches(data, pattern):
+        yield from _kept(start, end, pattern.sub(replace, data[start:end]))
+
+
+def _stretches(data: bytes, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
+    start = end = -1
+    for found in pattern.finditer(data):
+        if end >= 0 and not data[end : found.start()].strip(KEY_CHARACTERS):
+            end = found.end()  # nothing but key characters since the last
+            continue
+        if end >= 0:
+            yield start, _grown(data, end)
+        before = data[max(end, found.start() - _REACH, 0) : found.start()]
+        start = found.start() - (len(before) - len(before.rstrip(KEY_CHARACTERS)))
+        end = found.end()
+    if end >= 0:
+        yield start, _grown(data, end)
+
+
+def _grown(data: bytes, end: int) -> int:
+    after = data[end : end + _REACH]
+    return end + len(after) - len(after.lstrip(KEY_CHARACTERS))
+
+
+def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
+    """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
+    undone = _unpacked(undone)
+    if _KEYED.search(undone) or _ANY_WIDE.search(undone):
+        yield Undone(start, end, undone)
+
+
+def _nothing(_found: re.Match[bytes]) -> bytes:
+    return b""
+
+
+def _behind_backslash(found: re.Match[bytes]) -> bytes:
+    match found.lastgroup:
+        case "code":
+            number = int(found["code"].strip(b"uUx{}"), 16)
+            return chr(number).encode("utf-8", "surrogatepass") if number <= sys.maxunicode else b" "
+        case "octal":
+            return bytes([int(found["octal"], 8) & 0xFF])
+        case _:
+            return _CONTROLS.get(found["other"], found["other"])
+
+
+def _pieces(run: bytes) -> Iterator[bytes]:
+    """The run, and the parts of it that are base64 of one alphabet alone: a name may be glued to it."""
+    yield run
+    for pattern in (_STANDARD, _URL_SAFE):
+        yield from (piece for piece in pattern.findall(run) if piece != run)
+
+
+def _from_base64(piece: bytes) -> bytes:
+    text = piece.rstrip(b"=").translate(_TO_STANDARD)
+    whole = text[: len(text) - (len(text) % 4 == 1)]
+    return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return what is packed in some bytes, up to a limit; bytes in which nothing is, as they are."""
+    for magic, unpack in _UNPACK.items():
+        if data.startswith(magic):
+            with suppress(zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError):
+                return unpack(data)
+    return data
+
+
+def _unzstd(data: bytes) -> bytes:
+    with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(data) as reader:
+        return reader.read(_UNPACKED)
+
+
+_UNPACK: Final[Mapping[bytes, Callable[[bytes], bytes]]] = {
+    b"\x1f\x8b\x08": lambda data: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, _UNPACKED),
+    b"\x78\x9c": lambda data: zlib.decompressobj().decompress(data, _UNPACKED),
+    b"\x78\xda": lambda data: zlib.decompressobj().decompress(data, _UNPACKED),
+    b"BZh": lambda data: bz2.BZ2Decompressor().decompress(data, _UNPACKED),
+    b"\xfd7zXZ\x00": lambda data: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, _UNPACKED),
+    b"\x28\xb5\x2f\xfd": _unzstd,
+}
+_CONTROLS: Final[Mapping[bytes, bytes]] = {
+    **dict.fromkeys((b"n", b"r", b"t", b"b", b"f", b"v", b"a"), b"\n"),
+    b"\n": b"",
+    b"\r\n": b"",
+}
+_SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n){0,200}+"
+_MARGIN: Final = rb"[ \t]{0,80}+(?:[>|#*]{1,3}+[ \t]{0,8}+)?+"  # of a quoted, boxed or commented line
+_PERCENT: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
+_BACKSLASH: Final = re.compile(
+    rb"\\(?:(?P<code>u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})"
+    rb"|(?P<octal>[0-7]{1,3})|(?P<other>\r\n|.))",
+    re.DOTALL,
+)
+_ENTITY: Final = re.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_QUOTED: Final = re.compile(rb"=(?:([0-9A-F]{2})|[ \t]{0,8}+\r?\n)")
+_INVISIBLE: Final = re.compile(
+    rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)++"
+)
+_TAG: Final = re.compile(rb"(?:</?[A-Za-z][^<>]{0,1000}+>)++")
+_CONCATENATION: Final = re.compile(rb"[\"'`]" + _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}[\"'`]")
+_BROKEN: Final[Mapping[bytes, re.Pattern[bytes]]] = {
+    end: re.compile(
+        re.escape(end)
+        + rb"(?:(?<="
+        + _KEY
+        + rb"{16}"
+        + re.escape(end)
+        + rb")"
+        + _MARGIN
+        + rb"(?="
+        + _KEY
+        + rb")"
+        + rb"|(?<="
+        + _KEY
+        + re.escape(end)
+        + rb")"
+        + _MARGIN
+        + rb"(?="
+        + _KEY
+        + rb"{16}))"
+    )
+    for end in (b"\n", b"\r\n", b"\\\n")
+}
+_BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+={0,2}")
+_STANDARD: Final = re.compile(rb"[A-Za-z0-9+/]{22,}+={0,2}")
+_URL_SAFE: Final = re.compile(rb"[A-Za-z0-9_-]{22,}+={0,2}")
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
+_HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+0x[0-9A-Fa-f]{2}){15,}+")
+_HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
+_CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")
+_NUMBER: Final = re.compile(rb"[0-9]+")
+_WIDE: Final = tuple(
+    (at, step, re.compile(pattern))
+    for at, step, pattern in (
+        (0, 2, rb"(?:[\t\r\n\x20-\x7e]\x00){16,}+"),
+        (1, 2, rb"(?:\x00[\t\r\n\x20-\x7e]){16,}+"),
+        (0, 4, rb"(?:[\t\r\n\x20-\x7e]\x00{3}){16,}+"),
+        (3, 4, rb"(?:\x00{3}[\t\r\n\x20-\x7e]){16,}+"),
+    )
+)
+_ANY_WIDE: Final = re.compile(b"|".join(pattern.pattern for _, _, pattern in _WIDE))

@@ -1,0 +1,85 @@
+"""A text and what is under its disguises, layer by layer, each position traced back to the text itself."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from leakwatch.scan.disguises import DECODERS, Undone
+
+DEPTH: Final = 4  # disguises over one another
+_BETWEEN: Final = b"\n"  # what parts the stretches of a layer: no key goes over it
+_SHARE: Final = 4  # times a text's own size that all its layers may have …
+_LEAST: Final = 1_000_000  # … and bytes that they may have in any case
+
+
+@final
+@dataclass(slots=True)
+class Budget:
+    """How many bytes may be laid bare, and how many were left alone for want of it."""
+
+    left: int
+    skipped: int = 0
+
+    def take(self, size: int) -> bool:
+        """Whether there is room for so many bytes more."""
+        if size > self.left:
+            self.skipped += size
+            return False
+        self.left -= size
+        return True
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Some bytes, and where they come from."""
+
+    data: bytes
+    below: "Layer | None" = None  # None: this is the text itself
+    stretches: Sequence[Undone] = ()  # of the layer below, in the order in which they stand here
+    starts: Sequence[int] = field(default=(), repr=False)  # where in `data` each of them begins
+
+    def origin(self, offset: int) -> int:
+        """Return where in the text itself something stands: within a disguised stretch, in proportion."""
+        if self.below is None:
+            return offset
+        index = bisect_right(self.starts, offset) - 1
+        stretch = self.stretches[index]
+        share = (offset - self.starts[index]) * (stretch.end - stretch.start) // max(1, len(stretch.data))
+        return self.below.origin(min(stretch.start + share, stretch.end - 1))
+
+    def disguise(self, offset: int) -> tuple[int, int]:
+        """Return from where to where in the text itself the disguise reaches under which something stands."""
+        layer, start, end = self, offset, offset + 1
+        while layer.below is not None:
+            stretch = layer.stretches[bisect_right(layer.starts, start) - 1]
+            layer, start, end = layer.below, stretch.start, stretch.end
+        return start, end
+
+
+def peel(data: bytes, budget: Budget | None = None) -> Iterator[Layer]:
+    """Yield the text itself, then what is under its disguises, then under those, as far as the budget goes."""
+    budget = budget or Budget(left=_SHARE * len(data) + _LEAST)
+    layer: Layer | None = Layer(data)
+    for _ in range(DEPTH + 1):
+        if layer is None:
+            return
+        yield layer
+        layer = _under(layer, budget)
+
+
+def _under(layer: Layer, budget: Budget) -> Layer | None:
+    """Return all that the decoders make of a layer, as one; each thing once."""
+    undone: dict[bytes, Undone] = {}
+    for decoder in DECODERS:
+        for stretch in decoder(layer.data):
+            if stretch.data not in undone and budget.take(len(stretch.data) + len(_BETWEEN)):
+                undone[stretch.data] = stretch
+    if not undone:
+        return None
+    starts, at = [], 0
+    for data in undone:
+        starts.append(at)
+        at += len(data) + len(_BETWEEN)
+    return Layer(_BETWEEN.join(undone), layer, tuple(undone.values()), tuple(starts))
