@@ -7,6 +7,7 @@ ones too. From there the whole pattern is walked with `re` (see `formats`).
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import hyperscan
@@ -15,11 +16,23 @@ _OPTIONAL_END: Final = re.compile(r"(?:=\{0,\d\}|\(\?:[^()]*\)\?)$")
 _OPEN_REPEAT: Final = re.compile(r"\{(\d+),\d*\}$")
 _ATOMS: Final = re.compile(r"\\.|\[[^\]]*\]|\(\?:")
 _OPEN_LENGTH: Final = re.compile(r"[*+?]|\{\d*,")
+_CLASS: Final = re.compile(r"\[[^\]]*\]")
+_ASCII: Final = "".join(map(chr, range(128)))
 
 
 def shortest(pattern: str) -> str:
     """Return a pattern without what is optional at its end, and its last repeat cut to its least count."""
     return _OPEN_REPEAT.sub(r"{\1}", _OPTIONAL_END.sub("", pattern))
+
+
+def alphabet(pattern: str) -> int:
+    """Return how many characters the widest class of a pattern holds: the fewer, the more it tells."""
+    return max(map(_size, _CLASS.findall(pattern)), default=1)
+
+
+@cache
+def _size(characters: str) -> int:
+    return len(re.findall(characters, _ASCII))
 
 
 def refusal(expression: str) -> str:
