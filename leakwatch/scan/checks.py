@@ -61,7 +61,7 @@ def aws_account(key: str) -> str:
     """Return the account that an AWS access key id holds, twelve digits; "" where it holds none."""
     with suppress(ValueError):
         number = int.from_bytes(base64.b32decode(key[_AWS_ID:])[:6], "big") >> 7 & 0xFFFFFFFFFF
-        if key[_AWS_ID] not in _AWS_OLD and number < _ACCOUNTS:
+        if key[_AWS_ID : _AWS_ID + 1] not in _AWS_OLD and number < _ACCOUNTS:
             return f"{number:012}"
     return ""
 

@@ -28,9 +28,9 @@ class Reading(NamedTuple):
         return mask(self.key, self.prefix)
 
     @property
-    def order(self) -> tuple[int, bool, int]:
-        """Where this stands among the readings of one start: by breadth, by structure, by length."""
-        return self.format.rank, not self.format.sound(self.key), -self.end
+    def order(self) -> tuple[bool, int, bool, int]:
+        """Where this stands among the readings of one start: those of a group last, by breadth, structure, length."""
+        return bool(self.format.detector.group), self.format.rank, not self.format.sound(self.key), -self.end
 
 
 class Format:

@@ -11,8 +11,7 @@ name decides nothing but what is shown, yet a wrong one sends an owner to the wr
    format of the provider under which the key was registered.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -24,13 +23,22 @@ _BEFORE: Final = 200  # bytes in front of a key in which its provider may be nam
 _AFTER: Final = 100  # bytes behind it
 _BEHIND: Final = 50  # what stands behind a key is often about the next: it counts as so much further away
 _SHORT: Final = 5  # a word of so few letters must stand alone, as "exa" does not in "example"
-_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class Name(NamedTuple):
     """What a string is called, and the format after which it is masked."""
 
     name: str  # id of a detector, or name of a group
+    format: Format
+
+
+class _Judged(NamedTuple):
+    """A format that takes a string, as it stands among the others."""
+
+    shared: bool  # others make keys like it
+    rank: int
+    unsound: bool
+    width: int
     format: Format
 
 
@@ -46,64 +54,72 @@ class Names:
 
     def of(self, data: bytes, start: int, end: int) -> Name | None:
         """Name what stands at a place, by every format that takes it whole; None where none does."""
-        key = data[start:end].decode(errors="replace")
         takers = [format_ for format_ in self._formats if format_.takes(data, start, end)]
-        return self.among(takers, key, data, start, end) if takers else None
+        return self.among(takers, data[start:end].decode(errors="replace"), data, start, end) if takers else None
 
     def among(self, takers: Sequence[Format], key: str, data: bytes, start: int, end: int) -> Name:
         """Name a key, by formats of which each takes it; at least one."""
         if len(takers) == 1 and not takers[0].detector.group:
             return Name(takers[0].detector.id, takers[0])
-        ranked = sorted(takers, key=lambda f: (bool(f.detector.group), f.rank, not f.sound(key), f.width))
-        first = ranked[0]
-        if not first.detector.group:
-            return Name(first.detector.id, first)
-        around = _around(data, start, end)
-        evident = [(distance, f) for f in ranked if (distance := _distance(f, key, *around)) is not None]
+        first, *others = sorted((_judged(format_, key) for format_ in takers), key=lambda judged: judged[:-1])
+        if not first.shared:
+            return Name(first.format.detector.id, first.format)
+        around = data[max(0, start - _BEFORE) : start], data[end : end + _AFTER]
+        evident = [
+            (judged.rank, judged.unsound, distance, judged.format)
+            for judged in (first, *others)
+            if (distance := _distance(judged, *around)) is not None
+        ]
         if not evident:
-            return Name(first.detector.group, first)
-        best = min(evident, key=lambda e: (e[1].rank, not e[1].sound(key), e[0]))[1]
+            return Name(first.format.detector.group, first.format)
+        best = min(evident, key=lambda evidence: evidence[:-1])[-1]
         return Name(best.detector.id, best)
 
     def settled(self, name: str, provider: str) -> str:
         """Return a better name for a key that is registered as this provider's, or the name that it has."""
         group = self._group_of.get(name, name)
-        said = _plain(provider)
         members = self._groups.get(group, ()) if group else ()
-        return next((detector.id for detector in members if _words(detector).search(said)), name)
+        said = provider.encode()
+        return next((detector.id for detector in members if any(_told(detector, said))), name)
 
 
-def _distance(format_: Format, key: str, before: str, after: str) -> tuple[int, int] | None:
+def _judged(format_: Format, key: str) -> _Judged:
+    return _Judged(bool(format_.detector.group), format_.rank, not format_.sound(key), format_.width, format_)
+
+
+def _distance(judged: _Judged, before: bytes, after: bytes) -> tuple[int, int] | None:
     """How far from a key the evidence for a format stands, longer words first; None where there is none."""
-    words = _words(format_.detector)
-    told = [(0, 0)] if format_.detector.check in TELLING and format_.sound(key) else []
-    told += [(len(before) - found.end(), -len(found[0])) for found in words.finditer(before)]
-    told += [(_BEHIND + found.start(), -len(found[0])) for found in words.finditer(after)]
+    detector = judged.format.detector
+    if detector.check in TELLING and not judged.unsound:
+        return 0, 0
+    told = [(len(before) - end, start - end) for start, end in _told(detector, before)]
+    told += [(_BEHIND + start, start - end) for start, end in _told(detector, after)]
     return min(told, default=None)
 
 
-def _around(data: bytes, start: int, end: int) -> tuple[str, str]:
-    """What stands before and after a place, as `_words` reads it."""
-    before, after = data[max(0, start - _BEFORE) : start], data[end : end + _AFTER]
-    return _plain(before.decode(errors="replace")), _plain(after.decode(errors="replace"))
-
-
-def _plain(text: str) -> str:
-    """Return a text in small letters, with the parts of camelCase set apart."""
-    return _CAMEL.sub("_", text).lower()
-
-
-def _words(detector: Detector) -> re.Pattern[str]:
-    """What tells of a detector's provider, whatever stands around it; longer words first."""
-    return _pattern((*detector.context, *detector.env_vars, detector.provider))
+def _told(detector: Detector, text: bytes) -> Iterator[tuple[int, int]]:
+    """Where a text names a detector's provider, or a variable that holds its keys."""
+    small = text.lower()  # of ASCII alone, so that places stay what they are
+    for word in _words((*detector.context, *detector.env_vars, detector.provider)):
+        start = small.find(word)
+        while start >= 0:
+            end = start + len(word)
+            if _stands_alone(text, start, end):
+                yield start, end
+            start = small.find(word, end)
 
 
 @cache
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted({word.lower() for word in words}, key=lambda word: (-len(word), word))
-    return re.compile("|".join(map(_alone, longest_first)))
+def _words(words: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple({word.lower().encode() for word in words})
 
 
-def _alone(word: str) -> str:
-    """A word as a pattern: nothing may be glued to its front, and to a short one nothing at all."""
-    return rf"(?<![a-z0-9]){re.escape(word)}" + ("(?![a-z0-9])" if len(word) <= _SHORT else "")
+def _stands_alone(text: bytes, start: int, end: int) -> bool:
+    """Whether nothing is glued to the front of a word and, if it is short, to its end; camelCase sets words apart."""
+    glued = _glued(text[start - 1 : start], text[start : start + 1])
+    return not glued and (end - start > _SHORT or not _glued(text[end - 1 : end], text[end : end + 1]))
+
+
+def _glued(left: bytes, right: bytes) -> bool:
+    """Whether two characters belong to one word."""
+    return left.isalnum() and right.isalnum() and not (left.islower() and right.isupper())
