@@ -1,6 +1,6 @@
 """`leakwatch detectors`: what formats are known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from random import Random
 from typing import Any
@@ -21,8 +21,9 @@ def group() -> None:
 @click.option("--provider", help="Only of providers whose name holds this.")
 @click.option("--confidence", type=click.Choice(["doc", "peers", "inferred", "memory"]), help="Only known from there.")
 @click.option("--bare/--marked", default=None, help="Only formats without a marker of their own, or with one.")
+@click.option("--markdown", is_flag=True, help="Print the table of docs/formats.md.")
 @json_option
-def list_(*, provider: str | None, confidence: str | None, bare: bool | None, as_json: bool) -> None:
+def list_(*, provider: str | None, confidence: str | None, bare: bool | None, markdown: bool, as_json: bool) -> None:
     """List the formats, with how sure each is and where such a key is revoked."""
     chosen = [
         detector
@@ -31,6 +32,9 @@ def list_(*, provider: str | None, confidence: str | None, bare: bool | None, as
         and confidence in (None, detector.confidence)
         and bare in (None, detector.bare)
     ]
+    if markdown:
+        click.echo("\n".join(table(chosen)))
+        return
     show([(_whole if as_json else _row)(d) for d in chosen], as_json=as_json, empty="no format is like that")
 
 
@@ -56,6 +60,15 @@ def test(*, provider: str | None) -> int:
         click.echo(failure, err=True)
     click.echo(f"{len(detectors)} formats tried, {len(failed)} failures")
     return WRONG if failed else 0
+
+
+def table(detectors: Iterable[Detector]) -> Iterator[str]:
+    """Yield the lines of the table of formats that the documents hold."""
+    yield "| Id | Provider | Key | Found | Group | Known from | Steps from |"
+    yield "|---|---|---|---|---|---|---|"
+    for d in detectors:
+        found, source = "token" if d.bare else "marker", d.revocation.confidence
+        yield f"| `{d.id}` | {d.provider} | {d.name} | {found} | {d.group} | {d.confidence} | {source} |"
 
 
 def _row(detector: Detector) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from leakwatch.scan.detectors import Detector
 from leakwatch.scan.redaction import mask
 
 CATCH_ALL: Final = 2
+_WORD: Final = "(?:[A-Za-z][a-z]{0,19}[0-9]{0,4}|[0-9]{1,4})"
+_WORDS: Final = re.compile(f"{_WORD}(?:[-_]+{_WORD})+[-_]*")
 _RANKS: Final = {"type": 0, "family": 1, "any": CATCH_ALL}
 
 
@@ -26,6 +28,11 @@ class Reading(NamedTuple):
     def masked(self) -> str:
         """The key as it may be shown."""
         return mask(self.key, self.prefix)
+
+    @property
+    def is_words(self) -> bool:
+        """Whether this is words with hyphens between them, as in an address or a name, which no key is by chance."""
+        return _WORDS.fullmatch(self.key.removeprefix(self.prefix)) is not None
 
     @property
     def order(self) -> tuple[bool, int, bool, int]:

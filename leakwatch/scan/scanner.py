@@ -97,10 +97,10 @@ class Scanner:
         return Candidate(detector=name, plaintext=Plaintext(best.key), masked=best.masked, position=position)
 
     def _spans(self, data: bytes) -> list[Span] | None:
-        """What redaction must hide: from each start the longest reading."""
+        """What redaction must hide: from each start the longest reading; words are left, lest addresses break."""
         places, skipped = self._places(data)
         longest = (f.longest(data, start) for start, formats in places.items() for f in formats)
-        return None if skipped else [Span(r.start, r.end, r.masked) for r in longest if r]
+        return None if skipped else [Span(r.start, r.end, r.masked) for r in longest if r and not r.is_words]
 
     def _places(self, data: bytes) -> tuple[dict[int, list[Format]], int]:
         """Where a key may begin and of which formats, and how many such places were left out."""

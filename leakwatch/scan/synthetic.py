@@ -14,6 +14,8 @@ from leakwatch.scan.makers import ALPHABETS, MAKERS, characters
 if TYPE_CHECKING:  # detectors fill their own templates when they are loaded
     from leakwatch.scan.detectors import Detector
 
+__all__ = ["ALPHABETS", "fill", "synthesize"]
+
 _PLACEHOLDER: Final = re.compile(r"\{([a-z0-9]+):([^{}]+)\}")
 
 

@@ -60,9 +60,27 @@ def test_a_key_in_an_address_is_masked_plain_or_percent_encoded(detector: Detect
         assert len(redacted) < 80
 
 
-@pytest.mark.parametrize("text", ["", "nothing here", "100% of %zz %41", "é\0\ud800\udfff", "a%c3%a9%ff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nothing here",
+        "100% of %zz %41",
+        "é\0\ud800\udfff",
+        "a%c3%a9%ff",
+        "https://example.org/blog/task-management-software-for-small-teams-2026",  # sk- and 22 characters
+        "https://example.org/wiki/Risk-Management_in_Financial_Institutions",
+        "https://example.org/docs/functional-programming-for-the-working-mathematician-2",  # al- and 43
+        "https://example.org/src/tests/assert_array_almost_equal_nulp.py",  # rt_ and 20
+    ],
+)
 def test_a_text_without_keys_stays_as_it_is(text: str) -> None:
     assert SCANNER.redact(text) == text
+
+
+def test_words_that_are_glued_to_a_key_do_not_save_it_from_being_masked() -> None:
+    key = synthetic.fill("esecret_{lowernum:26}", Random(1))
+    assert SCANNER.redact(f"<{key}-and-some-words>").startswith("<esecret_…")
 
 
 @UNHURRIED

@@ -66,7 +66,9 @@ def test_two_hundred_keys_glued_together_are_all_found(detector: Detector) -> No
     assert {candidate.plaintext.reveal() for candidate in scan.candidates} >= set(map(detector.key, texts))
 
 
-@pytest.mark.parametrize("prefix", ["AIza", "sk-ant-api03-", "sk-proj-", "nvapi-", "hf_", "gsk_", "r8_", "JQQJ99BA"])
+@pytest.mark.parametrize(
+    "prefix", ["AIza", "sk-ant-api03-", "sk-proj-", "nvapi-", "hf_", "gsk_", "r8_", "JQQJ99BA", "sk-", "eyJ", "rt_"]
+)
 def test_a_repeated_prefix_hides_no_key(prefix: str) -> None:
     for detector in MARKED:
         text = made(detector, 3)
@@ -209,9 +211,15 @@ def test_further_readings_are_shared_fairly_and_what_is_cut_is_counted() -> None
         "sk-T3BlbkFJ" * 20_000,
         "JQQJ99BA" * 20_000,
         ("ya29." + "a" * 1000) * 200,
+        "sk-" * 50_000,
+        "eyJ" * 50_000,
+        ("eyJ" + "a" * 400 + ".") * 500,
+        "rt_" * 50_000,
+        "secret_" * 20_000,
+        ("-----BEGIN PRIVATE KEY-----" + "A" * 100) * 2_000,
         "".join(made(detector, seed) for seed in range(40) for detector in MARKED),
     ],
-    ids=["prefix", "overlapping", "marker", "azure", "long", "keys"],
+    ids=["prefix", "overlapping", "marker", "azure", "long", "sk", "jwt", "long-jwt", "rt", "secret", "pem", "keys"],
 )
 def test_the_worst_texts_yield_a_bounded_number_of_candidates(text: str) -> None:
     limit = 100
