@@ -53,7 +53,10 @@ class Names:
         self._group_of: Mapping[str, str] = {f.detector.id: f.detector.group for f in self._formats}
 
     def of(self, data: bytes, start: int, end: int) -> Name | None:
-        """Name what stands at a place, by every format that takes it whole; None where none does."""
+        """Name what stands at a place, by every format that takes it whole; None where none does.
+
+        Every format is asked: it is for what was met without one.
+        """
         takers = [format_ for format_ in self._formats if format_.takes(data, start, end)]
         return self.among(takers, data[start:end].decode(errors="replace"), data, start, end) if takers else None
 
@@ -79,8 +82,15 @@ class Names:
         """Return a better name for a key that is registered as this provider's, or the name that it has."""
         group = self._group_of.get(name, name)
         members = self._groups.get(group, ()) if group else ()
-        said = provider.encode()
-        return next((detector.id for detector in members if any(_told(detector, said))), name)
+        return next((detector.id for detector in members if _is_of(detector, provider)), name)
+
+
+def _is_of(detector: Detector, provider: str) -> bool:
+    """Whether a provider, as a person wrote it, is a detector's: "azure" is, and "Alibaba" for "Alibaba Cloud"."""
+    known, said = detector.provider.casefold(), provider.casefold().strip()
+    return bool(said) and (
+        f"{known} ".startswith(f"{said} ") or any(_told(detector, provider.encode(errors="replace")))
+    )
 
 
 def _judged(format_: Format, key: str) -> _Judged:

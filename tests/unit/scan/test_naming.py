@@ -111,6 +111,9 @@ def test_what_no_format_takes_has_no_name() -> None:
         ("uuid", "exa", "exa"),
         ("uuid", "Example", "uuid"),
         ("hex32", "azure", "azure-openai-hex"),
+        ("sk-hex32", "Alibaba Cloud", "dashscope"),
+        ("uuid", "AI", "uuid"),
+        ("uuid", "\ud800", "uuid"),
         ("groq", "OpenAI", "groq"),  # its form is its own
         ("gone", "OpenAI", "gone"),
         ("", "OpenAI", ""),
