@@ -19,7 +19,7 @@ from leakwatch.fetch import Session
 from leakwatch.fetch.source import Source, resolve
 from leakwatch.health import Health, attend
 from leakwatch.match import Digester
-from leakwatch.model import Guide, now
+from leakwatch.model import now
 from leakwatch.notify import Channels, Composer, Issuer
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
@@ -42,13 +42,8 @@ def composer(config: Config, detectors: Sequence[Detector]) -> Composer:
     """Return who writes the notices, in the issuer's name and with what the detectors know for people."""
     name, address = parseaddr(config.email.sender)
     reply_to = parseaddr(config.email.reply_to or config.email.sender)[1]
-    guides = {d.id: _guide(d) for d in detectors}
+    guides = {d.id: d.guide for d in detectors}
     return Composer(Issuer(name=name or address, sender=address, reply_to=reply_to), guides)
-
-
-def _guide(detector: Detector) -> Guide:
-    how = detector.revocation
-    return Guide(name=detector.name, provider=detector.provider, page=how.page, steps=how.steps)
 
 
 def announcer(config: Config, engine: EmbeddedEngine) -> Announcer:

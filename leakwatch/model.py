@@ -186,12 +186,20 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
-    """How one kind of key is called and revoked: what a detector knows for people."""
+    """How one kind of key is called and revoked: what a detector knows for people.
 
-    name: str  # "OpenAI project API key"
+    Name and steps are in English, and the msgids of their translations: `said` puts the rest in afterwards.
+    """
+
+    name: str  # "{provider} API key"
     provider: str
-    page: str  # the provider's own page for revoking
-    steps: tuple[str, ...]  # in English; also the msgids of their translations
+    page: str  # the provider's own page for revoking, "" where there is none
+    menu: str = ""  # the way from there, in the page's own words
+    steps: tuple[str, ...]
+
+    def said(self, message: str) -> str:
+        """Return a message of this guide, in whatever language, with the provider and the menu put in."""
+        return message.replace("{provider}", self.provider).replace("{menu}", self.menu)
 
 
 class NoticeKind(StrEnum):
