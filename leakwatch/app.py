@@ -23,6 +23,7 @@ from leakwatch.model import now
 from leakwatch.notify import Channels, Composer, Issuer
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
+from leakwatch.registered import Registered
 from leakwatch.relay import Relay
 from leakwatch.scan import Detector, Scanner
 from leakwatch.schedule import Schedule
@@ -77,6 +78,7 @@ class App:
             scanner=scanner,
             digester=Digester(self._pepper, config.matching.schemes),
             pepper=self._pepper,
+            registered=Registered(self.database, self._pepper),
             announcer=tell,
             executor=self._executor,
         )

@@ -29,6 +29,9 @@ _candidates: Final = Counter("leakwatch_candidates", "Key-shaped strings looked 
 _skipped: Final = Counter(
     "leakwatch_candidates_skipped", "Candidates over a document's cap, not looked up.", registry=REGISTRY
 )
+_disguised: Final = Counter(
+    "leakwatch_disguised_bytes_skipped", "Bytes under a disguise that were not laid bare.", registry=REGISTRY
+)
 _scan_seconds: Final = Histogram(
     "leakwatch_scan_seconds", "Time to scan a document.", buckets=_SECONDS, registry=REGISTRY
 )
@@ -62,6 +65,10 @@ class Scanned(Protocol):
     def skipped(self) -> int:
         """How many there were beyond the cap."""
 
+    @property
+    def disguised(self) -> int:
+        """How many bytes under disguises were not looked at."""
+
 
 def polled(source: str, outcome: str) -> None:
     """Count a poll that ended."""
@@ -85,6 +92,7 @@ def scanned(document: Document, scan: Scanned, seconds: float) -> None:
     """Count a document that was scanned, what was found in it, and the seconds that it took."""
     _documents.inc()
     _skipped.inc(scan.skipped)
+    _disguised.inc(scan.disguised)
     for candidate in scan.candidates:
         _candidates.labels(candidate.detector).inc()
     _scan_seconds.observe(seconds)

@@ -11,7 +11,7 @@ Whatever a batch came from (a poll, fetched references, later a report or a back
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import Final
@@ -25,13 +25,15 @@ from leakwatch.fetch.source import Source
 from leakwatch.match import Digester, Found, match
 from leakwatch.model import Batch, Document, Match, Place, Reference, RegisteredKey, now
 from leakwatch.pepper import Pepper
-from leakwatch.scan import Scanner
+from leakwatch.registered import Registered
+from leakwatch.scan import Scanner, Sieve
 from leakwatch.store import documents, findings, registry, sources
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.findings import NewSighting, Recorded
 
 log: Final = structlog.get_logger(__name__)
 _LONGEST: Final = 2000  # characters of a stranger's URL or title that are kept
+_STRANGERS: Final = ("url", "page", "title", "author", "path")
 
 Settle = Callable[[Transaction, "Outcome"], Awaitable[None]]
 """What else commits with a batch: the checkpoint, the jobs that follow, the completion of the job that it came from."""
@@ -64,6 +66,7 @@ class Pipeline:
         scanner: Scanner,
         digester: Digester,
         pepper: Pepper,
+        registered: Registered,
         announcer: Announcer,
         executor: Executor,
     ) -> None:
@@ -71,12 +74,13 @@ class Pipeline:
         self._scanner = scanner
         self._digester = digester
         self._pepper = pepper
+        self._registered = registered
         self._announcer = announcer
         self._executor = executor
 
     async def process(self, batch: Batch, source: Source, settle: Settle) -> Outcome:
         """Take a batch from its documents to the notices owed, in one transaction with what the caller settles."""
-        examined = await self._examine(batch.documents)
+        examined = await self._examine(batch.documents) if batch.documents else _Examined(found=(), failures=())
         matches = await match(examined.found, self._lookup)
         async with self._database.transaction() as tx:
             new = await self._listed(tx, batch)
@@ -86,28 +90,27 @@ class Pipeline:
         return outcome
 
     async def _examine(self, batch: Sequence[Document]) -> _Examined:
-        """Scan and digest off the event loop: hyperscan lets go of the interpreter while it works."""
-        if not batch:
-            return _Examined(found=(), failures=())
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._scan, batch)
+        """Scan and digest off the event loop, for all keys that are registered by now."""
+        sieve = await self._registered.refresh()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._scan, batch, sieve)
 
-    def _scan(self, batch: Sequence[Document]) -> _Examined:
+    def _scan(self, batch: Sequence[Document], sieve: Sieve) -> _Examined:
         found: list[Found] = []
         failures: list[tuple[Reference, ScanFailed]] = []
         for document in batch:
             began = perf_counter()
             try:
-                scan = self._scanner.scan(document)
-                found += [self._digester.found(document.reference, c) for c in scan.candidates]
+                scan = self._scanner.scan(document, sieve)
+                if scan.candidates:
+                    shown = self._redacted(document.reference, sieve)
+                    found += [self._digester.found(shown, candidate) for candidate in scan.candidates]
             except Exception as error:  # noqa: BLE001 - a document that breaks its scan must not take others with it
                 why = ScanFailed(f"the scan raised {whereabouts(error)}", mend="a bug: please report it with the log")
                 failures.append((document.reference, why))
             else:
                 metrics.scanned(document, scan, perf_counter() - began)
-                if scan.skipped:  # blind is never shown as clean
-                    log.warning(
-                        "too many candidates in a document", skipped=scan.skipped, looked_up=len(scan.candidates)
-                    )
+                if scan.skipped or scan.disguised:  # blind is never shown as clean
+                    log.warning("not all of a document was looked at", skipped=scan.skipped, disguised=scan.disguised)
         return _Examined(found=tuple(found), failures=tuple(failures))
 
     async def _lookup(self, digests: Collection[bytes]) -> Mapping[bytes, Sequence[RegisteredKey]]:
@@ -134,10 +137,10 @@ class Pipeline:
         seen, reference = now(), found.reference
         place = Place(
             source=source,
-            url=self._redacted(reference.shown_url),
-            title=self._redacted(reference.title),
-            author=self._redacted(reference.author),
-            path=self._redacted(reference.path),
+            url=reference.shown_url[:_LONGEST],
+            title=reference.title[:_LONGEST],
+            author=reference.author[:_LONGEST],
+            path=reference.path[:_LONGEST],
             position=found.position,
             published_at=reference.published_at,
             first_seen_at=seen,
@@ -155,8 +158,10 @@ class Pipeline:
         """Return what a document is known by: 16 bytes that say nothing of it."""
         return self._pepper.identity(source, reference.id, reference.version)
 
-    def _redacted(self, text: str) -> str:
-        return self._scanner.redact(text)[:_LONGEST]
+    def _redacted(self, reference: Reference, sieve: Sieve) -> Reference:
+        """What strangers wrote of a document as it may be stored; what it is known by stays as it is."""
+        facts = {name: self._scanner.redact(getattr(reference, name), sieve) for name in _STRANGERS}
+        return replace(reference, **facts)
 
 
 def _tell(source: str, matches: int, recorded: Sequence[Recorded]) -> None:

@@ -9,6 +9,7 @@ from leakwatch.scan.detectors import Detector, Revocation, load, shipped
 from leakwatch.scan.redaction import mask
 from leakwatch.scan.scanner import Scan, Scanner
 from leakwatch.scan.synthetic import synthesize
+from leakwatch.scan.tokens import Sieve
 from leakwatch.scan.trial import failures
 
-__all__ = ["Detector", "Revocation", "Scan", "Scanner", "failures", "load", "mask", "shipped", "synthesize"]
+__all__ = ["Detector", "Revocation", "Scan", "Scanner", "Sieve", "failures", "load", "mask", "shipped", "synthesize"]

@@ -21,6 +21,11 @@ class Budget:
     left: int
     skipped: int = 0
 
+    @classmethod
+    def of(cls, data: bytes) -> "Budget":
+        """Return the budget of a text: so many times its size."""
+        return cls(left=_SHARE * len(data) + _LEAST)
+
     def take(self, size: int) -> bool:
         """Whether there is room for so many bytes more."""
         if size > self.left:
@@ -60,7 +65,7 @@ class Layer:
 
 def peel(data: bytes, budget: Budget | None = None) -> Iterator[Layer]:
     """Yield the text itself, then what is under its disguises, then under those, as far as the budget goes."""
-    budget = budget or Budget(left=_SHARE * len(data) + _LEAST)
+    budget = budget or Budget.of(data)
     layer: Layer | None = Layer(data)
     for _ in range(DEPTH + 1):
         if layer is None:

@@ -31,16 +31,23 @@ def mask(key: str, prefix: str) -> str:
     return prefix + ELLIPSIS + (key[-_LAST:] if hidden >= _LEAST_HIDDEN else "")
 
 
-def redact(text: str, find: Find) -> str:
-    """Return a text with every key masked, percent-encoded ones too; again and again until none is left.
+def redact(text: str, find: Find, find_disguised: Find) -> str:
+    """Return a text with every key masked, and every disguise of one; again and again until none is left.
 
-    Each round makes the text shorter, so it ends; and as it ends with a text in which nothing is found,
+    Behind percent escapes the key alone is masked, since addresses must stay what they are; any other disguise is
+    masked whole. Each round makes the text shorter, so it ends; and as it ends with a text in which nothing is found,
     redacting that text once more changes nothing.
     """
     data = text.encode("utf-8", "surrogatepass")
-    while spans := _spans(data, find):
+    while True:
+        spans: Sequence[Span] | None = _spans(data, find)
+        if spans is not None and not spans:
+            spans = find_disguised(data)
+        if spans is None:
+            return ELLIPSIS
+        if not spans:
+            return data.decode("utf-8", "surrogatepass")
         data = _replaced(data, spans)
-    return ELLIPSIS if spans is None else data.decode("utf-8", "surrogatepass")
 
 
 def _spans(data: bytes, find: Find) -> list[Span] | None:

@@ -6,6 +6,7 @@ from leakwatch.model import Field, Position
 
 _RETURN: Final = b"\r"
 _FEED: Final = b"\n"
+_CONTINUES, _CONTINUATION = 0b1100_0000, 0b1000_0000  # of UTF-8
 
 
 class Ruler:
@@ -22,11 +23,19 @@ class Ruler:
         self._position = Position(field=field, line=1, column=1)
 
     def position(self, offset: int) -> Position:
-        """Return where an offset stands that begins a character and does not part a CR LF."""
+        """Return where the character stands in which an offset lies; CR LF is one."""
+        offset = self._whole(offset)
         if offset > self._at:
             self._position = self._next(offset)
             self._at = offset
         return self._position
+
+    def _whole(self, offset: int) -> int:
+        """Go back to where a character begins, and a line end of two."""
+        data = self._data
+        while offset and data[offset] & _CONTINUES == _CONTINUATION:
+            offset -= 1
+        return offset - (data[offset : offset + 1] == _FEED and data[offset - 1 : offset] == _RETURN)
 
     def _next(self, offset: int) -> Position:
         data, start = self._data, self._at

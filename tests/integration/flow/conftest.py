@@ -17,6 +17,7 @@ from leakwatch.match import Digester, digest_text, parse_digest
 from leakwatch.model import Batch, Document, Registration, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
+from leakwatch.registered import Registered
 from leakwatch.scan import Scanner, shipped
 from leakwatch.store import registry, sources
 from leakwatch.store.database import Database, Transaction
@@ -109,7 +110,13 @@ async def flow(
         await sources.ensure(tx, [SOURCE.name], now())
     announcer = Announcer(engine=engine, config=config, domain="issuer.example")
     pipeline = Pipeline(
-        database=database, scanner=scanner, digester=digester, pepper=pepper, announcer=announcer, executor=executor
+        database=database,
+        scanner=scanner,
+        digester=digester,
+        pepper=pepper,
+        registered=Registered(database, pepper),
+        announcer=announcer,
+        executor=executor,
     )
     watched: dict[str, Source] = {}
     async with Session(HttpConfig(user_agent="test (a@b.example)", allow_networks=["127.0.0.0/8"])) as session:

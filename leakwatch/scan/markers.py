@@ -1,0 +1,121 @@
+"""The marker finder: where a key of a format that has a literal may begin, and every way to read it from there."""
+
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, islice
+from typing import Final, final
+
+import hyperscan
+
+from leakwatch.errors import DefinitionError
+from leakwatch.scan import expressions
+from leakwatch.scan.formats import CATCH_ALL, Format, Reading
+
+_COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
+_NEIGHBOURS: Final = 4  # places after a key at which it may end because another begins
+_FURTHER: Final = 2  # times the limit: so many further readings there may be
+
+Places = Mapping[int, Sequence[Format]]
+"""Where a key may begin, and of which formats."""
+
+
+@final
+class Markers:
+    """All marked formats in one hyperscan database. Threads may share it."""
+
+    def __init__(self, formats: Sequence[Format], limit: int) -> None:
+        """`limit` bounds how many places are looked at in some bytes, and with twice as much their further readings."""
+        finds: dict[str, list[Format]] = {}
+        for format_ in formats:
+            for find in format_.detector.find:
+                finds.setdefault(find, []).append(format_)
+        if not finds:
+            raise DefinitionError("there is no detector to scan with")
+        self._formats = list(finds.values())  # by the number of what hyperscan finds
+        self._database = expressions.compiled(list(finds))
+        self._threads = threading.local()
+        self._limit = limit
+
+    def reader(self, data: bytes) -> "Reader":
+        """Find the places in some bytes at which a key may begin, to be read from there."""
+        places, skipped = self._places(data)
+        return Reader(data, places, self._limit, skipped)
+
+    def _places(self, data: bytes) -> tuple[Places, int]:
+        """Where a key may begin and of which formats, and how many such places were left out."""
+        hits, skipped = self._hits(data)
+        places: dict[int, list[Format]] = {}
+        for expression, at in hits:
+            for format_ in self._formats[expression]:
+                for start in format_.starts(data, at):
+                    if format_ not in places.setdefault(start, []):
+                        places[start].append(format_)
+        return places, skipped
+
+    def _hits(self, data: bytes) -> tuple[list[tuple[int, int]], int]:
+        """Which expressions hyperscan found and from where, up to the limit, and how many more there are."""
+        hits: list[tuple[int, int]] = []
+        skipped = 0
+
+        def on_match(expression: int, start: int, _end: int, _flags: int, _context: object) -> bool:
+            nonlocal skipped
+            if len(hits) < self._limit:
+                hits.append((expression, start))
+                return False
+            skipped += 1
+            return skipped >= _COUNTED * self._limit
+
+        with suppress(hyperscan.ScanTerminated):
+            self._database.scan(data, match_event_handler=on_match, scratch=self._scratch())
+        return hits, skipped
+
+    def _scratch(self) -> hyperscan.Scratch:
+        """This thread's working memory: hyperscan allows one scan at a time in each."""
+        scratch: hyperscan.Scratch | None = getattr(self._threads, "scratch", None)
+        if scratch is None:
+            scratch = self._threads.scratch = hyperscan.Scratch(self._database)
+        return scratch
+
+
+@final
+class Reader:
+    """Reads some bytes from each place, within a bound on the further readings of all places together."""
+
+    def __init__(self, data: bytes, places: Places, limit: int, skipped: int) -> None:
+        several = sum(not all(f.one_length for f in formats) for formats in places.values())
+        self._data = data
+        self._places = places
+        self.starts = sorted(places)
+        self._share = _FURTHER * limit // max(1, several)  # the same for each, lest one take it all
+        self.skipped = skipped  # places, and those that were not read in all ways
+
+    def readings(self, start: int) -> list[Reading]:
+        """Return every way to read the bytes from a start, best first.
+
+        A catch-all adds nothing where a narrower format takes all that it could: no neighbour is glued there.
+        """
+        longest = self.longest(start)
+        taken = max((r.end for r in longest if r.format.rank < CATCH_ALL), default=start)
+        kept = [r for r in longest if r.format.rank < CATCH_ALL or r.end > taken]
+        readings = [*kept, *self._up_to_neighbours(start, kept), *self._further(kept)]
+        return sorted(readings, key=lambda reading: reading.order) if len(readings) > 1 else readings
+
+    def longest(self, start: int) -> list[Reading]:
+        """Return what each format takes from a start, as far as it goes."""
+        return [reading for f in self._places[start] if (reading := f.longest(self._data, start))]
+
+    def _up_to_neighbours(self, start: int, kept: Sequence[Reading]) -> list[Reading]:
+        """The readings that end where another key may begin: two are likely glued there."""
+        after = bisect_right(self.starts, start)
+        ends = self.starts[after : after + _NEIGHBOURS]
+        return [until for r in kept for end in ends if end < r.end and (until := r.format.until(self._data, r, end))]
+
+    def _further(self, kept: Sequence[Reading]) -> list[Reading]:
+        """The shorter readings from one start, those of narrower formats first."""
+        narrow_first = sorted(kept, key=lambda reading: reading.format.rank)
+        shorter = chain.from_iterable(reading.format.shorter(self._data, reading) for reading in narrow_first)
+        further = list(islice(shorter, self._share + 1))
+        self.skipped += len(further) > self._share
+        return further[: self._share]
