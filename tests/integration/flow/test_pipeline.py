@@ -1,6 +1,5 @@
 """From a batch to what is recorded and owed, on a real database with the real stages."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -112,7 +111,7 @@ async def test_a_key_that_many_providers_could_have_made_is_named_by_whose_it_wa
 ) -> None:
     owner = Customer("acme", fill("sk-{alnum:48}", Random(11)), "moonshot")
     async with flow.database.transaction() as tx:
-        await registry.register(tx, [replace(flow.registration(owner), provider=provider)])
+        await registry.register(tx, [flow.registration(owner)._replace(provider=provider)], flow.digester.stored)
     await flow.process(document(f"the key is {owner.key}"))
 
     async with flow.database.reading() as tx:
