@@ -33,7 +33,6 @@ from leakwatch.store.findings import NewSighting, Recorded
 
 log: Final = structlog.get_logger(__name__)
 _LONGEST: Final = 2000  # characters of a stranger's URL or title that are kept
-_STRANGERS: Final = ("url", "page", "title", "author", "path")
 
 Settle = Callable[[Transaction, "Outcome"], Awaitable[None]]
 """What else commits with a batch: the checkpoint, the jobs that follow, the completion of the job that it came from."""
@@ -160,8 +159,15 @@ class Pipeline:
 
     def _redacted(self, reference: Reference, sieve: Sieve) -> Reference:
         """What strangers wrote of a document as it may be stored; what it is known by stays as it is."""
-        facts = {name: self._scanner.redact(getattr(reference, name), sieve) for name in _STRANGERS}
-        return replace(reference, **facts)
+        redact = partial(self._scanner.redact, sieve=sieve)
+        return replace(
+            reference,
+            url=redact(reference.url),
+            page=redact(reference.page),
+            title=redact(reference.title),
+            author=redact(reference.author),
+            path=redact(reference.path),
+        )
 
 
 def _tell(source: str, matches: int, recorded: Sequence[Recorded]) -> None:

@@ -13,6 +13,7 @@ SECRET = "sk-" + "synthetic" * 3
 class Scan:
     candidates: tuple[Candidate, ...]
     skipped: int
+    disguised: int = 0
 
 
 def value(name: str, **labels: str) -> float:
@@ -59,12 +60,13 @@ def test_a_scan_is_counted_and_the_age_of_what_was_scanned() -> None:
     before = {
         name: value(name) for name in ("documents_total", "publication_to_scan_seconds_count", "scan_seconds_count")
     }
-    metrics.scanned(document(3.0), Scan((found, found), 5), 0.01)
+    metrics.scanned(document(3.0), Scan((found, found), 5, 700), 0.01)
     metrics.scanned(document(-60.0), Scan((), 0), 0.01)  # a clock that is ahead of ours
     metrics.scanned(document(None), Scan((), 0), 0.01)
     assert value("documents_total") == before["documents_total"] + 3
     assert value("candidates_total", detector="openai") == 2
     assert value("candidates_skipped_total") == 5
+    assert value("disguised_bytes_skipped_total") == 700
     assert value("scan_seconds_count") == before["scan_seconds_count"] + 3
     assert value("publication_to_scan_seconds_count") == before["publication_to_scan_seconds_count"] + 2
     assert value("publication_to_scan_seconds_bucket", le="1.0") >= 1

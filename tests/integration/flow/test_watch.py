@@ -10,7 +10,7 @@ from leakwatch.engine import Dead, Job, NewJob
 from leakwatch.errors import ScanFailed
 from leakwatch.fetch import Session, Source
 from leakwatch.model import Document, Reference, now
-from leakwatch.scan import Scanner
+from leakwatch.scan import Scanner, Sieve
 from leakwatch.store import findings, notices, settings, sources
 from leakwatch.store.sources import SourceState
 from leakwatch.watch import poll_job
@@ -104,10 +104,10 @@ async def test_a_document_whose_scan_raises_is_tried_again_by_itself(
 ) -> None:
     whole = Scanner.scan
 
-    def breaks(scanner: Scanner, document: Document) -> object:
+    def breaks(scanner: Scanner, document: Document, sieve: Sieve) -> object:
         if "poison" in document.text:
             raise MemoryError
-        return whole(scanner, document)
+        return whole(scanner, document, sieve)
 
     monkeypatch.setattr(Scanner, "scan", breaks)
     source = source_named("site", site.url)
