@@ -37,6 +37,11 @@ def read(source: Source, text: str) -> Iterator[Facts]:
         yield {name: value for name, value in found if value}
 
 
+def value(source: Source, text: str, selector: str) -> str:
+    """Return what a selector finds first in the whole page, or ""."""
+    return _selector(selector)(_parsed(source, text), keep=False)
+
+
 def _parsed(source: Source, text: str) -> BeautifulSoup:
     """Return the page's tree. Raises TooLarge for one that would take too long to read, or to select from."""
     mend = "set listing.url to a shorter listing, or use the site's feed or API"

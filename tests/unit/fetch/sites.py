@@ -58,7 +58,7 @@ def definition(toml: str = HTML) -> Definition:
 
 def source(base_url: str, toml: str = HTML, **settings: Any) -> Source:
     """A source on that site, without limits that would slow a test down."""
-    plain = {"every": 60.0, "rate": Rate(100_000, 1.0), "concurrency": 8, "max_bytes": 1_000_000}
+    plain = {"every": 60.0, "rate": Rate(100_000, 1.0), "concurrency": 8, "max_bytes": 1_000_000, "robots": "ignore"}
     return Source(name="site", definition=definition(toml), base_url=base_url, **{**plain, **settings})
 
 
