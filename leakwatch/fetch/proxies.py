@@ -59,7 +59,10 @@ class _Judging(ProxyConnector):
             username=self._proxy_username,
             rdns=True,
         )
-        stream = await proxy.connect(dest_host=address, dest_port=port, timeout=timeout)
+        try:
+            stream = await proxy.connect(dest_host=address, dest_port=port, timeout=timeout)
+        except (EOFError, ConnectionError) as error:  # it hung up
+            raise ProxyError(str(error)) from error
         if ssl is not None:  # the certificate is the name's, whatever address it has
             stream = await stream.start_tls(hostname=host, ssl_context=ssl)
         transport, protocol = stream.writer.transport, _Handler(self._loop, stream.writer)

@@ -59,6 +59,7 @@ class Reading:
         self._memory = memory.opened(source, checkpoint)
         self._tally = Tally(source)
         self._marks: list[str] = []
+        self._is_nested = False  # a sitemap of sitemaps: there need not be anything new
         self._is_whole = True  # False: a page could not be had, so that the next poll has to look for it again
 
     async def poll(self) -> Poll:
@@ -263,6 +264,7 @@ class Reading:
         nested = {mark(f["id"], f.get("version", "")): f for f in facts if NESTED in f}
         if not nested:
             return
+        self._is_nested = True
         self._tally = Tally(self._source)  # what was found so far are the sitemaps themselves
         known = frozenset(self._memory.read)
         new = sorted((m for m in nested if m not in known), key=lambda m: nested[m].get("version", ""), reverse=True)
@@ -296,7 +298,7 @@ class Reading:
     def _check_empty(self, page: Page) -> None:
         """Raise EmptyListing, or Blocked, unless an empty listing is what this source may have."""
         source, listing, read = self._source, self._definition.listing, self._tally.listing()
-        is_usual = self._definition.index or self._definition.kind == "walk" or listing.since
+        is_usual = self._definition.index or self._definition.kind == "walk" or listing.since or self._is_nested
         if not read.items and (listing.may_be_empty or is_usual):
             return
         text = page.text()

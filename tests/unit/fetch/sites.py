@@ -65,8 +65,12 @@ def source(base_url: str, toml: str = HTML, **settings: Any) -> Source:
 @asynccontextmanager
 async def site(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve every path with one handler; yields the base URL."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:  # aiohttp wants a function, not an object
+        return await handler(request)
+
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
+    app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
