@@ -25,6 +25,7 @@ class Proxy:
         self.told: list[str] = []
         self.goes: dict[str, str] = {}  # names that it resolves itself
         self.url = ""
+        self._serving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Proxy"]:
@@ -34,18 +35,33 @@ class Proxy:
             yield self
         finally:
             server.close()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
+            await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            await self._tunnel(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             host, port = await (self._connect if self.scheme == "http" else self._socks)(reader, writer)
             self.told.append(host)
             there = await asyncio.open_connection(self.goes.get(host, host), port)
         except (OSError, asyncio.IncompleteReadError):
-            writer.close()
             return
         done = b"HTTP/1.1 200 OK\r\n\r\n" if self.scheme == "http" else b"\x05\x00\x00\x01\0\0\0\0\0\0"
         writer.write(done)
-        await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
+        try:
+            await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
+        finally:
+            there[1].transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> tuple[str, int]:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from time import monotonic
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -39,7 +40,7 @@ class Site:
         return response
 
 
-async def got(session: Session, shown: Site, path: str = "/recent", **settings: object) -> FetchError | None:
+async def got(session: Session, shown: Site, path: str = "/recent", **settings: Any) -> FetchError | None:
     async with site(shown) as url:
         try:
             await session.get(f"{url}{path}", source=source(url, **{"robots": "obey", **settings}))
