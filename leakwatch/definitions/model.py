@@ -50,7 +50,7 @@ class Listing(Strict):
     body: str = ""  # of a POST: template like url; JSON if it begins with { or [, else a form
     may_be_empty: bool = False  # false: nothing found is an error, never a quiet day
     conditional: bool = True  # false: what the site calls "not modified" cannot be believed, so it is never asked
-    newest_first: bool = True  # false: in no order, so that a page that is known says nothing of the next
+    order: Literal["newest_first", "oldest_first", "none"] = "newest_first"  # of the items on a page
     pages: Pages | None = None
     since: Since | None = None
     wait: str = ""  # json: where the site says for how many seconds it is to be left alone
@@ -65,7 +65,7 @@ class Index(Strict):
     items: str = ""  # as in listing
     id: str  # where in an item its id stands
     cut: str = ""  # a regular expression whose one group is what is kept of the id
-    version: str = ""  # what changes when the item has something new; without it each is read at every poll
+    version: str = ""  # what changes when the item has something new; without it all are read, in turns
     most: Annotated[int, Field(ge=1, le=500)] = 20  # listings that one poll reads; the others wait for the next
 
 
@@ -142,6 +142,7 @@ class Sample(Strict):
     base_url: Site = "https://site.example"
     body: str
     of: Literal["listing", "index"] = "listing"  # index: expect's ids are those of the listings
+    index: str = ""  # of a listing: what the index calls it
     expect: list[Expected]
 
 

@@ -154,7 +154,7 @@ def _html(text: str, url: str) -> Draft:
     if item.select_one("time[datetime]"):
         fields["published_at"] = "time@datetime"
     parent = item.parent
-    above = "" if parent is None or parent.name == "[document]" else f"{_named(parent)} > "
+    above = f"{_named(parent)} > " if parent is not None and parent.name != "[document]" else ""
     return Draft(kind="html", url=url, items=f"{above}{_named(item)}", fields=fields, feeds=tuple(filter(None, feeds)))
 
 
@@ -183,7 +183,7 @@ def _signature(link: Tag) -> str:
 
 def _named(tag: Tag) -> str:
     """A tag with its first class that a selector can name."""
-    name = next((c for c in tag.get_attribute_list("class") if isinstance(c, str) and _CLASS.fullmatch(c)), "")
+    name = next((c for c in tag.get_attribute_list("class") if c and _CLASS.fullmatch(c)), "")
     return f"{tag.name}.{name}" if name else tag.name
 
 

@@ -20,6 +20,7 @@ MOST_TAGS: Final = 100_000
 # items would take hours.
 MOST_DEPTH: Final = 200
 MOST_WITHIN: Final = 500_000  # tags and texts in all items together, counted in each item that they are in
+_ENDS: Final = "br, p, div, li, tr, pre, blockquote"  # after which a line ends
 _XML: Final = re.compile(r"<\?xml[^>]*>", re.IGNORECASE)
 
 
@@ -58,6 +59,13 @@ def _parsed(source: Source, text: str) -> BeautifulSoup:
     return soup
 
 
+def _whole(tag: Tag) -> str:
+    """A tag's text with its lines: without them the end of one would be glued to the beginning of the next."""
+    for end in tag.select(_ENDS):
+        end.append("\n") if end.name != "br" else end.replace_with("\n")
+    return tag.get_text()
+
+
 class _selector:  # noqa: N801 - a compiled selector, called like the function that it is
     """One field's selector: called with an item it returns the text or attribute that it finds, or ""."""
 
@@ -70,7 +78,6 @@ class _selector:  # noqa: N801 - a compiled selector, called like the function t
         if tag is None:
             return ""
         if not self._attribute:
-            text = tag.get_text()
-            return text if keep else " ".join(text.split())
+            return _whole(tag) if keep else " ".join(tag.get_text().split())
         value = tag.get(self._attribute) or ""
         return value if isinstance(value, str) else " ".join(value)

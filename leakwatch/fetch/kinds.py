@@ -10,7 +10,7 @@ from leakwatch.fetch import feed, html, json, sitemap, walk
 from leakwatch.fetch.listing import Facts, absolute
 from leakwatch.fetch.source import Source
 
-__all__ = ["READERS", "absolute", "accept", "body", "cut", "items", "value"]
+__all__ = ["READERS", "absolute", "accept", "body", "cut", "items", "named", "value"]
 
 _Reader = Callable[[Source, str], Iterator[Facts]]
 READERS: Final[Mapping[str, tuple[_Reader, str]]] = {
@@ -35,6 +35,15 @@ def items(source: Source, text: str) -> list[Facts]:
     except RecursionError:
         message = f"{source.name}: the listing is nested too deeply"
         raise BadContent(message, mend="check base_url and listing.url") from None
+
+
+def named(source: Source, text: str) -> list[tuple[str, str]]:
+    """Read an index: the id and the version of each listing that it names. Blocks. Raises BadContent, TooLarge."""
+    index = source.definition.index
+    assert index is not None  # noqa: S101 - asked only where there is one
+    found = items(source.of_index, text)
+    each = [(cut(index.cut, facts.get("id", "")), facts.get("version", "")) for facts in found]
+    return [(name, version) for name, version in each if name]
 
 
 def value(source: Source, text: str, selector: str) -> str:

@@ -224,6 +224,7 @@ _LOOKS: Final = (
     ),
     (re.compile(r"""type\s*=\s*["']?password""", re.IGNORECASE), "a page with a login form"),
     (re.compile(r"enable javascript|requires javascript", re.IGNORECASE), "a page that needs JavaScript"),
+    (re.compile(r"does not have access|access denied|request (?:was )?blocked", re.IGNORECASE), "a refusal"),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from leakwatch.errors import FetchError, Unreachable
 from leakwatch.fetch import folder, kinds, urls, walk
-from leakwatch.fetch.listing import Listing, Tally, gather
+from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.reading import Reading
 from leakwatch.fetch.session import Session
 from leakwatch.fetch.source import Source
@@ -45,13 +45,15 @@ async def poll(
             return await Reading(session, source, checkpoint, trace).poll()
 
 
-def parse(source: Source, text: str, listing_url: str) -> Listing:
-    """Read one page of a listing. Blocks: not for the event loop. Raises BadContent, TooLarge, Blocked."""
+def parse(source: Source, text: str, listing_url: str, index: str = "") -> Listing:
+    """Read one page of a listing, as `index` names it. Blocks: not for the event loop. Raises FetchError."""
     if source.definition.kind == "walk":
         tally = Tally(source)
         tally.page(walk.facts(walk.ahead(source, None, walk.newest(source, text))), listing_url)
         return tally.listing()
-    return gather(source, kinds.items(source, text), listing_url)
+    tally = Tally(source)
+    tally.page(kinds.items(source, text), listing_url, {"index": index} if index else {})
+    return tally.listing()
 
 
 async def fetch(session: Session, source: Source, references: Sequence[Reference], budget: int = BUDGET) -> Fetched:

@@ -12,7 +12,7 @@ are left when the bound is reached, are told.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
@@ -30,6 +30,12 @@ from leakwatch.model import Batch, Checkpoint, Document, Reference, now
 
 _CIRCLE: Final = "the listing's pages go in a circle: the rest was not read"
 _LONGEST: Final = 2_000  # characters of a cursor
+
+
+def _reaches(marks: Sequence[str], seen: Collection[str], order: str) -> bool:
+    """Whether a page ends, on its older side, where the last poll has been; what is pinned lies on the other."""
+    older = {"newest_first": marks[-1], "oldest_first": marks[0]}.get(order)
+    return older in seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +127,7 @@ class Reading:
             is_known = bool(marks) and set(marks) <= set(self._marks)
             self._marks += marks
             self._heed(page, read)
-            if not marks or is_known or (listing.newest_first and marks[-1] in seen):
+            if not marks or is_known or _reaches(marks, seen, listing.order):
                 return
             following = self._following(source, page, read, number, context)
             if following is None:
@@ -130,7 +136,7 @@ class Reading:
                 self._tally.notes[_CIRCLE] += 1
                 return
             if number == most or (number == 1 and self._memory.is_first and source.backlog == "skip"):
-                self._unread(listing.newest_first)
+                self._unread()
                 return
             asked.add(following.url)
             further = await self._further(source, following)
@@ -143,14 +149,15 @@ class Reading:
                 return
             contents.add(hash(page.body))
 
-    def _unread(self, newest_first: bool) -> None:  # noqa: FBT001 - the listing's own word
+    def _unread(self) -> None:
         """Take down that there are more pages than one poll reads."""
+        listing = self._definition.listing
         if self._memory.is_first:
             return  # that is the backlog of a site, and has no end
-        if newest_first:
+        if listing.since and listing.order == "oldest_first":
+            self._trace.left += 1  # the next poll goes on where this one ends
+        elif listing.order != "none":
             self._trace.gap = True
-        else:
-            self._trace.left += 1
 
     async def _further(self, source: Source, request: _Request) -> Page | None:
         """Get a further page; None where there is none, or where it cannot be had now."""
@@ -237,26 +244,32 @@ class Reading:
         """Read those of an index's listings in which something is new, as many as one poll takes."""
         index = self._definition.index
         assert index is not None  # noqa: S101 - asked only where there is one
-        items = await asyncio.to_thread(kinds.items, self._source.of_index, page.text())
-        self._count(len(items))
-        named = [(kinds.cut(index.cut, facts.get("id", "")), facts.get("version", "")) for facts in items]
-        marks = {mark(name, version): name for name, version in named if name}
+        named = await asyncio.to_thread(kinds.named, self._source, page.text())
+        self._count(len(named))
+        marks = {mark(name, version): name for name, version in named}
         if not marks and not self._definition.listing.may_be_empty:
             message = f"{self._source.name}: index.items ({index.items}) found nothing in the index"
             raise EmptyListing(message, mend=f"run `leakwatch sources test {self._source.name}`")
-        known = frozenset(self._memory.read) if index.version else frozenset()
-        new = [one for one in marks if one not in known]
-        read = [one for one in self._memory.read if one in marks and index.version]
+        new = [one for one in marks if one not in frozenset(self._memory.read)]
+        read = [one for one in self._memory.read if one in marks]
+        if not index.version:  # each in its turn, since nothing tells which of them has something new
+            new += read
+        gone = 0
         for one in new[: index.most]:
             context = {"index": marks[one]}
             further = await self._further(self._source, self._first(self._source, context))
             if not self._is_whole:
                 break
-            if further is not None:
+            if further is None:
+                gone += 1
+            else:
                 await self._pages(self._source, further, context)
-            read.append(one)
+            read = [*(other for other in read if other != one), one]
+        if gone and gone == len(new[: index.most]):
+            message = f"{self._source.name}: none of {gone} listings that the index names is there"
+            raise EmptyListing(message, mend="is listing.url right, and index.cut?")
         after.read = tuple(read)
-        self._trace.left += len(set(new) - set(read)) if index.version else 0
+        self._trace.left += len(set(new) - set(read))
 
     async def _nested(self, page: Page, after: Memory) -> None:
         """Read the sitemaps that an index of sitemaps names and that have changed: the newest first."""

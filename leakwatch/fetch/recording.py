@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import date
 
+from leakwatch.fetch import kinds
 from leakwatch.fetch.polling import parse
 from leakwatch.fetch.source import Source
 from leakwatch.model import Document, Reference
@@ -14,9 +15,7 @@ _PLAIN = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t"
 def sample(source: Source, text: str, redact: Callable[[str], str], *, day: date, url: str) -> str:
     """Return a listing as a ``[[sample]]`` table with what it yields, every key in it redacted. Blocks."""
     text = redact(text)
-    kind = source.of_index if source.definition.index else source
-    listing = parse(kind, text, source.listing_url)
-    found: list[Document | Reference] = [*listing.documents, *listing.references]
+    found = _found(source, text)
     lines = [
         "[[sample]]",
         'origin = "recorded"',
@@ -31,10 +30,20 @@ def sample(source: Source, text: str, redact: Callable[[str], str], *, day: date
     return "\n".join(lines) + "\n"
 
 
+def _found(source: Source, text: str) -> list[Document | Reference]:
+    """What a page yields: of an index the listings that it names."""
+    if source.definition.index:
+        return [Reference(url="", id=name, version=version) for name, version in kinds.named(source, text)]
+    listing = parse(source, text, source.listing_url)
+    return [*listing.documents, *listing.references]
+
+
 def quoted(text: str) -> str:
     """Return a text as a TOML string: over several lines where it has some."""
     if "'''" not in text and "\n" in text and all(c.isprintable() or c in "\n\t" for c in text):
         return f"'''\n{text}'''"
+    if "'" not in text and text.isprintable() and '"' in text:
+        return f"'{text}'"
     escaped = text.translate(_PLAIN)
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
 

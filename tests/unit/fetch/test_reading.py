@@ -185,6 +185,25 @@ async def test_a_link_header_is_followed_within_the_sources_own_hosts(session: S
     assert polled.trace.listing.notes == ("a further page could not be had (bad_redirect)",)
 
 
+@pytest.mark.parametrize(("order", "pages"), [("oldest_first", 1), ("none", 3)])
+async def test_a_listing_can_stand_in_another_order(session: Session, order: str, pages: int) -> None:
+    """The oldest above: then the first item of a page says whether the one before it was seen."""
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.query["page"])
+        page = int(request.query["page"])
+        return web.json_response({"items": [{"id": str(n)} for n in range(100 - 10 * page, 110 - 10 * page)]})
+
+    toml = NUMBERED.replace("may_be_empty = true", f'may_be_empty = true\norder = "{order}"').replace("4", "3")
+    async with site(handle) as url:
+        first = await poll(session, source(url, toml))
+        asked.clear()
+        second = await poll(session, source(url, toml), first.batch.checkpoint)
+    assert len(asked) == pages
+    assert not second.trace.gap
+
+
 async def test_a_link_in_the_page_is_followed(session: Session) -> None:
     asked: list[str] = []
 
@@ -406,6 +425,18 @@ async def test_what_one_poll_does_not_take_waits_for_the_next(session: Session) 
     assert sorted(read) == [f"{n}-0" for n in range(1, 6)]
 
 
+async def test_where_nothing_tells_what_is_new_each_has_its_turn(session: Session) -> None:
+    board = Board()
+    board.threads = {n: ["x"] for n in range(1, 4)}
+    checkpoint: Checkpoint | None = None
+    toml = INDEX.replace('version = "changed"\n', "")
+    async with site(board) as url:
+        for _ in range(3):
+            checkpoint = (await poll(session, source(url, toml), checkpoint)).batch.checkpoint
+    asked = [int(path.rpartition("/")[2]) for path in board.asked if path != "/threads"]
+    assert asked == [1, 2, 3, 1, 2, 3]
+
+
 async def test_a_listing_that_is_gone_is_passed_over_and_one_that_fails_is_read_later(session: Session) -> None:
     board = Board()
     board.threads = {1: ["a"], 2: ["b"]}
@@ -418,6 +449,15 @@ async def test_a_listing_that_is_gone_is_passed_over_and_one_that_fails_is_read_
         second = await poll(session, source(url, INDEX), first.batch.checkpoint)
     assert board.asked == ["/threads", "/thread/2"]
     assert [d.text for d in second.batch.documents] == ["b"]
+
+
+async def test_an_index_whose_listings_are_all_gone_is_an_error(session: Session) -> None:
+    board = Board()
+    board.threads = {1: ["a"], 2: ["b"]}
+    board.status = {"/thread/1": 404, "/thread/2": 404}
+    async with site(board) as url:
+        with pytest.raises(EmptyListing, match="none of 2 listings that the index names is there"):
+            await poll(session, source(url, INDEX))
 
 
 async def test_an_index_in_which_nothing_is_found_is_an_error(session: Session) -> None:
@@ -525,6 +565,7 @@ async def test_a_page_that_asks_to_be_left_alone_is_heeded(session: Session) -> 
         ("<html><title>Just a moment...</title></html>", "a bot check"),
         ("<html><title>Sign in</title><form><input type=password></form></html>", "a page with a login form"),
         ("<html><body>Solve this CAPTCHA</body></html>", "a bot check"),
+        ("YOUR IP: 192.0.2.1 DOES NOT HAVE ACCESS", "a refusal"),
     ],
 )
 async def test_a_gatekeepers_page_instead_of_the_list_is_blocked(session: Session, page: str, looks: str) -> None:
