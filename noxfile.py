@@ -22,9 +22,16 @@ PARALLEL = [f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal"]
 EXACT = ["leakwatch/scan/*", "leakwatch/match/*", "leakwatch/notify/compose.py"]
 PACKAGES = {
     "cgit": "/usr/lib/cgit/cgit.cgi",
+    "dokuwiki": "/usr/share/dokuwiki/feed.php",
+    "fossil": "/usr/bin/fossil",
     "gitweb": "/usr/share/gitweb/gitweb.cgi",
     "libcgi-pm-perl": "/usr/share/perl5/CGI.pm",  # gitweb's
     "lighttpd": "/usr/sbin/lighttpd",
+    "mediawiki": "/usr/share/mediawiki/api.php",
+    "mercurial": "/usr/bin/hg",
+    "php-cli": "/usr/bin/php",
+    "php-sqlite3": "/usr/share/php8.2-sqlite3/sqlite3/sqlite3.ini",
+    "public-inbox": "/usr/bin/public-inbox-httpd",
 }
 PEERS_LOCK = Path("requirements-peers.lock")
 
@@ -79,7 +86,7 @@ def coverage100(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """The tests against other people's servers, after installing these; Debian's packages as root alone."""
-    _install_bepasty(session, Path(".peers/bepasty"))
+    _install_python(session, Path(".peers/python"))
     _install_packages(session)
     session.run("pytest", *(session.posargs or ["tests/peers"]))
 
@@ -93,8 +100,8 @@ def _install_packages(session: nox.Session) -> None:
         session.run(*install, env={"DEBIAN_FRONTEND": "noninteractive"}, silent=True, external=True)
 
 
-def _install_bepasty(session: nox.Session, venv: Path) -> None:
-    """Install the paste site into an environment of its own, unless its lock is what is installed there."""
+def _install_python(session: nox.Session, venv: Path) -> None:
+    """Install what PyPI brings into an environment of its own, unless its lock is what is installed there."""
     stamp, wanted = venv / "stamp", PEERS_LOCK.read_text()
     if stamp.exists() and stamp.read_text() == wanted:
         return

@@ -1,4 +1,4 @@
-"""The JSON Schema of a definition, for editors: ``python -m leakwatch.definitions.schema > docs/definition.schema.json``.
+"""The JSON Schema of a definition, for editors. ``python -m leakwatch.definitions.schema`` prints it.
 
 A definition that begins with ``#:schema URL`` is then completed and checked while it is written.
 """
