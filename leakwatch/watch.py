@@ -277,7 +277,9 @@ class Watch:
             due = at + timedelta(seconds=_wait(source, failing.failures, error))
             await sources.postpone(tx, source.name, due)
             if not failing.told and (failing.failures >= coverage.PATIENCE or not error.transient):
-                await self._blind(tx, source.name, error, f"Next try at {due:%Y-%m-%d %H:%M:%S} UTC.")
+                last = f"It last worked at {failing.succeeded_at:%Y-%m-%d %H:%M} UTC. " if failing.succeeded_at else ""
+                more = f"{last}Next try at {due:%Y-%m-%d %H:%M:%S} UTC."
+                await self._blind(tx, source.name, error, more)
             await self._engine.complete(tx, job)
         metrics.polled(source.name, error.reason)
         log.warning("poll failed", source=source.name, reason=error.reason, detail=str(error), next_try=due.isoformat())

@@ -8,13 +8,15 @@ from typing import Any, Final
 from yarl import URL
 
 from leakwatch.config import HttpConfig
-from leakwatch.errors import FetchError
+from leakwatch.errors import BadContent, Blocked, EmptyListing, FetchError
 from leakwatch.fetch import Session, Source, Trace, fetch, kinds
 from leakwatch.fetch.body import ENCODINGS
 from leakwatch.model import Document, Reference
 from leakwatch.scan import Scanner
 
 _SHOWN: Final = 20  # documents that a test prints
+_COMPARED: Final = 12  # lines of a listing
+_WIDE: Final = 120
 _SECRET: Final = "•••"  # noqa: S105 - what is shown in place of one
 
 
@@ -92,6 +94,11 @@ def item(found: Document | Reference) -> dict[str, str]:
     return {**facts, "published_at": at.isoformat() if at else "", **inline}
 
 
+def _beginning(text: str) -> list[str]:
+    lines = [line.strip()[:_WIDE] for line in text.splitlines() if line.strip()]
+    return lines[:_COMPARED]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """Everything that a test met."""
@@ -137,7 +144,17 @@ class Trial:
         for done in self.scanned:
             found = ", ".join(f"{count} like {detector}" for detector, count in done.candidates) or "nothing key-shaped"
             yield f"scanned {self.redact(done.url)}: " + (done.failure or f"{done.characters:,} characters, {found}")
+        if isinstance(self.failure, EmptyListing | BadContent | Blocked) and trace.text:
+            yield from self._comparison()
         yield f"{self.failure.reason}: {self.failure}" if self.failure else f"{len(self.items)} documents"
+
+    def _comparison(self) -> Iterator[str]:
+        """The listing that the definition is known to read, and what came instead: their beginnings."""
+        good = self.source.definition.samples[0]
+        yield f"the definition reads ({good.origin}: {good.source}):"
+        yield from (f"    {line}" for line in _beginning(good.body))
+        yield "and what came is:"
+        yield from (f"    {line}" for line in _beginning(self.redact(self.trace.text)))
 
     def _requests(self) -> Iterator[str]:
         trace = self.trace

@@ -70,6 +70,7 @@ class Failing:
 
     failures: int  # in a row
     told: bool
+    succeeded_at: datetime | None  # when it last worked
 
 
 async def ensure(tx: Transaction, names: Iterable[str], now: datetime) -> None:
@@ -156,11 +157,12 @@ async def failed(tx: Transaction, name: str, *, reason: str, detail: str, now: d
     failure = {"polled_at": now, "reason": reason, "detail": detail}
     counted = {"polls": source.c.polls + 1, "failures": source.c.failures + 1}
     changed = update(source).where(source.c.name == name).values(**failure, **counted)
-    row = (await tx.execute(changed.returning(source.c.failures, source.c.alarmed_at))).one()
+    columns = source.c.failures, source.c.alarmed_at, source.c.succeeded_at
+    row = (await tx.execute(changed.returning(*columns))).one()
     error = tx.insert(source_error).values(source=name, reason=reason, count=1, last_at=now)
     again = {"count": source_error.c.count + 1, "last_at": now}
     await tx.execute(error.on_conflict_do_update(index_elements=["source", "reason"], set_=again))
-    return Failing(failures=row.failures, told=row.alarmed_at is not None)
+    return Failing(failures=row.failures, told=row.alarmed_at is not None, succeeded_at=row.succeeded_at)
 
 
 async def alarmed(tx: Transaction, name: str, at: datetime | None) -> None:
