@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -98,21 +99,20 @@ async def watch(process: psutil.Process, seconds: float) -> None:
 
 def report(sites: Sites, rows: list[dict[str, object]], seconds: float) -> None:
     """Print what hosts and sources saw."""
-    gaps = [b - a for asked in sites.asked.values() for a, b in zip(asked, asked[1:], strict=False)]
+    nearest = 1000 * min(b - a for asked in sites.asked.values() for a, b in pairwise(asked))
     requests = [len(asked) for asked in sites.asked.values()]
     polls = [int(str(row["polls"])) for row in rows]
+    documents = sum(int(str(row["documents"])) for row in rows)
     states: dict[str, int] = defaultdict(int)
     for row in rows:
         states[str(row["state"])] += 1
     print(f"hosts {len(requests)}, requests {sum(requests)}, per host {min(requests)} to {max(requests)}")
     print(
-        f"allowed per host {RATE * seconds + 1:.0f}; nearest two requests {min(gaps) * 1000:.0f} ms apart (allowed {1000 / RATE:.0f})"
+        f"allowed to one host: {RATE * seconds + 1:.0f} requests, {1000 / RATE:.0f} ms apart; nearest {nearest:.0f} ms"
     )
     print(f"at once at one host {max(sites.most.values())} (allowed 2)")
-    print(
-        f"sources {len(rows)}, polls each {min(polls)} to {max(polls)}, median {median(polls)} (due {seconds / EVERY:.0f})"
-    )
-    print(f"documents scanned {sum(int(str(row['documents'])) for row in rows)}; states {dict(states)}")
+    print(f"polls each {min(polls)} to {max(polls)}, median {median(polls)} (due {seconds / EVERY:.0f})")
+    print(f"documents scanned {documents}; states {dict(states)}")
 
 
 if __name__ == "__main__":
