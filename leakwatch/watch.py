@@ -31,6 +31,7 @@ from leakwatch.units import left_of_quiet
 log: Final = structlog.get_logger(__name__)
 POLL: Final = "poll"
 FETCH: Final = "fetch"
+_POLLS, _FETCHES = 24, 24  # jobs at once: most of them wait for their turn at a host
 _LONGEST_WAIT: Final = 3600.0  # seconds between two polls of a source that fails
 _AT_ONCE: Final = 2.0  # seconds of fetching that one job holds: what it finds is told when it ends
 _MOST: Final = 50  # references in one job
@@ -76,7 +77,7 @@ class Watch:
             Queue(
                 name=POLL,
                 handler=self.poll,
-                concurrency=8,
+                concurrency=_POLLS,
                 retry=Retry(limit=3),
                 bury=self._poll_given_up,
                 letters=False,
@@ -84,7 +85,7 @@ class Watch:
             Queue(
                 name=FETCH,
                 handler=self.fetch,
-                concurrency=6,
+                concurrency=_FETCHES,
                 lane_concurrency=2,
                 retry=Retry(base=10.0),
                 bury=self._fetch_given_up,

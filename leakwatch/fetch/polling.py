@@ -14,7 +14,7 @@ from leakwatch.fetch.source import Source
 from leakwatch.fetch.trace import Poll, Trace
 from leakwatch.model import Checkpoint, Document, Reference
 
-BUDGET: Final = 16_000_000  # characters of documents that one fetch holds, and those under way besides
+BUDGET: Final = 4_000_000  # characters of documents that one fetch holds, and those under way besides
 _LONG: Final = 500_000  # bytes from which a document is decoded off the event loop
 
 
