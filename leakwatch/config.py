@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from leakwatch.errors import ConfigError, SecretError
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
-from leakwatch.units import Duration, Rate, RateField, Size
+from leakwatch.units import Duration, QuietHours, Rate, RateField, Size
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -109,8 +109,27 @@ def _source_name(value: str) -> str:
     return value
 
 
+def _place(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
+        return value
+    return _web_url(value)
+
+
+def _proxy(value: str) -> str:
+    parts = urlsplit(_no_password(value))
+    if parts.scheme not in ("http", "socks5", "socks5h") or not parts.hostname or parts.path not in ("", "/"):
+        message = 'write a proxy as "http://host:3128", "socks5://host:1080", or for Tor "socks5h://127.0.0.1:9050"'
+        raise ValueError(message)
+    _port(parts)
+    return value
+
+
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
+Place = Annotated[str, AfterValidator(_place)]
+Proxy = Annotated[str, AfterValidator(_proxy)]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, AfterValidator(_source_name)]
 
 
@@ -188,19 +207,36 @@ class LogConfig(Strict):
     format: Literal["auto", "human", "json"] = "auto"
 
 
+class CanaryConfig(Strict):
+    """A document that the operator has published there, and the digest of the made-up key in it."""
+
+    url: WebUrl
+    digest: Digest
+    every: Duration = 21_600.0
+
+
 class SourceConfig(Strict):
     """One place to watch: a definition and what differs here."""
 
     use: Name
     name: Name | None = None
-    enabled: bool = True
-    base_url: WebUrl | None = None
+    enabled: bool | None = None  # None: as the definition says
+    base_url: Place | None = None
+    parameters: dict[str, str] = {}
     every: Duration | None = None
+    fastest: Duration | None = None
+    slowest: Duration | None = None
+    quiet: QuietHours | None = None
     rate: RateField | None = None
     concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
     max_bytes: Size | None = None
     observe: bool = False
     backlog: Literal["scan", "skip"] = "scan"
+    robots: Literal["obey", "ignore"] = "obey"
+    proxy: Proxy | None = None
+    token_file: str | None = None
+    abuse: str | None = None
+    canary: CanaryConfig | None = None
     override: dict[str, Any] = {}
 
     @property
@@ -254,11 +290,22 @@ class Config(Strict):
         """Read the database's password, or None where there is none. Raises SecretError."""
         return self._secret("database password", ("database", "password_file"), "LEAKWATCH_DATABASE_PASSWORD") or None
 
+    def token(self, index: int) -> str:
+        """Read the token of the source with that index, or "" where it has none. Raises SecretError."""
+        file = self.sources[index].token_file
+        if file is None:
+            return ""
+        try:
+            return _read_secret("token", self.secret_path(file))
+        except SecretError as error:
+            problem = self.problem(("source", index, "token_file"), error.message, error.mend)
+            raise SecretProblem(problem) from error
+
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""
         return self.path.parent / expand(file, credentials=self.path.parent / "credentials")
 
-    def problem(self, setting: tuple[str, ...], what: str, mend: str = "") -> Problem:
+    def problem(self, setting: tuple[str | int, ...], what: str, mend: str = "") -> Problem:
         """Return what is wrong with a setting, with the line where it stands, or should."""
         line = line_of(_text(self.path), setting)
         return Problem(file=str(self.path), line=line, what=what, mend=mend)
