@@ -41,7 +41,7 @@ Decoder = Callable[[bytes], Iterator[Undone]]
 """Yields what it can undo in some bytes."""
 
 _KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
-_KEYED: Final = re.compile(_KEY + rb"{%d}" % SHORTEST)
+_TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]{%d}" % SHORTEST)  # bytes that are no text have it once in a million
 
 
 def percent(data: bytes) -> Iterator[Undone]:
@@ -166,7 +166,7 @@ def _grown(data: bytes, end: int) -> int:
 def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
     """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
     undone = _unpacked(undone)
-    if _KEYED.search(undone) or _ANY_WIDE.search(undone):
+    if _TEXT.search(undone) or _ANY_WIDE.search(undone):
         yield Undone(start, end, undone)
 
 

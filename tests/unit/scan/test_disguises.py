@@ -99,7 +99,6 @@ def _laid_bare(data: bytes, key: bytes = BYTES) -> list[int]:
 @pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
 def test_a_disguise_is_undone_wherever_it_stands(disguise: Disguise) -> None:
     disguised = disguise(BYTES)
-    assert BYTES not in disguised or b"&" in disguised or b"\\" in disguised
     before = b"some words of prose,\n" * 5
     places = _laid_bare(before + disguised + b"\n\nand more of it")
     assert places
@@ -161,7 +160,7 @@ def test_any_bytes_can_be_peeled_and_every_place_lies_in_the_text(data: bytes) -
 
 
 def test_what_is_no_encoding_is_not_taken_for_one() -> None:
-    text = b"def test_something_long_named(self) -> None:\n    self.assertEqual(module.attribute.other, 1)\n" * 20
+    text = b"def test_something_long_named(self) -> None:\n    assert module.attribute.other == 1\n" * 20
     assert [layer.data for layer in peel(text)] == [text]
 
 
@@ -177,11 +176,13 @@ def test_what_has_no_room_is_counted() -> None:
     assert budget.skipped > len(BYTES)
 
 
-@pytest.mark.parametrize(
-    "broken", [gzip.compress(b"a" * 100)[:20], b"BZh9" + b"x" * 50, b"\x28\xb5\x2f\xfd" + b"y" * 40]
-)
-def test_what_is_packed_and_broken_is_left(broken: bytes) -> None:
-    assert [layer.data for layer in peel(base64.b64encode(broken))] == [base64.b64encode(broken)]
+@pytest.mark.parametrize("magic", [b"\x1f\x8b\x08", b"\x78\x9c", b"BZh9", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"])
+def test_what_looks_packed_and_is_broken_hides_nothing(magic: bytes) -> None:
+    assert _laid_bare(base64.b64encode(magic + b"\0\xff" + BYTES))
+
+
+def test_what_is_packed_and_cut_off_is_unpacked_as_far_as_it_goes() -> None:
+    assert _laid_bare(base64.b64encode(gzip.compress(BYTES + Random(1).randbytes(100_000))[:60_000]))
 
 
 HOSTILE = {
