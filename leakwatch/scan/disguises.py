@@ -225,7 +225,8 @@ _CONTROLS: Final[Mapping[bytes, bytes]] = {
     b"\n": b"",
     b"\r\n": b"",
 }
-_SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n){0,200}+"
+_SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt]){0,200}+"
+_QUOTE: Final = rb"\\{0,3}+[\"'`]"  # in a string it has backslashes of its own
 _MARGIN: Final = rb"[ \t]{0,80}+(?:[>|#*]{1,3}+[ \t]{0,8}+)?+"  # of a quoted, boxed or commented line
 _PERCENT: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
 _BACKSLASH: Final = re.compile(
@@ -239,7 +240,7 @@ _INVISIBLE: Final = re.compile(
     rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)++"
 )
 _TAG: Final = re.compile(rb"(?:</?[A-Za-z][^<>]{0,1000}+>)++")
-_CONCATENATION: Final = re.compile(rb"[\"'`]" + _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}[\"'`]")
+_CONCATENATION: Final = re.compile(_QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE)
 _BROKEN: Final[Mapping[bytes, re.Pattern[bytes]]] = {
     end: re.compile(
         re.escape(end)

@@ -8,7 +8,7 @@ from typing import Final, final
 from leakwatch.scan.disguises import DECODERS, Undone
 
 DEPTH: Final = 4  # disguises over one another
-_BETWEEN: Final = b"\n"  # what parts the stretches of a layer: no key goes over it
+_BETWEEN: Final = b"\x7f\n"  # what parts the stretches of a layer: no key goes over it, and no decoder
 _SHARE: Final = 4  # times a text's own size that all its layers may have …
 _LEAST: Final = 1_000_000  # … and bytes that they may have in any case
 
