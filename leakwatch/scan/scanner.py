@@ -52,6 +52,7 @@ class Scanner:
         formats = [Format(detector) for detector in detectors]
         self.detectors: Mapping[str, Detector] = {detector.id: detector for detector in detectors}
         self.names = Names(formats)
+        self._formats = {format_.detector.id: format_ for format_ in formats}
         self._markers = Markers(formats, limit)
 
     def scan(self, document: Document, sieve: Sieve | None = None) -> Scan:
@@ -81,6 +82,11 @@ class Scanner:
     def redact(self, text: str, sieve: Sieve | None = None) -> str:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
         return redaction.redact(text, partial(self._spans, sieve), partial(self._disguises, sieve))
+
+    def sound(self, candidate: Candidate) -> bool:
+        """Whether a candidate is built as its format's keys are, as far as that is known."""
+        format_ = self._formats.get(candidate.detector)
+        return format_ is None or format_.sound(candidate.plaintext.reveal())
 
     def _scan(self, field: Field, text: str, sieve: Sieve | None) -> Scan:
         """Scan one field, and all that is under its disguises."""
