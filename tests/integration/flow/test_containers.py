@@ -88,14 +88,15 @@ async def test_a_container_full_of_keys_is_bounded_and_told(flow: Flow, monkeypa
 async def test_a_container_in_a_watched_folder_is_opened(flow: Flow, tmp_path: Path) -> None:
     [owner] = customers(1, seed=75)
     await flow.register(owner)
-    tmp_path.joinpath("backup.zip").write_bytes(zipped({"dir/.env": owner.key.encode()}))
+    watched = tmp_path / "watched"
+    watched.mkdir()
+    watched.joinpath("backup.zip").write_bytes(zipped({"dir/.env": owner.key.encode()}))
     toml = 'name = "site"\ntitle = "A folder"\nkind = "folder"\n'
-    source = site_source(tmp_path.as_uri(), toml)
+    source = site_source(watched.as_uri(), toml)
     polled = await folder.poll(source, None, Trace())
     fetched = [await folder.fetch(source, reference) for reference in polled.batch.references]
     outcome = await flow.process(*fetched, source=source)
     assert [match.reference.path for match in outcome.matches] == ["backup.zip!/dir/.env"]
-    assert "backup.zip" in fetched[0].reference.path
     assert owner.key not in repr(fetched)
 
 
