@@ -6,9 +6,11 @@ ones too. From there the whole pattern is walked with `re` (see `formats`).
 """
 
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
-from typing import Final
+from typing import Final, final
 
 import hyperscan
 
@@ -60,11 +62,34 @@ def _length(alternative: str) -> int:
 
 def compiled(expressions: Sequence[str]) -> hyperscan.Database:
     """Return one database; a match carries its expression's place in the sequence as its id."""
+    return _compiled([expression.encode() for expression in expressions], hyperscan.HS_FLAG_SOM_LEFTMOST)
+
+
+def _compiled(expressions: Sequence[bytes], flags: int) -> hyperscan.Database:
     database = hyperscan.Database()
-    database.compile(
-        expressions=[expression.encode() for expression in expressions],
-        ids=list(range(len(expressions))),
-        elements=len(expressions),
-        flags=hyperscan.HS_FLAG_SOM_LEFTMOST,
-    )
+    database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=flags)
     return database
+
+
+OnMatch = Callable[[int, int, int, int, object], bool | None]
+"""Takes an expression's number, and where its match begins and ends; true ends the search."""
+
+
+@final
+class Search:
+    """One database, and for each thread the working memory that hyperscan needs. Threads may share it."""
+
+    def __init__(self, expressions: Sequence[bytes], flags: int) -> None:
+        self._database = _compiled(expressions, flags)
+        self._threads = threading.local()
+
+    def __call__(self, data: bytes, on_match: OnMatch) -> None:
+        """Tell of every match, in the order of their ends, until there is none left or it is enough."""
+        with suppress(hyperscan.ScanTerminated):
+            self._database.scan(data, match_event_handler=on_match, scratch=self._scratch())
+
+    def _scratch(self) -> hyperscan.Scratch:
+        scratch: hyperscan.Scratch | None = getattr(self._threads, "scratch", None)
+        if scratch is None:
+            scratch = self._threads.scratch = hyperscan.Scratch(self._database)
+        return scratch

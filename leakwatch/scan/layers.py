@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from leakwatch.scan.disguises import DECODERS, Undone
+from leakwatch.scan.disguises import Undone
+from leakwatch.scan.hints import hints
 
 DEPTH: Final = 4  # disguises over one another
-_BETWEEN: Final = b"\n"  # what parts the stretches of a layer: no key goes over it
+_BETWEEN: Final = b"\x7f\n"  # what parts the stretches of a layer: no key goes over it, and no decoder
 _SHARE: Final = 4  # times a text's own size that all its layers may have …
 _LEAST: Final = 1_000_000  # … and bytes that they may have in any case
 
@@ -77,7 +78,7 @@ def peel(data: bytes, budget: Budget | None = None) -> Iterator[Layer]:
 def _under(layer: Layer, budget: Budget) -> Layer | None:
     """Return all that the decoders make of a layer, as one; each thing once."""
     undone: dict[bytes, Undone] = {}
-    for decoder in DECODERS:
+    for decoder in hints().decoders(layer.data):
         for stretch in decoder(layer.data):
             if stretch.data not in undone and budget.take(len(stretch.data) + len(_BETWEEN)):
                 undone[stretch.data] = stretch

@@ -1,16 +1,14 @@
 """The marker finder: where a key of a format that has a literal may begin, and every way to read it from there."""
 
-import threading
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import chain, islice
 from typing import Final, final
 
 import hyperscan
 
 from leakwatch.errors import DefinitionError
-from leakwatch.scan import expressions
+from leakwatch.scan.expressions import Search
 from leakwatch.scan.formats import CATCH_ALL, Format, Reading
 
 _COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
@@ -34,8 +32,7 @@ class Markers:
         if not finds:
             raise DefinitionError("there is no detector to scan with")
         self._formats = list(finds.values())  # by the number of what hyperscan finds
-        self._database = expressions.compiled(list(finds))
-        self._threads = threading.local()
+        self._search = Search([find.encode() for find in finds], hyperscan.HS_FLAG_SOM_LEFTMOST)
         self._limit = limit
 
     def reader(self, data: bytes) -> "Reader":
@@ -67,16 +64,8 @@ class Markers:
             skipped += 1
             return skipped >= _COUNTED * self._limit
 
-        with suppress(hyperscan.ScanTerminated):
-            self._database.scan(data, match_event_handler=on_match, scratch=self._scratch())
+        self._search(data, on_match)
         return hits, skipped
-
-    def _scratch(self) -> hyperscan.Scratch:
-        """This thread's working memory: hyperscan allows one scan at a time in each."""
-        scratch: hyperscan.Scratch | None = getattr(self._threads, "scratch", None)
-        if scratch is None:
-            scratch = self._threads.scratch = hyperscan.Scratch(self._database)
-        return scratch
 
 
 @final

@@ -15,7 +15,7 @@ from leakwatch.scan.markers import Markers
 from leakwatch.scan.naming import Names
 from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
-from leakwatch.scan.tokens import Nothing, Sieve, Tokens
+from leakwatch.scan.tokens import Sieve, Tokens
 
 LIMIT: Final = 10_000
 RUNS: Final = 250_000  # of one field that are tried with the sieve
@@ -62,7 +62,6 @@ class Scanner:
         glued to the key, or a catch-all takes more than the key), each reading is a candidate: only the digest
         decides. They share their position; the first is the one to show.
         """
-        sieve = sieve or Nothing()
         scans = [self._scan(Field.TEXT, document.text, sieve)]
         around = _around(document)
         # Most documents have no key around their text: one look at all of it says so.
@@ -81,10 +80,9 @@ class Scanner:
 
     def redact(self, text: str, sieve: Sieve | None = None) -> str:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
-        sieve = sieve or Nothing()
         return redaction.redact(text, partial(self._spans, sieve), partial(self._disguises, sieve))
 
-    def _scan(self, field: Field, text: str, sieve: Sieve) -> Scan:
+    def _scan(self, field: Field, text: str, sieve: Sieve | None) -> Scan:
         """Scan one field, and all that is under its disguises."""
         data = _bytes(text)
         budget, tokens = Budget.of(data), Tokens(sieve, RUNS)
@@ -121,7 +119,7 @@ class Scanner:
         masked = reading.masked if reading else redaction.mask(key, "")
         return _Found(layer.origin(start), order, key, name.name if name else UNKNOWN, masked)
 
-    def _spans(self, sieve: Sieve, data: bytes) -> list[Span] | None:
+    def _spans(self, sieve: Sieve | None, data: bytes) -> list[Span] | None:
         """What redaction must hide: from each start the longest reading, and what may be registered.
 
         Words are left, lest addresses break.
@@ -134,7 +132,7 @@ class Scanner:
         tokens = Tokens(sieve, RUNS).find(data)
         return [*spans, *(Span(at, at + len(token), redaction.mask(token.decode(), "")) for at, token in tokens)]
 
-    def _disguises(self, sieve: Sieve, data: bytes) -> list[Span] | None:
+    def _disguises(self, sieve: Sieve | None, data: bytes) -> list[Span] | None:
         """The disguises under which there is something to hide: each is hidden whole."""
         hidden: dict[tuple[int, int], str] = {}
         for layer in islice(peel(data), 1, None):

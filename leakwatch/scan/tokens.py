@@ -12,16 +12,22 @@ import re
 import string
 from collections.abc import Iterator
 from functools import cache
-from typing import Final, Protocol, final
+from typing import Final, Protocol
+
+import hyperscan
 
 from leakwatch.scan.disguises import SHORTEST
+from leakwatch.scan.expressions import Search
 
 LONGEST: Final = 4096  # characters of a run that is taken whole or cut; in a longer one nothing parts key from key
 _PLAIN: Final = (string.ascii_letters + string.digits).encode()
 _EDGES: Final = b"_.:~/+=-"  # what may stand before or after a key in its run
 _REMEMBERED: Final = 200_000  # runs: some 20 MB
 _PARTS: Final = 6  # of a run that colons part: more are a path or a list, and no pair
-_RUN: Final = re.compile(rb"(?<![A-Za-z0-9_.:~/+=-])[A-Za-z0-9_.:~/+=-]{%d,}+" % SHORTEST)
+_KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
+_NO_KEY: Final = rb"[^A-Za-z0-9_.:~/+=-]"
+_LONG_RUN: Final = b"(?:^|%b)%b{%d}" % (_NO_KEY, _KEY, SHORTEST)  # it ends at the sixteenth character of each run
+_RUN_END: Final = re.compile(_NO_KEY + rb"|\Z")
 # What is part of a key beside letters and digits, format by format: all else in a run parts it from its neighbours.
 _KEPT: Final = (
     b"",  # most
@@ -45,42 +51,53 @@ class Sieve(Protocol):
         """Whether a string is, or once in a very long while could be, a registered key."""
 
 
-@final
-class Nothing:
-    """The sieve of those who have no registry: nothing is registered."""
-
-    def __init__(self) -> None:
-        self.seen: set[int] = set()
-
-    def may_be_registered(self, _token: bytes, /) -> bool:
-        """Return False."""
-        return False
-
-
 class Tokens:
     """Finds the registered keys in some bytes, by the sieve alone, as many runs as there is room for."""
 
-    def __init__(self, sieve: Sieve, room: int) -> None:
+    def __init__(self, sieve: Sieve | None, room: int) -> None:
         self._sieve = sieve
         self._room = room
         self.skipped = 0  # runs that were not looked at
 
     def find(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield what may be a registered key, and where."""
+        if self._sieve is None:
+            return
         seen = self._sieve.seen  # the same one to the end: what is registered meanwhile must not be thought seen
-        for run in _RUN.finditer(data):
-            mark = hash(run[0])
+        for start, run in _runs(data):
+            mark = hash(run)
             if mark in seen:
                 continue
             if not self._room:
                 self.skipped += 1
                 continue
             self._room -= 1
-            registered = [token for token in tokens(run[0]) if self._sieve.may_be_registered(token)]
+            registered = [token for token in tokens(run) if self._sieve.may_be_registered(token)]
             if registered:
-                yield from ((run.start() + run[0].find(token), token) for token in registered)
+                yield from ((start + run.find(token), token) for token in registered)
             elif len(seen) < _REMEMBERED:
                 seen.add(mark)
+
+
+def _runs(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Every run that is long enough, and where it begins; behind a backslash also without its first letter."""
+    ends: list[int] = []
+
+    def on_match(_expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        ends.append(end)
+
+    _long_runs()(data, on_match)
+    for start in (end - SHORTEST for end in ends):
+        end = _RUN_END.search(data, start)
+        run = data[start : end.start() if end else None]
+        yield start, run
+        if len(run) > SHORTEST and data[start - 1 : start] == b"\\":
+            yield start + 1, run[1:]
+
+
+@cache
+def _long_runs() -> Search:
+    return Search([_LONG_RUN], hyperscan.HS_FLAG_DOTALL)
 
 
 def tokens(run: bytes) -> set[bytes]:
@@ -92,7 +109,7 @@ def tokens(run: bytes) -> set[bytes]:
     found = {run, *_paired(run)}
     for pattern in _cuts(bytes(sorted(set(run.translate(None, _PLAIN))))):
         found.update(pattern.findall(run))
-    found.update([edged for token in found for edged in _edged(token)])
+    found.update([edged for token in found if not (token[:1] + token[-1:]).isalnum() for edged in _edged(token)])
     return {token for token in found if len(token) >= SHORTEST}
 
 

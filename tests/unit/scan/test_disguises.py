@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwatch.scan import disguises, layers
+from leakwatch.scan.hints import HINTS
 from leakwatch.scan.layers import Budget, peel
 from leakwatch.scan.synthetic import fill
 
@@ -229,4 +230,4 @@ def test_every_decoder_is_in_the_list() -> None:
         if callable(value)
         and getattr(value, "__annotations__", {}).get("return") == disguises.Iterator[disguises.Undone]
     }
-    assert {decoder.__name__ for decoder in disguises.DECODERS} == {name for name in made if not name.startswith("_")}
+    assert {decoder.__name__ for decoder in HINTS} == {name for name in made if not name.startswith("_")}

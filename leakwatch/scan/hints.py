@@ -1,0 +1,87 @@
+r"""Which disguises there may be in a text: one pass of hyperscan, that the decoders need not read all of it in vain.
+
+A hint is what must stand in a text if its decoder is to lay anything bare there. It may also stand where nothing is
+hidden: that costs time and nothing else. What decodes to something that no key has in it, as ``\n`` and ``&quot;`` do,
+is no hint: there a run of key characters ends as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Final, final
+
+import hyperscan
+
+from leakwatch.scan import disguises
+from leakwatch.scan.disguises import Decoder
+from leakwatch.scan.expressions import Search
+
+_KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
+_MARK: Final = rb"[_.:~/+=-]"
+_BLANK: Final = rb"[ \t\r\n]"
+_SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt])*"
+_QUOTE: Final = rb"\\{0,3}[\"'`]"
+_MARGIN: Final = rb"[ \t]{0,80}(?:[>|#*]{1,3}[ \t]{0,8})?"
+_BREAK: Final = rb"(?:\\?\r?\n|\\n)" + _MARGIN
+_INVISIBLE: Final = rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
+_NAMES: Final = (
+    rb"(?:lowbar|UnderBar|period|colon|sol|plus|equals|hyphen|dash|Tilde"
+    rb"|shy|zwnj|zwj|ZeroWidthSpace|NoBreak|NegativeThinSpace|lrm|rlm)"
+)
+# What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
+_QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
+_LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"
+_BIG: Final = rb"(?:A[A-H][A-Za-z0-9+/_-]A[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-])"
+_PACKED: Final = rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}"
+_DIGITS: Final = rb"(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
+
+HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
+    disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
+    disguises.backslash: (rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)", _KEY + rb"\\{1,3}" + _MARK + _KEY),
+    disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
+    disguises.quoted_printable: (
+        _KEY + rb"=[ \t]{0,8}\r?\n" + _KEY,
+        rb"=(?:3D|2[BDEF]|3A|5F|7E)",
+        rb"(?:=[2-7][0-9A-F]){2}",
+    ),
+    disguises.invisible: (_KEY + _INVISIBLE,),
+    disguises.tags: (_KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + _KEY,),
+    disguises.concatenation: (
+        _KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + _KEY,
+    ),
+    disguises.broken_lines: (rb"[0-9]" + _KEY + rb"*" + _BREAK + _KEY, _KEY + _BREAK + _KEY + rb"*[0-9]"),
+    disguises.base64: (_QUAD + rb"{4}", _LITTLE + rb"{2}", _BIG + rb"{2}", _PACKED),
+    disguises.hexadecimal: (
+        _DIGITS + rb"{16}",
+        rb"(?:[2-7][0-9A-Fa-f]00){8}",
+        rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}",
+        rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
+    ),
+    disguises.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
+    disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
+}
+
+
+@final
+class Hints:
+    """All hints in one hyperscan database. Threads may share it."""
+
+    def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
+        self._decoders = [decoder for decoder, expressions in hints.items() for _ in expressions]
+        expressions = [expression for expressions in hints.values() for expression in expressions]
+        self._search = Search(expressions, hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL)
+
+    def decoders(self, data: bytes) -> list[Decoder]:
+        """Return the decoders that may lay something bare in some bytes, in their order."""
+        found: set[int] = set()
+
+        def on_match(hint: int, _start: int, _end: int, _flags: int, _context: object) -> None:
+            found.add(hint)
+
+        self._search(data, on_match)
+        return list(dict.fromkeys(self._decoders[hint] for hint in sorted(found)))
+
+
+@cache
+def hints() -> Hints:
+    """Return those of all decoders, compiled once."""
+    return Hints(HINTS)
