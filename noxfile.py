@@ -19,7 +19,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 # The tests that take longest wait for daemons: two of them share a core well.
 PARALLEL = [f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal"]
 # Here a branch that no test takes could be a key that is never found, or a notice that says something else.
-EXACT = ["leakwatch/scan/*", "leakwatch/match/*", "leakwatch/notify/compose.py"]
+EXACT = ["leakwatch/scan/*", "leakwatch/containers/*", "leakwatch/match/*", "leakwatch/notify/compose.py"]
 PACKAGES = {
     "cgit": "/usr/lib/cgit/cgit.cgi",
     "dokuwiki": "/usr/share/dokuwiki/feed.php",

@@ -14,6 +14,7 @@ from leakwatch import metrics
 from leakwatch.again import Again
 from leakwatch.announce import Announcer
 from leakwatch.config import Config, load
+from leakwatch.containers.opener import Opener
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import DatabaseDown, LeakwatchError
 from leakwatch.fetch import Session
@@ -67,6 +68,7 @@ class App:
         self.engine = EmbeddedEngine(self.database)
         self._session = Session(config.http, observe=metrics.fetched)
         self._executor = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="scan")
+        self._opener = Opener()
         self._channels = Channels(config.email, config.smtp_password())
         tell = announcer(config, self.engine)
         relay = Relay(
@@ -84,6 +86,7 @@ class App:
             registered=Registered(self.database, self._pepper),
             announcer=tell,
             executor=self._executor,
+            opener=self._opener,
         )
         watch = Watch(
             watched=self.sources,
@@ -120,6 +123,7 @@ class App:
         """Watch until told to stop, by SIGTERM, SIGINT or `stop`. Work in flight is settled or handed back."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.close)
+            stack.callback(self._opener.close)
             stack.callback(self._executor.shutdown, wait=False, cancel_futures=True)
             stack.push_async_callback(self._channels.close)
             await stack.enter_async_context(self._session)

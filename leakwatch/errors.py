@@ -30,6 +30,9 @@ the other side asked us to.
     │   └── EmptyListing       empty_listing        a listing in which the selectors found nothing
     ├── CanaryLost             canary_lost          a document that must be found was not: the source is blind
     ├── NotWatched             not_watched          transient: work for a source that is not configured
+    ├── ContainerError         container            a container could not be opened to its end
+    │   ├── OpenerCrashed      opener_crashed       the process that opens it died, and so did the next
+    │   └── OpenerTimedOut     opener_timed_out     it took longer than we wait
     ├── ScanFailed             scan_failed          transient: a document on which the scan raised
     ├── JobCrashed             crashed              the process died under the job, more than once
     ├── JobFailed              unexpected           transient: an exception that nobody foresaw (a bug)
@@ -214,6 +217,24 @@ class NotWatched(LeakwatchError):
 
     reason = "not_watched"
     transient = True
+
+
+class ContainerError(LeakwatchError):
+    """A container could not be opened to its end: what came before that is used."""
+
+    reason = "container"
+
+
+class OpenerCrashed(ContainerError):
+    """The process that opens containers died."""
+
+    reason = "opener_crashed"
+
+
+class OpenerTimedOut(ContainerError):
+    """A container took longer to open than we wait."""
+
+    reason = "opener_timed_out"
 
 
 class ScanFailed(LeakwatchError):

@@ -45,6 +45,13 @@ _skipped: Final = Counter(
 _disguised: Final = Counter(
     "leakwatch_disguised_bytes_skipped", "Bytes under a disguise that were not laid bare.", registry=REGISTRY
 )
+_members: Final = Counter("leakwatch_members", "What was in containers and was scanned.", registry=REGISTRY)
+_members_cut: Final = Counter(
+    "leakwatch_members_cut",
+    "Times that something in a container was left alone, or not read to its end.",
+    ["reason"],
+    registry=REGISTRY,
+)
 _scan_seconds: Final = Histogram(
     "leakwatch_scan_seconds", "Time to scan a document.", buckets=_SECONDS, registry=REGISTRY
 )
@@ -128,6 +135,13 @@ def scanned(document: Document, scan: Scanned, seconds: float) -> None:
     _scan_seconds.observe(seconds)
     if (published := document.reference.published_at) is not None:
         _latency.observe(max(0.0, (now() - published).total_seconds()))
+
+
+def opened(members: int, cut: Mapping[str, int]) -> None:
+    """Count what was in a container, and what of it was left alone, by the opener's words for why."""
+    _members.inc(members)
+    for reason, count in cut.items():
+        _members_cut.labels(reason).inc(count)
 
 
 def matched(matches: int, new_findings: int) -> None:

@@ -88,6 +88,7 @@ class Document:
     reference: Reference
     text: str
     truncated: bool = False  # the text was cut at the size cap: what follows was not seen
+    raw: bytes | None = None  # the bytes, where they are a container: what is in it is scanned besides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

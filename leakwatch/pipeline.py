@@ -9,10 +9,12 @@ Whatever a batch came from (a poll, fetched references, later a report or a back
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from time import perf_counter
 from typing import Final
 
@@ -20,19 +22,22 @@ import structlog
 
 from leakwatch import metrics
 from leakwatch.announce import Announcer
+from leakwatch.containers.opener import Opener
 from leakwatch.errors import ScanFailed, whereabouts
 from leakwatch.fetch.source import Source
 from leakwatch.match import Digester, Found, match
-from leakwatch.model import Batch, Document, Match, Place, Reference, RegisteredKey, now
+from leakwatch.members import members, within
+from leakwatch.model import Batch, Candidate, Document, Match, Place, Plaintext, Reference, RegisteredKey, now
 from leakwatch.pepper import Pepper
 from leakwatch.registered import Registered
-from leakwatch.scan import Scanner, Sieve
+from leakwatch.scan import Scan, Scanner, Sieve
 from leakwatch.store import documents, findings, registry, sources
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.findings import NewSighting, Recorded
 
 log: Final = structlog.get_logger(__name__)
 _LONGEST: Final = 2000  # characters of a stranger's URL or title that are kept
+_MOST: Final = 50_000  # possible keys of one document and all that is in it
 
 Settle = Callable[[Transaction, "Outcome"], Awaitable[None]]
 """What else commits with a batch: the checkpoint, the jobs that follow, the completion of the job that it came from."""
@@ -68,6 +73,7 @@ class Pipeline:
         registered: Registered,
         announcer: Announcer,
         executor: Executor,
+        opener: Opener,
     ) -> None:
         self._database = database
         self._scanner = scanner
@@ -76,6 +82,7 @@ class Pipeline:
         self._registered = registered
         self._announcer = announcer
         self._executor = executor
+        self._opener = opener
 
     async def process(self, batch: Batch, source: Source, settle: Settle) -> Outcome:
         """Take a batch from its documents to the notices owed, in one transaction with what the caller settles."""
@@ -99,10 +106,8 @@ class Pipeline:
         for document in batch:
             began = perf_counter()
             try:
-                scan = self._scanner.scan(document, sieve)
-                if scan.candidates:
-                    shown = self._redacted(document.reference, sieve)
-                    found += [self._digester.found(shown, candidate) for candidate in scan.candidates]
+                scan, those = self._looked(document, sieve)
+                found += those
             except Exception as error:  # noqa: BLE001 - a document that breaks its scan must not take others with it
                 why = ScanFailed(f"the scan raised {whereabouts(error)}", mend="a bug: please report it with the log")
                 failures.append((document.reference, why))
@@ -111,6 +116,29 @@ class Pipeline:
                 if scan.skipped or scan.disguised:  # blind is never shown as clean
                     log.warning("not all of a document was looked at", skipped=scan.skipped, disguised=scan.disguised)
         return _Examined(found=tuple(found), failures=tuple(failures))
+
+    def _looked(self, document: Document, sieve: Sieve) -> tuple[Scan, list[Found]]:
+        """Scan what is in a document, then itself, and digest what is found: each key once, where a reader finds it."""
+        cut: Counter[str] = Counter()
+        keys: dict[Plaintext, Candidate] = {}
+        found: list[Found] = []
+        parts = skipped = disguised = 0
+        for part in chain(members(self._opener, document, cut), (document,)):
+            scan = self._scanner.scan(part, sieve)
+            new = {c.plaintext: c for c in scan.candidates if c.plaintext not in keys}
+            taken = dict(islice(new.items(), _MOST - len(keys)))
+            if taken:
+                where = document.reference if part is document else within(document.reference, part)
+                shown = self._redacted(where, sieve)
+                found += [self._digester.found(shown, candidate) for candidate in taken.values()]
+            keys |= taken
+            parts += 1
+            skipped += scan.skipped + len(new) - len(taken)
+            disguised += scan.disguised
+        metrics.opened(parts - 1, cut)
+        if cut:  # blind is never shown as clean
+            log.warning("not all of a container was opened", reasons=dict(cut))
+        return Scan(candidates=tuple(keys.values()), skipped=skipped, disguised=disguised), found
 
     async def _lookup(self, digests: Collection[bytes]) -> Mapping[bytes, Sequence[RegisteredKey]]:
         async with self._database.reading() as tx:
@@ -126,7 +154,7 @@ class Pipeline:
     async def _record(
         self, tx: Transaction, matches: Sequence[Match], source: Source, batch: Sequence[Document]
     ) -> None:
-        if scanned := [document for document in batch if document.text]:
+        if scanned := [document for document in batch if document.text or document.raw]:
             await sources.scanned(tx, source.name, len(scanned), _latency(scanned))
         if not matches:
             return

@@ -107,8 +107,8 @@ def _fetched(source: Source, reference: Reference) -> Document:
     except OSError as error:  # a link put in its place, or no right to read it
         message = f"{source.name}: a file cannot be read ({error.strerror})"
         raise Blocked(message, mend="let the user that leakwatch runs as read it") from None
-    page = Page(url=reference.url, status=200, body=body[: source.max_bytes])
-    return Document(reference=reference, text=page.text(), truncated=len(body) > source.max_bytes)
+    is_cut = len(body) > source.max_bytes
+    return Page(url=reference.url, status=200, body=body[: source.max_bytes], truncated=is_cut).document(reference)
 
 
 def _content(path: Path, most: int) -> bytes:

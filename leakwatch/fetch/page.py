@@ -1,11 +1,13 @@
-"""What a request came back with, and the text in it."""
+"""What a request came back with, and the text or the container in it."""
 
 import codecs
 import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from leakwatch.containers.kinds import sniff
 from leakwatch.fetch.quota import Quota
+from leakwatch.model import Document, Reference
 
 _SNIFFED: Final = 1024  # bytes in which a page may name its charset
 _META: Final = re.compile(rb"""(?:charset\s*=|encoding\s*=)\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
@@ -47,6 +49,11 @@ class Page:
     redirects: int = 0
     following: str = ""  # the next page's address, where a Link header names one
     quota: Quota = field(default_factory=Quota)
+
+    def document(self, reference: Reference) -> Document:
+        """Return it as a document, with its bytes where those are a container."""
+        raw = None if sniff(self.body) is None else self.body
+        return Document(reference=reference, text=self.text(), truncated=self.truncated, raw=raw)
 
     @property
     def charset(self) -> str:

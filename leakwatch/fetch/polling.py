@@ -69,7 +69,7 @@ async def fetch(session: Session, source: Source, references: Sequence[Reference
         while budget > 0 and (following := next(left, None)):
             index, reference = following
             results[index] = result = await _fetch_one(session, source, reference)
-            budget -= len(result.text) if isinstance(result, Document) else 0
+            budget -= len(result.text) + len(result.raw or b"") if isinstance(result, Document) else 0
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(source.concurrency, len(references))):
@@ -87,10 +87,11 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
         if source.definition.kind == "folder":
             return await folder.fetch(source, reference)
         page = await session.get(reference.url, source=source)
-        text = await asyncio.to_thread(page.text) if len(page.body) > _LONG else page.text()
+        if len(page.body) > _LONG:
+            return await asyncio.to_thread(page.document, reference)
+        return page.document(reference)
     except FetchError as error:
         return error
     except Exception as error:  # noqa: BLE001 - one document's oddity, which nobody foresaw, must not lose the others
         message = f"{source.name}: a document could not be fetched ({type(error).__name__})"
         return Unreachable(message, mend="this is a bug in leakwatch; it is tried again")
-    return Document(reference=reference, text=text, truncated=page.truncated)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 
 import pytest
 
 from leakwatch.announce import Announcer
 from leakwatch.config import HttpConfig, NoticesConfig
+from leakwatch.containers.opener import Opener
 from leakwatch.demo import PasteSite
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.fetch import Session, Source
@@ -93,6 +94,12 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
+def opener() -> Iterator[Opener]:
+    with closing(Opener()) as opener:
+        yield opener
+
+
+@pytest.fixture
 async def site() -> AsyncIterator[PasteSite]:
     async with PasteSite().serving() as site:
         yield site
@@ -100,7 +107,11 @@ async def site() -> AsyncIterator[PasteSite]:
 
 @pytest.fixture
 async def flow(
-    database: Database, scanner: Scanner, executor: ThreadPoolExecutor, request: pytest.FixtureRequest
+    database: Database,
+    scanner: Scanner,
+    executor: ThreadPoolExecutor,
+    opener: Opener,
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[Flow]:
     config = getattr(request, "param", NoticesConfig(operator=["mailto:soc@issuer.example"]))
     pepper, engine = Pepper(b"p" * 32), EmbeddedEngine(database, poll=0.05)
@@ -117,6 +128,7 @@ async def flow(
         registered=Registered(database, pepper),
         announcer=announcer,
         executor=executor,
+        opener=opener,
     )
     watched: dict[str, Source] = {}
     async with Session(HttpConfig(user_agent="test (a@b.example)", allow_networks=["127.0.0.0/8"])) as session:
