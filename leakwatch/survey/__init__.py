@@ -13,7 +13,7 @@ from leakwatch.survey.crew import Crew
 from leakwatch.survey.files import Folders, Job
 from leakwatch.survey.inspector import Hit, Inspected, Inspector, Known
 from leakwatch.survey.likelihood import Likelihood
-from leakwatch.survey.report import FORMATS, Leak, Survey
+from leakwatch.survey.report import FORMATS, Leak, Survey, shown
 
 __all__ = [
     "FORMATS",
@@ -27,4 +27,5 @@ __all__ = [
     "Leak",
     "Likelihood",
     "Survey",
+    "shown",
 ]

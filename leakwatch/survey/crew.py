@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Final, final
@@ -33,8 +34,8 @@ class Crew:
         jobs = iter(jobs)
         few = list(islice(jobs, _SMALL + 1))
         if self._processes == 1 or len(few) <= _SMALL:
-            inspector = Inspector(self._known)
-            yield from map(inspector.files, chain(few, jobs))
+            with closing(Inspector(self._known)) as inspector:
+                yield from map(inspector.files, chain(few, jobs))
             return
         # Not forked: hyperscan's memory and the threads of progress bars do not survive that.
         with ProcessPoolExecutor(

@@ -55,12 +55,12 @@ class Folders:
             self.left["history"] += len(_LEFT.intersection(folders))
             folders[:] = sorted(name for name in folders if name not in _LEFT)
             for name in sorted(files):
-                yield from self._file(os.path.join(root, name), named=False)  # noqa: PTH118 - a Path a file costs more than its scan
+                yield from self._file(os.path.join(root, name), named=False)  # noqa: PTH118 - a Path for each file would cost as much as its scan
 
     def _file(self, path: str, *, named: bool = True) -> Iterator[tuple[str, int]]:
         """A file with its size, if it is one to look at; whoever names a link means what it leads to."""
         try:
-            found = os.stat(path, follow_symlinks=named)
+            found = os.stat(path, follow_symlinks=named)  # noqa: PTH116 - likewise
         except OSError as error:
             self._unread(error)
             return

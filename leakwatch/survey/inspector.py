@@ -7,12 +7,11 @@ import codecs
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, final
 
-from leakwatch.containers.opener import Opener
 from leakwatch.containers.kinds import sniff
+from leakwatch.containers.opener import Opener
 from leakwatch.containers.walk import WITHIN
 from leakwatch.errors import whereabouts
 from leakwatch.match import Digester, DigestSieve
@@ -24,6 +23,7 @@ from leakwatch.survey.likelihood import Likelihood, Verdict, judge
 
 _WINDOW: Final = 16_000_000  # bytes of a file that are scanned at once
 _OVERLAP: Final = 64_000  # bytes of one window that the next begins with: a key in between is whole in one of them
+_NEIGHBOURS: Final = 4  # places before a key at which one may begin that it is a part of
 _ALIKE: Final = 4  # characters that all ways to read a key begin with
 _MARKS: Final = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -66,6 +66,14 @@ class Inspected:
     left: Counter[str] = field(default_factory=Counter)  # what was not looked at, by the word for why
     problems: list[str] = field(default_factory=list)
 
+    def add(self, other: "Inspected") -> None:
+        """Add what came of other files."""
+        self.files += other.files
+        self.size += other.size
+        self.hits += other.hits
+        self.left += other.left
+        self.problems += other.problems
+
 
 @final
 class Inspector:
@@ -73,6 +81,7 @@ class Inspector:
 
     def __init__(self, known: Known | None) -> None:
         self._scanner = Scanner(shipped())
+        self._opener = Opener()
         self._sieve: DigestSieve | None = None
         self._digester: Digester | None = None
         if known:
@@ -80,10 +89,9 @@ class Inspector:
             self._sieve = DigestSieve.of(pepper, known.numbers)
             self._digester = Digester(pepper, known.schemes)
 
-    @cached_property
-    def _opener(self) -> Opener:
-        """Started with the first container."""
-        return Opener()
+    def close(self) -> None:
+        """End the process that opens containers, if there is one."""
+        self._opener.close()
 
     def files(self, job: Job) -> Inspected:
         """Look at files."""
@@ -111,7 +119,7 @@ class Inspector:
         for window, line in _windows(file, first, inspected):
             self._text(window, name, inspected, seen, line)
 
-    def _text(self, data: bytes, name: str, inspected: Inspected, seen: set[str], before: int = 0) -> None:  # noqa: PLR0913, PLR0917 - a window of a file
+    def _text(self, data: bytes, name: str, inspected: Inspected, seen: set[str], before: int = 0) -> None:
         """Scan some bytes, before which there are so many ends of lines, for what was not yet seen in them."""
         document = Document(reference=Reference(url="", id="", path=name), text=_decoded(data))
         try:
@@ -125,7 +133,9 @@ class Inspector:
             shown = self._scanner.redact(name, self._sieve)
             new = [candidate for candidate in scan.candidates if candidate.plaintext.reveal() not in seen]
             seen.update(candidate.plaintext.reveal() for candidate in new)
-            inspected.hits += (self._hit(shown, rivals, before) for rivals in _by_place(new))
+            places = _by_place(new)
+            hits = [self._hit(shown, rivals, before) for rivals in places]
+            inspected.hits += (_judged(hit, near) for hit, near in zip(hits, _nearby(places), strict=True))
 
     def _hit(self, path: str, rivals: Sequence[Candidate], before: int) -> Hit:
         best, at = rivals[0], rivals[0].position
@@ -146,16 +156,27 @@ class Inspector:
         detector = self._scanner.detectors.get(candidate.detector)
         prefix = candidate.masked.partition("…")[0]
         key = candidate.plaintext.reveal()
-        return judge(key, prefix, detector, sound=self._scanner.sound(candidate))
+        return judge(key, prefix, detector, sound=self._scanner.sound(candidate), is_glued=candidate.is_glued)
 
 
 def _by_place(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
     """The ways to read each place together, the best first."""
     places: dict[tuple[Position, str], list[Candidate]] = {}
     for candidate in candidates:
-        beginning = candidate.plaintext.reveal()[:_ALIKE]  # under one disguise several keys may seem to stand at one place
+        beginning = candidate.plaintext.reveal()[:_ALIKE]  # under one disguise several seem to stand at one place
         places.setdefault((candidate.position, beginning), []).append(candidate)
     return list(places.values())
+
+
+def _nearby(places: Sequence[Sequence[Candidate]]) -> Iterator[bool]:
+    """Whether what stands at each place is but a part of what stands at one of the places before it."""
+    strings = [candidates[0].plaintext.reveal() for candidates in places]
+    for at, string in enumerate(strings):
+        yield any(string in before for before in strings[max(0, at - _NEIGHBOURS) : at])
+
+
+def _judged(hit: Hit, is_part: bool) -> Hit:  # noqa: FBT001 - one of two, as it comes from a list of them
+    return hit._replace(likelihood=Likelihood.UNLIKELY, why="a part of the key before it") if is_part else hit
 
 
 def _decoded(data: bytes) -> str:

@@ -17,6 +17,7 @@ _SAID: Final = re.compile(
     r"(?i)example|sample|placeholder|dummy|fake|change.?me|redacted|replace|insert|your|my.?(?:api|key|secret|token)"
     r"|(?:api|secret|access|private)[-_.]?(?:key|token)|todo|notreal|not.?a.?real|deadbeef|foobar"
 )
+_WORDS: Final = re.compile(r"(?:[A-Za-z][a-z]*[-_]+)+[A-Za-z]?[a-z]*[-_]*")
 _REPEATED: Final = re.compile(r"(.)\1{5,}|(..)\2{4,}|(...)\3{3,}")
 _MASK: Final = re.compile(r"(?i)x{5,}|\*{3,}|\.{3,}|_{4,}|-{4,}")
 _RUN: Final = 8  # characters in the order of the alphabet or the keyboard
@@ -27,6 +28,7 @@ _ORDERED: Final = frozenset(
 _EVEN: Final = 0.75  # of the bits that characters drawn by chance would have
 _ALPHABETS: Final = ((string.hexdigits, 16), (string.ascii_lowercase + string.digits, 36))
 _LARGEST: Final = 62
+_TELLING: Final = 5  # characters of a prefix that stand within others by chance once in a billion
 
 
 class Likelihood(StrEnum):
@@ -45,13 +47,15 @@ class Verdict(NamedTuple):
     why: str = ""
 
 
-def judge(key: str, prefix: str, detector: Detector | None, *, sound: bool) -> Verdict:
-    """Judge a candidate that is nobody's: its characters, its public prefix, its format and whether its sum is right."""
+def judge(key: str, prefix: str, detector: Detector | None, *, sound: bool, is_glued: bool) -> Verdict:
+    """Judge a candidate that is nobody's: its characters, public prefix, format, structure, and whether it is glued."""
     body = key.removeprefix(prefix)
     if why := _regular(body):
         return Verdict(Likelihood.UNLIKELY, why)
     if not sound:
         return Verdict(Likelihood.UNLIKELY, "its structure is not that of an issued key")
+    if is_glued:
+        return Verdict(Likelihood.UNLIKELY if len(prefix) < _TELLING else Likelihood.POSSIBLE, "glued to its neighbour")
     if detector is None:
         return Verdict(Likelihood.POSSIBLE, "nothing near it says whose it is")
     return Verdict(Likelihood.LIKELY)
@@ -61,6 +65,8 @@ def _regular(body: str) -> str:
     """Why characters are no secret, or ""."""
     if _SAID.search(body) or _MASK.search(body):
         return "a placeholder or an example"
+    if _WORDS.fullmatch(body):
+        return "words, and no random characters"
     small = body.lower()
     if _REPEATED.search(body) or any(small[at : at + _RUN] in _ORDERED for at in range(len(small) - _RUN + 1)):
         return "it repeats itself or counts"

@@ -134,12 +134,11 @@ def _more(leak: Leak) -> str:
 def _summary(survey: Survey) -> str:
     counts = Counter(leak.likelihood for leak in survey.leaks)
     found = ", ".join(f"{counts[likelihood]} {likelihood}" for likelihood in Likelihood if counts[likelihood])
-    hidden = f"; {survey.hidden} unlikely ones are hidden, --all shows them" if survey.hidden else ""
-    left = ", ".join(f"{count:,} {name}" for name, count in sorted(survey.left.items()) if count)
-    return (
-        f"{survey.files:,} files, {survey.size / 1e6:,.1f} MB in {survey.seconds:.1f} s: {found or 'nothing found'}{hidden}"
-        + (f"\nnot looked at: {left}" if left else "")
-    )
+    hidden = f"; {survey.hidden} unlikely not shown, see --all" if survey.hidden else ""
+    left = ", ".join(f"{name}: {count:,}" for name, count in sorted(survey.left.items()) if count)
+    files = "1 file" if survey.files == 1 else f"{survey.files:,} files"
+    looked = f"{files}, {survey.size / 1e6:,.1f} MB in {survey.seconds:.1f} s"
+    return f"{looked}: {found or 'nothing found'}{hidden}" + (f"\nnot looked at: {left}" if left else "")
 
 
 def _record(leak: Leak) -> dict[str, Any]:
