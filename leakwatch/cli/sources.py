@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,11 +12,12 @@ import click
 from leakwatch import coverage, definitions
 from leakwatch.cli.frame import WRONG, Frame, json_option, run, show, visible, with_database
 from leakwatch.cli.trying import Trial, item, rules, scans, sent
+from leakwatch.config import SourceConfig
 from leakwatch.coverage import Judged, State
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import FetchError, InputError
 from leakwatch.fetch import Session, Source, Trace, disabled, poll, resolve
-from leakwatch.fetch.draft import draft
+from leakwatch.fetch.draft import Draft, draft
 from leakwatch.fetch.recording import quoted, sample
 from leakwatch.model import Document, Reference, now
 from leakwatch.scan import Scanner, shipped
@@ -27,6 +28,7 @@ from leakwatch.toml import parse as parse_toml
 from leakwatch.units import Rate
 from leakwatch.watch import poll_job
 
+_BLANK: Final = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
 _KEPT: Final = (
     "polls",
     "documents",
@@ -108,21 +110,25 @@ def available(frame: Frame, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option("--scan", "count", default=3, show_default=True, help="Documents to fetch and scan.")
+@click.option("--find", "words", default="", help="Words that the documents hold: says whether each was read.")
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Append the listing, as a sample.")
 @json_option
 @click.pass_obj
-def test(frame: Frame, *, name: str, dry_run: bool, count: int, record: Path | None, as_json: bool) -> int:  # noqa: PLR0913 - its options
+def test(  # noqa: PLR0913 - its options
+    frame: Frame, *, name: str, dry_run: bool, count: int, words: str, record: Path | None, as_json: bool
+) -> int:
     """Show what a poll would yield, step by step. Nothing is stored, and nobody is told.
 
-    Reads the listing from its beginning and some of the documents. Exit status 1 when there is none.
+    NAME is a source, or a definition of which nothing is configured yet. Reads the listing from its beginning and
+    some of the documents. Exit status 1 when there is none, none can be read, or none holds the words.
     """
-    source = _named(frame, name)
+    source = _tryable(frame, name)
     if dry_run:
         for line in sent(frame.config.http, source):
             click.echo(visible(line))
         return 0
     scanner = Scanner(shipped())
-    trial = run(_tried(frame, source, scanner, count))
+    trial = run(_tried(frame, source, scanner, count, words))
     if as_json:
         click.echo(json.dumps(trial.report(), indent=2, ensure_ascii=False))
     else:
@@ -134,10 +140,10 @@ def test(frame: Frame, *, name: str, dry_run: bool, count: int, record: Path | N
         with record.open("a", encoding="utf-8") as file:
             file.write(f"\n{text}")
         click.echo(f"the listing is recorded in {record}: look through it before you share it", err=True)
-    return WRONG if trial.failure or not trial.items else 0
+    return 0 if trial.is_good else WRONG
 
 
-async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int) -> Trial:
+async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int, words: str) -> Trial:
     trace, failure, found = Trace(), None, list[Document | Reference]()
     async with Session(frame.config.http) as session:
         robots = await rules(session, source)
@@ -146,7 +152,7 @@ async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int) -> 
             found = [*polled.batch.documents, *polled.batch.references]
         except FetchError as error:
             failure = error
-        scanned = await scans(session, source, scanner, found[: max(0, count)])
+        scanned = await scans(session, source, scanner, found[: max(0, count)], words)
     items = [{key: scanner.redact(value) for key, value in item(one).items()} for one in found]
     return Trial(
         source=source,
@@ -162,31 +168,72 @@ async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int) -> 
 @group.command()
 @click.argument("url")
 @click.option("--name", help="What to call it.  [default: after the host]")
+@click.option("--save", is_flag=True, help="Write it into the folder of your definitions, not to the screen.")
 @click.pass_obj
-def new(frame: Frame, *, url: str, name: str | None) -> None:
+def new(frame: Frame, *, url: str, name: str | None, save: bool) -> None:
     """Look at a page or feed, and draft a definition that reads it.
 
-    Prints the definition, with the page as its sample. Save it as NAME.toml into the folder of your definitions.
+    The definition has the page as its sample. `# TO DO` marks what only you can find out.
     """
-    called = name or re.sub(r"[^a-z0-9]+", "-", (urlsplit(url).hostname or "site").removeprefix("www.")).strip("-")
+    called = name or _called(url)
     looked = run(_looked(frame, url))
     redact = Scanner(shipped()).redact
     found = draft(looked, url)
     head = found.toml(called)
-    placeholder = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
-    definition = parse_toml(f"{head}\n{placeholder}", definitions.Definition, file=f"{called}.toml")
+    definition = parse_toml(f"{head}\n{_BLANK}", definitions.Definition, file=f"{called}.toml")
     source = _plain(definition, definition.base_url)
     recorded = sample(source, looked, redact, day=now().date(), url=f"GET {url}")
-    click.echo(f"{redact(head)}\n{recorded}")
-    count = recorded.count("[[sample.expect]]")
-    click.echo(f"{found.kind}: {count} documents; save it as {frame.config.definitions_folder / called}.toml", err=True)
+    text, path = f"{redact(head)}\n{recorded}", frame.config.definitions_folder / f"{called}.toml"
+    if save:
+        _write(path, text)
+    else:
+        click.echo(text, nl=False)
+    for line in (
+        f"{found.kind}: {recorded.count('[[sample.expect]]')} documents",
+        *_next_steps(found, path, saved=save),
+    ):
+        click.echo(visible(redact(line)), err=True)
+
+
+def _called(url: str) -> str:
+    """A definition's name after an address."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or "site"
+    except ValueError:
+        host = "site"
+    name = re.sub(r"[^a-z0-9]+", "-", host.removeprefix("www.")).strip("-")
+    return f"site-{name}" if name[:1].isdigit() else name
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError(f"{path} is there already", mend="give it another --name, or remove the file") from None
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise InputError(message, mend="run it as who may, or leave --save out and save what is printed") from None
+
+
+def _next_steps(found: Draft, path: Path, *, saved: bool) -> Iterator[str]:
+    """Yield what is left to do, in order."""
+    name = path.stem
+    yield from (f"to do: {one}" for one in found.undone)
+    yield from (
+        f"the page names a feed, mostly the better listing: leakwatch sources new {feed}" for feed in found.feeds
+    )
+    yield f"{'it is in' if saved else 'save it as'} {path}, then"
+    yield f"  leakwatch sources test {name}       # are these its documents, and is each text found?"
+    yield f'  [[source]] with use = "{name}"      # into the configuration; then SIGHUP, and it is watched'
 
 
 async def _looked(frame: Frame, url: str) -> str:
     listing = f'[listing]\nurl = {quoted(url)}\nitems = "a"\n[fields]\nid = "."\nurl = "."\n'
     plain = f'name = "new"\ntitle = "new"\nkind = "html"\n{listing}'
-    blank = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
-    source = _plain(parse_toml(f"{plain}{blank}", definitions.Definition, file=url), url)
+    source = _plain(parse_toml(f"{plain}{_BLANK}", definitions.Definition, file=url), url)
     async with Session(frame.config.http) as session:
         return (await session.get(url, source=source)).text()
 
@@ -206,6 +253,24 @@ async def poll_(frame: Frame, database: Database, *, name: str) -> None:
     async with database.transaction() as tx:
         made = await EmbeddedEngine(database).enqueue(tx, [poll_job(source.name)])
     click.echo(f"{name} is polled next" if made else f"{name} is being polled already", err=True)
+
+
+def _tryable(frame: Frame, name: str) -> Source:
+    """Return a source by its name, or a definition as it stands, of which nothing is configured yet."""
+    config = frame.config
+    is_watched = any(entry.key == name for entry in config.sources)
+    is_defined = any(path.stem == name for path in definitions.available(config.definitions_folder))
+    if is_watched or not is_defined:
+        return _named(frame, name)
+    definition = definitions.load(definitions.find(name, config.definitions_folder))
+    if (
+        not definition.base_url
+        or "" in definition.parameters.values()
+        or (definition.token and definition.token.required)
+    ):
+        message = f"{definition.title} can be anywhere: nothing is configured of it yet"
+        raise InputError(message, mend=f'add a [[source]] with use = "{name}" to {config.path}')
+    return resolve(config.model_copy(update={"sources": [SourceConfig(use=name, enabled=True)]}))[0]
 
 
 def _named(frame: Frame, name: str) -> Source:

@@ -122,6 +122,21 @@ async def test_a_test_shows_each_step_and_scans(installation: Installation) -> N
     assert 'title = "one"' in record.read_text()
 
 
+async def test_documents_that_may_be_listed_and_not_read_are_no_success(installation: Installation) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/robots.txt":
+            return web.Response(text="User-agent: *\nDisallow: /raw/")
+        return web.Response(text='<ul><li><a href="/raw/1">one</a></li></ul>', content_type="text/html")
+
+    installation.define("demo-paste", DEFINITION)
+    async with serving(handle) as url:
+        installation.sources = f'[[source]]\nuse = "demo-paste"\nbase_url = "{url}"'
+        installation.configure()
+        said = await installation.run("sources", "test", "demo-paste")
+    assert said.status == 1
+    assert said.out.rstrip().endswith("1 documents, but 1 of the 1 that were tried could not be read")
+
+
 async def test_a_site_that_has_changed_is_shown_beside_what_the_definition_reads(installation: Installation) -> None:
     async def handle(request: web.Request) -> web.Response:
         page = "<html><article>a new look</article></html>" if request.path == "/recent" else ""
@@ -163,7 +178,17 @@ async def test_a_site_without_a_definition_is_added_from_nothing(
     await installation.install([owner])
     drafted = await installation.run("sources", "new", f"{site.url}/recent", "--name", "newplace")
     assert drafted.status == 0, drafted.err
-    installation.define("newplace", drafted.out)
+    saved = await installation.run("sources", "new", f"{site.url}/recent", "--name", "newplace", "--save")
+    assert "leakwatch sources test newplace" in saved.err
+    assert (installation.folder / "sources" / "newplace.toml").read_text() == drafted.out
+    again = await installation.run("sources", "new", f"{site.url}/recent", "--name", "newplace", "--save")
+    assert (again.status, "is there already" in again.err) == (2, True)
+    untold = await installation.run("sources", "test", "newplace", "--find", "harmless")
+    assert untold.status == 0, untold.out
+    assert untold.out.count("with the words") == 3
+    assert untold.out.count("THE SAME TEXT as") == 2
+    missed = await installation.run("sources", "test", "newplace", "--find", "nobody wrote this")
+    assert (missed.status, missed.out.count("WITHOUT the words")) == (1, 3)
     assert load(installation.folder / "sources" / "newplace.toml").samples[0].origin == "recorded"
     installation.sources = '[[source]]\nuse = "newplace"\nevery = "1s"\nrate = "50/s"'
     installation.configure()
