@@ -54,6 +54,15 @@ class _Examined:
     failures: tuple[tuple[Reference, ScanFailed], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a second look at a document found of the one key that it was for."""
+
+    holds: bool
+    others: int  # candidates besides
+    truncated: bool = False  # not all of it was seen
+
+
 class Pipeline:
     """The stages, and the one way through them."""
 
@@ -77,6 +86,8 @@ class Pipeline:
     async def process(self, batch: Batch, source: Source, settle: Settle) -> Outcome:
         """Take a batch from its documents to the notices owed, in one transaction with what the caller settles."""
         examined = await self._examine(batch.documents)
+        for document in (one for one in batch.documents if one.text):
+            metrics.aged(source.name, document)
         matches = await match(examined.found, self._lookup)
         async with self._database.transaction() as tx:
             new = await self._listed(tx, batch)
@@ -84,6 +95,23 @@ class Pipeline:
             outcome = Outcome(new=new, failures=examined.failures, matches=tuple(matches))
             await settle(tx, outcome)
         return outcome
+
+    async def look(self, document: Document, digest: bytes) -> Looked:
+        """Scan and match one document like any other, for one key alone: `digest` as it is stored. Nothing is recorded.
+
+        Raises ScanFailed.
+        """
+        examined = await self._examine((document,))
+        for _, failure in examined.failures:
+            raise failure
+
+        async def lookup(digests: Collection[bytes]) -> Mapping[bytes, Sequence[RegisteredKey]]:
+            registered = await self._lookup(digests)
+            return {**registered, **({digest: [_WANTED]} if digest in digests else {})}
+
+        matches = await match(examined.found, lookup)
+        holds = any(one.key is _WANTED for one in matches)
+        return Looked(holds=holds, others=len(examined.found) - holds, truncated=document.truncated)
 
     async def _examine(self, batch: Sequence[Document]) -> _Examined:
         """Scan and digest off the event loop: hyperscan lets go of the interpreter while it works."""
@@ -103,7 +131,7 @@ class Pipeline:
                 why = ScanFailed(f"the scan raised {whereabouts(error)}", mend="a bug: please report it with the log")
                 failures.append((document.reference, why))
             else:
-                metrics.scanned(document, scan, perf_counter() - began)
+                metrics.scanned(scan, perf_counter() - began)
                 if scan.skipped:  # blind is never shown as clean
                     log.warning(
                         "too many candidates in a document", skipped=scan.skipped, looked_up=len(scan.candidates)
@@ -159,6 +187,9 @@ class Pipeline:
 
     def _redacted(self, text: str) -> str:
         return self._scanner.redact(text)[:_LONGEST]
+
+
+_WANTED: Final = RegisteredKey(id=0, customer_id=0, provider="", label="", key_id="")
 
 
 def _latency(scanned: Sequence[Document]) -> float | None:

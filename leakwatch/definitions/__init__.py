@@ -3,6 +3,7 @@
 from leakwatch.definitions.files import OverrideError, available, find, load, shipped
 from leakwatch.definitions.model import (
     Definition,
+    DocumentPlace,
     Expected,
     Fields,
     Index,
@@ -19,6 +20,7 @@ from leakwatch.definitions.templates import fill, placeholders, split_attribute
 
 __all__ = [
     "Definition",
+    "DocumentPlace",
     "Expected",
     "Fields",
     "Index",

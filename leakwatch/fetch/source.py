@@ -1,10 +1,11 @@
 """A source: a definition joined with what the configuration says of this place."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from yarl import URL
 
@@ -17,6 +18,8 @@ from leakwatch.units import Rate
 
 _IN_PATH = "/:@!$&'()*+,;=~"  # what a field's value keeps when it becomes part of an address
 _OURS = "/:@,~"  # what a parameter, a cursor or an index's id keeps: it may stand in a query
+_CAPTURED = {"url": ".+", "path": ".+"}
+_SEGMENT = r"[^/?&#]+"  # what any other fact is, where it stands in an address: a few of them must not be ambiguous
 _WEB_PORTS = (80, 443)
 _ONE_BY_ONE = frozenset({"index", "page", "cursor", "since"})
 
@@ -98,6 +101,32 @@ class Source:
     def of_index(self) -> "Source":
         """What reads the index, as if it were a listing of its own."""
         return replace(self, definition=self.definition.of_index)
+
+    def text_url(self, shown: str) -> str:
+        """Return where the text is fetched of a document that is shown at an address; "" where that cannot be told.
+
+        It cannot be told where the text came in the listing, or where the two addresses have too little in common.
+        """
+        definition = self.definition
+        place = definition.document
+        if definition.fields.text or definition.kind == "folder" or (definition.kind == "feed" and not place.url):
+            return ""
+        if not place.page or not place.url:
+            return shown
+        known = {"base_url": self.base_url.rstrip("/"), **self.parameters}
+        pattern, named = "", set[str]()
+        for part in re.split(r"(\{[a-z_]+\})", place.page):
+            name = part[1:-1] if part[:1] == "{" else ""
+            if name and name not in known:
+                pattern += f"(?P={name})" if name in named else f"(?P<{name}>{_CAPTURED.get(name, _SEGMENT)})"
+                named.add(name)
+            else:
+                pattern += re.escape(known.get(name, part))
+        found = re.fullmatch(pattern, shown)
+        if found is None:
+            return ""
+        facts = {name: value if name == "url" else unquote(value) for name, value in found.groupdict().items()}
+        return self.fill(place.url, facts)
 
     def fill(self, template: str, facts: Mapping[str, str], *, partly: bool = False) -> str:
         """Put the base URL and an item's facts into a template; "" where a fact that it needs is missing.
