@@ -5,6 +5,7 @@ publishes now and then; every document is read; the keys in some of them are nob
 """
 
 import asyncio
+import os
 import random
 import time
 from collections import defaultdict
@@ -24,7 +25,7 @@ from tests.installation import Installation, customers
 
 SOURCES: Final = 300
 HOSTS: Final = 30
-SECONDS: Final = 600.0
+SECONDS: Final = float(os.environ.get("LEAKWATCH_BENCH_SECONDS", "600"))
 EVERY: Final = 15.0  # seconds between two polls of a source
 RATE: Final = 2.0  # requests a second to one host, and as many at once
 _PUBLISHED: Final = 10.0  # seconds between two documents of a source
