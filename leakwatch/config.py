@@ -132,6 +132,7 @@ class SourceConfig(Strict):
     backlog: Literal["scan", "skip"] = "scan"
     robots: Literal["obey", "ignore"] = "obey"
     proxy: Proxy | None = None
+    proxy_password_file: str | None = None
     token_file: str | None = None
     abuse: str | None = None
     canary: CanaryConfig | None = None
@@ -190,14 +191,11 @@ class Config(Strict):
 
     def token(self, index: int) -> str:
         """Read the token of the source with that index, or "" where it has none. Raises SecretError."""
-        file = self.sources[index].token_file
-        if file is None:
-            return ""
-        try:
-            return _read_secret("token", self.secret_path(file))
-        except SecretError as error:
-            problem = self.problem(("source", index, "token_file"), error.message, error.mend)
-            raise SecretProblem(problem) from error
+        return self._secret_of_source("token", index, "token_file")
+
+    def proxy_password(self, index: int) -> str:
+        """Read the password for the proxy of the source with that index, or "". Raises SecretError."""
+        return self._secret_of_source("proxy password", index, "proxy_password_file")
 
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""
@@ -207,6 +205,15 @@ class Config(Strict):
         """Return what is wrong with a setting, with the line where it stands, or should."""
         line = line_of(_text(self.path), setting)
         return Problem(file=str(self.path), line=line, what=what, mend=mend)
+
+    def _secret_of_source(self, name: str, index: int, setting: str) -> str:
+        file: str | None = getattr(self.sources[index], setting)
+        if file is None:
+            return ""
+        try:
+            return _read_secret(name, self.secret_path(file))
+        except SecretError as error:
+            raise SecretProblem(self.problem(("source", index, setting), error.message, error.mend)) from error
 
     def _secret(self, name: str, setting: tuple[str, str], variable: str, *, required: bool = False) -> str:
         table, key = setting

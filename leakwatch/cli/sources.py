@@ -28,6 +28,7 @@ from leakwatch.toml import parse as parse_toml
 from leakwatch.units import Rate
 from leakwatch.watch import poll_job
 
+_TOLD_ANYWAY: Final = ("enabled", "verified", "terms")  # nothing is an answer, too
 _BLANK: Final = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
 _KEPT: Final = (
     "polls",
@@ -45,11 +46,13 @@ _KEPT: Final = (
 )
 _COLUMNS: Final = ("name", "state", "uses", "base_url", "failures", "reason", "detail", *_KEPT, "errors")
 _NARROW: Final = ("name", "state", "uses", "polls", "documents", "news_at", "gaps", "next_poll_at", "detail")
+_WORST_FIRST: Final = (*State, "off")
 _DEFINED: Final = (
     "name",
     "title",
     "kind",
     "base_url",
+    "listing",
     "enabled",
     "verified",
     "terms",
@@ -79,11 +82,22 @@ async def list_(frame: Frame, database: Database, *, wide: bool, as_json: bool) 
         states = {state.name: state for state in await sources.overview(tx)}
         errors = {name: await sources.errors(tx, name) for name in states}
     rows = [_row(source, states.get(source.name), errors.get(source.name, {})) for source in resolve(frame.config)]
+    uses = {entry.key: entry.use for entry in frame.config.sources}
     rows += [
-        {**dict.fromkeys(_COLUMNS), "name": name, "state": "off", "detail": why} for name, why in disabled(frame.config)
+        {**dict.fromkeys(_COLUMNS), "name": name, "state": "off", "uses": uses[name], "detail": why}
+        for name, why in disabled(frame.config)
     ]
-    shown = rows if wide or as_json else [{name: row[name] for name in _NARROW} for row in rows]
-    show(shown, as_json=as_json, empty=f"no source is configured in {frame.config.path}")
+    if as_json:
+        show(rows, as_json=True)
+        return
+    rows.sort(key=lambda row: _WORST_FIRST.index(row["state"]))  # what needs a person stands on top
+    if not wide or not rows:
+        narrow = [{name: row[name] for name in _NARROW} for row in rows]
+        show(narrow, as_json=False, empty=f"no source is configured in {frame.config.path}")
+        return
+    for row in rows:  # so many columns fit no screen
+        show([{"source": name, "": value} for name, value in row.items() if value is not None], as_json=False)
+        click.echo()
 
 
 @group.command("show")
@@ -92,8 +106,36 @@ async def list_(frame: Frame, database: Database, *, wide: bool, as_json: bool) 
 @click.pass_obj
 def show_(frame: Frame, *, name: str, as_json: bool) -> None:
     """Show a definition: what it reads, on which terms, and what it was verified against."""
-    definition = definitions.load(definitions.find(name, frame.config.definitions_folder))
-    show([{"setting": n, "value": getattr(definition, n)} for n in _DEFINED if getattr(definition, n)], as_json=as_json)
+    uses = {entry.key: entry.use for entry in frame.config.sources}
+    definition = definitions.load(definitions.find(uses.get(name, name), frame.config.definitions_folder))
+    known = {n: getattr(definition, n) for n in _DEFINED}
+    rows = {n: value for n, value in known.items() if value or n in _TOLD_ANYWAY}
+    if not as_json:
+        rows = {n: _said(definition, n, value) for n, value in rows.items()}
+    show([{"setting": n, "value": value} for n, value in rows.items()], as_json=as_json)
+
+
+def _said(definition: definitions.Definition, name: str, value: Any) -> Any:  # noqa: PLR0911 - one for each setting
+    """A setting as a person reads it."""
+    match name:
+        case "verified":
+            return value or "nothing yet: made from documents"
+        case "terms":
+            return " ".join(value.split()) or "nobody has written down what the site's terms and robots.txt say"
+        case "enabled":
+            return value or "no: read its terms, then write enabled = true"
+        case "every":
+            fastest, slowest = definition.fastest or value, definition.slowest or value
+            return f"{value:g} s" if fastest == slowest else f"{value:g} s, between {fastest:g} and {slowest:g} s"
+        case "listing":
+            first = definition.index.url if definition.index else value.url
+            return " ".join(filter(None, (value.method, first or ", ".join(definition.urls), value.items)))
+        case "parameters":
+            return ", ".join(f"{n} = {default}" if default else f"{n} (say which)" for n, default in value.items())
+        case "token":
+            needed = "needed" if value.required else "not needed"
+            return f"in the header {value.header}, {needed}: token_file"
+    return " ".join(value.split()) if isinstance(value, str) else value
 
 
 @group.command()
@@ -277,6 +319,9 @@ def _named(frame: Frame, name: str) -> Source:
     for source in resolve(frame.config):
         if source.name == name:
             return source
+    for off, why in disabled(frame.config):
+        if off == name:
+            raise InputError(f"source {name} is off", mend=why)
     raise InputError(
         f"no source is named {name}", mend=f"see `leakwatch sources list`, or add it to {frame.config.path}"
     )

@@ -42,7 +42,7 @@ class Session:
         self._http = http
         self._observe = observe
         self._limits = Limits()
-        self._clients: dict[str, aiohttp.ClientSession] = {}  # by proxy; "": directly
+        self._clients: dict[tuple[str, str], aiohttp.ClientSession] = {}  # by proxy and password; "": directly
         self._is_open = False
         self.robots = Robots(http.user_agent, self._robots_txt)
 
@@ -50,21 +50,22 @@ class Session:
         self._is_open = True
         return self
 
-    def _client(self, proxy: str) -> aiohttp.ClientSession:
+    def _client(self, source: Source) -> aiohttp.ClientSession:
         """Return the client that goes this way."""
         if not self._is_open:
             message = "the session is not open: use it with `async with`"
             raise RuntimeError(message)
-        if proxy not in self._clients:
-            self._clients[proxy] = self._made(proxy)
-        return self._clients[proxy]
+        way = source.proxy, source.proxy_password
+        if way not in self._clients:
+            self._clients[way] = self._made(*way)
+        return self._clients[way]
 
-    def _made(self, proxy: str) -> aiohttp.ClientSession:
+    def _made(self, proxy: str, password: str) -> aiohttp.ClientSession:
         http = self._http
         # Our limits decide how many connections there are; the connector only refuses addresses.
         direct = partial(aiohttp.TCPConnector, limit=0, socket_factory=socket_factory(http.networks))
         return aiohttp.ClientSession(
-            connector=connector(proxy, http.networks) if proxy else direct(),
+            connector=connector(proxy, http.networks, password) if proxy else direct(),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,  # a proxy would resolve names for us, past the refusal of addresses
@@ -152,7 +153,7 @@ class Session:
         headers.update(ask.headers)
         method = "GET" if ask.body is None else "POST"
         data = None if ask.body is None else ask.body.encode()
-        client = self._client(source.proxy)
+        client = self._client(source)
         try:
             async with client.request(
                 method, url, headers=headers, data=data, allow_redirects=False, trace_request_ctx=turn

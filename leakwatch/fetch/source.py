@@ -52,6 +52,7 @@ class Source:
     backlog: Literal["scan", "skip"] = "scan"  # what the first poll does with what is there already
     robots: Literal["obey", "ignore"] = "obey"  # ignore: the site is the operator's own, or has allowed it
     proxy: str = ""  # the way there; "": directly
+    proxy_password: str = field(default="", repr=False)  # of the user that the proxy's address names
     token: str = field(default="", repr=False)  # what the site wants to see of us
     abuse: str = ""  # who takes a document down there
     canary: Canary | None = None
@@ -168,7 +169,8 @@ def disabled(config: Config) -> list[tuple[str, str]]:
         if entry.enabled is False:
             found.append((entry.key, "enabled = false"))
         elif entry.enabled is None and not definition.enabled:
-            found.append((entry.key, "read what `leakwatch sources show` says of its terms, then write enabled = true"))
+            why = f"read what `leakwatch sources show {entry.key}` says of its terms, then write enabled = true"
+            found.append((entry.key, why))
     return found
 
 
@@ -178,7 +180,10 @@ def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
     if not (definition.enabled if entry.enabled is None else entry.enabled):
         return None
     base_url = entry.base_url or definition.base_url
-    http, token = config.http, config.token(index)
+    http, token, password = config.http, config.token(index), config.proxy_password(index)
+    if password and not urlsplit(entry.proxy or "").username:
+        mend = 'name the user whose it is: proxy = "http://user@host:3128"'
+        raise ConfigError("a proxy password without a user", mend=mend)
     _check(entry, definition, base_url, token)
     host = urlsplit(base_url).hostname or ""
     canary = entry.canary
@@ -198,6 +203,7 @@ def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
         backlog=entry.backlog,
         robots=entry.robots,
         proxy=entry.proxy or "",
+        proxy_password=password,
         token=token,
         abuse=entry.abuse or fill(definition.abuse, {"host": host}),
         canary=None if canary is None else Canary(url=canary.url, digest=canary.digest, every=canary.every),

@@ -81,6 +81,8 @@ async def test_a_dry_run_says_what_would_be_sent_and_shows_no_token(installation
         ('parameters = { bord = "g" }', "has no parameter bord"),
         ('parameters = { board = "g" }\ntoken_file = "none"', "cannot be read"),
         ('parameters = { board = "g" }\nproxy = "socks5://u:p@h:1"', "a password does not stand"),
+        ('parameters = { board = "g" }\nproxy_password_file = "none"', "cannot be read"),
+        ('parameters = { board = "g" }\nproxy_password_file = "sources/api.toml"', "a proxy password without a user"),
         ('parameters = { board = "g" }\nproxy = "ftp://h:1"', "write a proxy as"),
         ('parameters = { board = "g" }\nquiet = "25:00-06:00"', "22:00-06:00"),
     ],
@@ -166,6 +168,36 @@ async def test_a_definition_that_is_off_is_listed_as_off_until_it_is_enabled(ins
     assert [row["state"] for row in (await installation.run("sources", "list", "--json")).rows] == ["new"]
     shown = await installation.run("sources", "show", "telegram")
     assert "lawful reason" in shown.out
+
+
+async def test_what_is_off_stands_below_what_needs_a_person_and_says_how_to_change_that(
+    installation: Installation,
+) -> None:
+    off = '[[source]]\nuse = "telegram"\nname = "channel"\nparameters = { channel = "example" }\n'
+    on = '[[source]]\nuse = "hackernews"\n'
+    installation.sources = off + on
+    await installation.install([])
+    listed = await installation.run("sources", "list")
+    assert listed.out.index("hackernews") < listed.out.index("channel")
+    wide = await installation.run("sources", "list", "--wide")
+    assert "`leakwatch sources show channel`" in wide.out
+    assert "failures" in wide.out
+    tried = await installation.run("sources", "test", "channel")
+    assert (tried.status, "source channel is off" in tried.err) == (2, True)
+    shown = await installation.run("sources", "show", "channel")
+    assert "no: read its terms" in shown.out
+    assert "channel (say which)" in shown.out
+    for name, words in (
+        ("discourse", "between"),
+        ("gitlab-snippets", "token_file"),
+        ("4chan", "board"),
+        ("hackernews", "nothing yet: made from documents"),
+        ("url-list", "GET"),
+    ):
+        said = await installation.run("sources", "show", name)
+        assert words in said.out, said.out
+    untold = await installation.run("sources", "test", "discourse")
+    assert (untold.status, "nothing is configured of it yet" in untold.err) == (2, True)
 
 
 async def test_a_site_without_a_definition_is_added_from_nothing(
