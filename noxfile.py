@@ -29,6 +29,8 @@ PACKAGES = {
     "lighttpd": "/usr/sbin/lighttpd",
     "mediawiki": "/usr/share/mediawiki/api.php",
     "mercurial": "/usr/bin/hg",
+    "mitmproxy": "/usr/bin/mitmdump",
+    "nginx-light": "/usr/sbin/nginx",
     "php-cli": "/usr/bin/php",
     "php-sqlite3": "/usr/share/php8.2-sqlite3/sqlite3/sqlite3.ini",
     "public-inbox": "/usr/bin/public-inbox-httpd",

@@ -1,10 +1,13 @@
 """Three hundred sources polled by one daemon: what it takes of the machine, and how many requests each host gets.
 
 The sites are on loopback, thirty addresses with ten sources each, so that the limits of a host are shared. Each
-publishes now and then; every document is read; the keys in some of them are nobody's.
+publishes now and then; every document is read; the keys in some of them are nobody's. Times are those of arrival, as
+the sites see them: on a busy machine two requests can arrive closer to each other than they left.
+LEAKWATCH_BENCH_SECONDS makes it shorter.
 """
 
 import asyncio
+import os
 import random
 import time
 from collections import defaultdict
@@ -24,7 +27,7 @@ from tests.installation import Installation, customers
 
 SOURCES: Final = 300
 HOSTS: Final = 30
-SECONDS: Final = 600.0
+SECONDS: Final = float(os.environ.get("LEAKWATCH_BENCH_SECONDS", "600"))
 EVERY: Final = 15.0  # seconds between two polls of a source
 RATE: Final = 2.0  # requests a second to one host, and as many at once
 _PUBLISHED: Final = 10.0  # seconds between two documents of a source
@@ -123,7 +126,7 @@ def _result(sites: Sites, listed: list[dict[str, Any]], share: float, memory: fl
                 what="requests to the busiest host", value=max(requests), unit="requests", ratio=max(requests) / allowed
             ),
             Row(what="at once to one host", value=sites.most, unit="at once", ratio=sites.most / 2),
-            Row(what="shortest distance at a host", value=nearest, unit="s", ratio=nearest * RATE),
+            Row(what="shortest distance at a host, as they arrive", value=nearest, unit="s", ratio=nearest * RATE),
             Row(what="polls of a source, half have more", value=polls, unit="polls", ratio=polls / due),
             Row(what="processor", value=100 * share, unit="% of a core"),
             Row(what="memory", value=memory, unit="MB"),

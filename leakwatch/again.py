@@ -1,18 +1,23 @@
-"""Whether what was found is still there: its address is looked at again, ever more seldom, until it is gone.
+"""Whether what was found is still there: the document is read again, ever more seldom, until it is gone.
 
-"Gone" is what the host says so of (404, 410). Anything else that fails says nothing, and is tried again.
+It is gone when its host says so (404, 410), or when it is read whole and the key is not in it any more: a page that
+answers 200 and says "not found" counts. A page that keeps us out (a login, a bot check) and anything that fails say
+nothing, and are tried again.
 """
 
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final, final
 
 import structlog
 
-from leakwatch.errors import DatabaseDown, FetchError, Gone
-from leakwatch.fetch import Session, Source
-from leakwatch.model import now
+from leakwatch.errors import DatabaseDown, FetchError, Gone, ScanFailed
+from leakwatch.fetch import Session, Source, fetch
+from leakwatch.fetch.listing import is_barred
+from leakwatch.model import Field, Reference, now
+from leakwatch.pipeline import Pipeline
 from leakwatch.store import looks
 from leakwatch.store.database import Database
 from leakwatch.store.looks import Due
@@ -20,21 +25,32 @@ from leakwatch.store.looks import Due
 log: Final = structlog.get_logger(__name__)
 _BEAT: Final = 60.0  # seconds between two rounds
 _AT_ONCE: Final = 20  # sightings in one round
-_BYTES: Final = 65_536  # of a page: that it answers is all that is asked
 _HOURS: Final = (6.0, 24.0, 72.0, 168.0, 336.0, 720.0)  # until the next look, after the first, second …; then the last
 _UNANSWERED: Final = timedelta(hours=6)
 _HIDDEN: Final = "…"  # in an address that was redacted: nobody can go there
 _FOLDER: Final = "file:"
 
 
+class Sight(StrEnum):
+    """What a look saw."""
+
+    THERE = "there"  # the key is in it; or it answers, and more cannot be said of it
+    GONE = "gone"  # the host says so: nothing is looked at again
+    CHANGED = "changed"  # it answers, and the key is not in it: gone, but it may come back
+    UNKNOWN = "unknown"
+
+
 @final
 class Again:
     """Looks at the places where keys were found."""
 
-    def __init__(self, *, watched: Mapping[str, Source], database: Database, session: Session) -> None:
+    def __init__(
+        self, *, watched: Mapping[str, Source], database: Database, session: Session, pipeline: Pipeline
+    ) -> None:
         self._watched = watched
         self._database = database
         self._session = session
+        self._pipeline = pipeline
 
     async def run(self) -> None:
         """Look, until cancelled."""
@@ -59,27 +75,39 @@ class Again:
         source = self._watched.get(one.source)
         if source is None:
             return
-        gone = await self._is_gone(one, source)
+        sight = Sight.UNKNOWN if _is_hidden(one.url) else await self._sight(one, source)
         at = now()
         again = at + timedelta(hours=_HOURS[min(one.looks, len(_HOURS) - 1)])
         async with self._database.transaction() as tx:
-            if gone is None:
+            if sight is Sight.UNKNOWN:
                 await looks.put_off(tx, one.id, None if _is_hidden(one.url) else at + _UNANSWERED)
             else:
-                await looks.seen(tx, one.id, gone=gone, now=at, again=None if gone else again)
-        log.info("looked again", source=one.source, sighting=one.id, gone=gone)
+                is_gone = sight in (Sight.GONE, Sight.CHANGED)
+                await looks.seen(tx, one.id, gone=is_gone, now=at, again=None if sight is Sight.GONE else again)
+        log.info("looked again", source=one.source, sighting=one.id, sight=sight)
 
-    async def _is_gone(self, one: Due, source: Source) -> bool | None:
-        """Whether a document is gone; None: that cannot be said."""
-        if _is_hidden(one.url):
-            return None
+    async def _sight(self, one: Due, source: Source) -> Sight:
+        """Read a document again as it was read before, and look for the key in it, by its digest."""
+        place = source.text_url(one.url)
+        reference = Reference(url=place or one.url, id=one.url)
+        fetched = await fetch(self._session, source, [reference])
+        for _, error in fetched.failures:
+            return _failed(error)
+        [document] = fetched.documents
         try:
-            await self._session.get(one.url, source=source, max_bytes=_BYTES)
-        except Gone:
-            return True
-        except FetchError:
-            return None
-        return False
+            looked = await self._pipeline.look(document, one.digest)
+        except ScanFailed:
+            return Sight.UNKNOWN
+        if looked.holds:
+            return Sight.THERE
+        if looked.truncated or is_barred(document.text):
+            return Sight.UNKNOWN
+        # Where the text came in a listing, or the key stood beside it, the page that people see need not show it.
+        return Sight.CHANGED if place and one.field == Field.TEXT else Sight.THERE
+
+
+def _failed(error: FetchError) -> Sight:
+    return Sight.GONE if isinstance(error, Gone) else Sight.UNKNOWN
 
 
 def _is_hidden(url: str) -> bool:

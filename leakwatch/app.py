@@ -97,20 +97,20 @@ class App:
             announcer=tell,
             pepper=self._pepper,
         )
-        for queue in (*watch.queues(), relay.queue(config)):
-            self.engine.serve(queue)
         self.schedule = Schedule(watch.wake)
         self._folders = Folders(watch.noticed)
         self._watchman = Watchman(
             watched=self.sources,
             database=self.database,
+            engine=self.engine,
             session=self._session,
             announcer=tell,
-            scanner=scanner,
-            digester=Digester(self._pepper, config.matching.schemes),
-            executor=self._executor,
+            pipeline=pipeline,
+            pepper=self._pepper,
         )
-        self._again = Again(watched=self.sources, database=self.database, session=self._session)
+        for queue in (*watch.queues(), relay.queue(config), self._watchman.queue()):
+            self.engine.serve(queue)
+        self._again = Again(watched=self.sources, database=self.database, session=self._session, pipeline=pipeline)
         self.health = Health(database=self.database, engine=self.engine, watched=self.sources)
         checks = {"database": self.health.database, "engine": self.health.engine}
         self._web = Web(config.web.listen, checks, metrics.REGISTRY)

@@ -4,139 +4,39 @@ import ipaddress
 import os
 import re
 from dataclasses import replace
-from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from leakwatch.errors import ConfigError, SecretError
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
 from leakwatch.units import Duration, QuietHours, Rate, RateField, Size
+from leakwatch.values import (
+    ChannelUrl,
+    Contact,
+    DatabaseUrl,
+    Digest,
+    IpNetwork,
+    Listen,
+    Mailbox,
+    Name,
+    Place,
+    Proxy,
+    SmtpUrl,
+    WebUrl,
+)
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_LAST_PORT: Final = 65_535
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-
-def _network(value: str) -> str:
-    ipaddress.ip_network(value)
-    return value
-
-
-def _no_password(value: str) -> str:
-    if urlsplit(value).password is not None:
-        message = "a password does not stand in the configuration: use password_file or the environment"
-        raise ValueError(message)
-    return value
-
-
-def _contact(value: str) -> str:
-    if "@" not in value and "+http" not in value:
-        message = "name a contact: an address, or a page as +https://…"
-        raise ValueError(message)
-    if not value.isprintable():
-        message = "a header is one line of printable characters"
-        raise ValueError(message)
-    return value
-
-
-def _mailbox(value: str) -> str:
-    if "@" not in parseaddr(value)[1] or not value.isprintable():
-        message = 'write a mailbox as "Name <user@host>"'
-        raise ValueError(message)
-    return value
-
-
-def _web_url(value: str) -> str:
-    parts = urlsplit(_no_password(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        message = "write a web address: https://host/path"
-        raise ValueError(message)
-    _port(parts)
-    return value
-
-
-def _port(parts: SplitResult) -> None:
-    try:
-        _ = parts.port  # raises ValueError for one that is none
-    except ValueError:
-        message = "the port is a number up to 65535"
-        raise ValueError(message) from None  # the error itself repeats what may be half a password
-
-
-def _database_url(value: str) -> str:
-    parts = urlsplit(_no_password(value))
-    kind = parts.scheme.partition("+")[0]
-    if kind not in ("sqlite", "postgresql"):
-        message = f"{kind or 'this'} is no database that we know: write sqlite:////path or postgresql://user@host/name"
-        raise ValueError(message)
-    _port(parts)
-    return value
-
-
-def _smtp_url(value: str) -> str:
-    parts = urlsplit(_no_password(value))
-    if parts.scheme not in ("smtps", "smtp", "smtp+insecure") or not parts.hostname:
-        message = "write smtps://user@host:465 (TLS), smtp://user@host:587 (STARTTLS) or smtp+insecure://localhost:25"
-        raise ValueError(message)
-    _port(parts)
-    return value
-
-
-def _channel(value: str) -> str:
-    if ":" not in value or not value.isprintable():
-        message = "write a channel as mailto:user@host or as an Apprise URL"
-        raise ValueError(message)
-    return value
-
-
-def _listen(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and int(port) <= _LAST_PORT):
-        message = 'write an address as "127.0.0.1:8321", with a port up to 65535'
-        raise ValueError(message)
-    return value
-
-
-def _source_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        message = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at the most"
-        raise ValueError(message)
-    return value
-
-
-def _place(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
-        return value
-    return _web_url(value)
-
-
-def _proxy(value: str) -> str:
-    parts = urlsplit(_no_password(value))
-    if parts.scheme not in ("http", "socks5", "socks5h") or not parts.hostname or parts.path not in ("", "/"):
-        message = 'write a proxy as "http://host:3128", "socks5://host:1080", or for Tor "socks5h://127.0.0.1:9050"'
-        raise ValueError(message)
-    _port(parts)
-    return value
-
-
-Mailbox = Annotated[str, AfterValidator(_mailbox)]
-WebUrl = Annotated[str, AfterValidator(_web_url)]
-Place = Annotated[str, AfterValidator(_place)]
-Proxy = Annotated[str, AfterValidator(_proxy)]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Name = Annotated[str, AfterValidator(_source_name)]
 
 
 class DatabaseConfig(Strict):
     """Where everything durable is kept."""
 
-    url: Annotated[str, AfterValidator(_database_url), Field(examples=["sqlite:////var/lib/leakwatch/leakwatch.db"])]
+    url: Annotated[DatabaseUrl, Field(examples=["sqlite:////var/lib/leakwatch/leakwatch.db"])]
     password_file: str | None = None
 
 
@@ -150,10 +50,8 @@ class MatchingConfig(Strict):
 class HttpConfig(Strict):
     """How we fetch: who we say we are, what we never wait for, what we never read."""
 
-    user_agent: Annotated[
-        str, AfterValidator(_contact), Field(examples=["leakwatch (+https://issuer.example; security@issuer.example)"])
-    ]
-    allow_networks: list[Annotated[str, AfterValidator(_network)]] = []
+    user_agent: Annotated[Contact, Field(examples=["leakwatch (+https://issuer.example; security@issuer.example)"])]
+    allow_networks: list[IpNetwork] = []
     connect_timeout: Duration = 10.0
     read_timeout: Duration = 20.0
     total_timeout: Duration = 60.0
@@ -173,7 +71,7 @@ class NoticesConfig(Strict):
 
     hold: bool = False
     breaker: RateField = Rate(100, 3600.0)
-    operator: list[Annotated[str, AfterValidator(_channel)]] = []
+    operator: list[ChannelUrl] = []
     operator_locale: str = "en"
     retry_for: Duration = 259_200.0
 
@@ -183,7 +81,7 @@ class EmailConfig(Strict):
 
     sender: Annotated[Mailbox, Field(alias="from", examples=["Example Security <security@issuer.example>"])]
     reply_to: Mailbox | None = None
-    smtp: Annotated[str, AfterValidator(_smtp_url), Field(examples=["smtps://mailer@mail.issuer.example:465"])]
+    smtp: Annotated[SmtpUrl, Field(examples=["smtps://mailer@mail.issuer.example:465"])]
     password_file: str | None = None
     timeout: Duration = 60.0
     connections: Annotated[int, Field(ge=1, le=100)] = 2
@@ -197,7 +95,7 @@ class EmailConfig(Strict):
 class WebConfig(Strict):
     """Health, readiness and metrics."""
 
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8321"
+    listen: Listen = "127.0.0.1:8321"
 
 
 class LogConfig(Strict):
@@ -234,6 +132,7 @@ class SourceConfig(Strict):
     backlog: Literal["scan", "skip"] = "scan"
     robots: Literal["obey", "ignore"] = "obey"
     proxy: Proxy | None = None
+    proxy_password_file: str | None = None
     token_file: str | None = None
     abuse: str | None = None
     canary: CanaryConfig | None = None
@@ -292,14 +191,11 @@ class Config(Strict):
 
     def token(self, index: int) -> str:
         """Read the token of the source with that index, or "" where it has none. Raises SecretError."""
-        file = self.sources[index].token_file
-        if file is None:
-            return ""
-        try:
-            return _read_secret("token", self.secret_path(file))
-        except SecretError as error:
-            problem = self.problem(("source", index, "token_file"), error.message, error.mend)
-            raise SecretProblem(problem) from error
+        return self._secret_of_source("token", index, "token_file")
+
+    def proxy_password(self, index: int) -> str:
+        """Read the password for the proxy of the source with that index, or "". Raises SecretError."""
+        return self._secret_of_source("proxy password", index, "proxy_password_file")
 
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""
@@ -309,6 +205,15 @@ class Config(Strict):
         """Return what is wrong with a setting, with the line where it stands, or should."""
         line = line_of(_text(self.path), setting)
         return Problem(file=str(self.path), line=line, what=what, mend=mend)
+
+    def _secret_of_source(self, name: str, index: int, setting: str) -> str:
+        file: str | None = getattr(self.sources[index], setting)
+        if file is None:
+            return ""
+        try:
+            return _read_secret(name, self.secret_path(file))
+        except SecretError as error:
+            raise SecretProblem(self.problem(("source", index, setting), error.message, error.mend)) from error
 
     def _secret(self, name: str, setting: tuple[str, str], variable: str, *, required: bool = False) -> str:
         table, key = setting

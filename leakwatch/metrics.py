@@ -58,6 +58,7 @@ _scan_seconds: Final = Histogram(
 _latency: Final = Histogram(
     "leakwatch_publication_to_scan_seconds",
     "Age of a document when it was scanned, where its source tells.",
+    ["source"],
     buckets=_LATENCY,
     registry=REGISTRY,
 )
@@ -98,8 +99,9 @@ def polled(source: str, outcome: str) -> None:
 
 
 def forget_source(name: str) -> None:
-    """Leave out the failures of a source that is no longer watched."""
-    _failures.remove_by_labels({"source": name})
+    """Leave out the failures of a source that is no longer watched, and the age of its documents."""
+    for metric in (_failures, _latency):
+        metric.remove_by_labels({"source": name})
 
 
 def gap(source: str) -> None:
@@ -125,7 +127,7 @@ def fetched(source: str, outcome: str, size: int = 0) -> None:
     _bytes.labels(source).inc(size)
 
 
-def scanned(document: Document, scan: Scanned, seconds: float) -> None:
+def scanned(scan: Scanned, seconds: float) -> None:
     """Count a document that was scanned, what was found in it, and the seconds that it took."""
     _documents.inc()
     _skipped.inc(scan.skipped)
@@ -133,8 +135,12 @@ def scanned(document: Document, scan: Scanned, seconds: float) -> None:
     for candidate in scan.candidates:
         _candidates.labels(candidate.detector).inc()
     _scan_seconds.observe(seconds)
+
+
+def aged(source: str, document: Document) -> None:
+    """Take down how old a document is that was scanned for the first time, where its source tells."""
     if (published := document.reference.published_at) is not None:
-        _latency.observe(max(0.0, (now() - published).total_seconds()))
+        _latency.labels(source).observe(max(0.0, (now() - published).total_seconds()))
 
 
 def opened(members: int, cut: Mapping[str, int]) -> None:

@@ -60,6 +60,15 @@ class _Examined:
     failures: tuple[tuple[Reference, ScanFailed], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a second look at a document found of the one key that it was for."""
+
+    holds: bool
+    others: int  # candidates besides
+    truncated: bool = False  # not all of it was seen
+
+
 class Pipeline:
     """The stages, and the one way through them."""
 
@@ -87,6 +96,8 @@ class Pipeline:
     async def process(self, batch: Batch, source: Source, settle: Settle) -> Outcome:
         """Take a batch from its documents to the notices owed, in one transaction with what the caller settles."""
         examined = await self._examine(batch.documents) if batch.documents else _Examined(found=(), failures=())
+        for document in (one for one in batch.documents if one.text):
+            metrics.aged(source.name, document)
         matches = await match(examined.found, self._lookup)
         async with self._database.transaction() as tx:
             new = await self._listed(tx, batch)
@@ -95,9 +106,26 @@ class Pipeline:
             await settle(tx, outcome)
         return outcome
 
-    async def _examine(self, batch: Sequence[Document]) -> _Examined:
-        """Scan and digest off the event loop, for all keys that are registered by now."""
-        sieve = await self._registered.refresh()
+    async def look(self, document: Document, digest: bytes) -> Looked:
+        """Scan and match one document like any other, for one key alone: `digest` as it is stored. Nothing is recorded.
+
+        Raises ScanFailed.
+        """
+        examined = await self._examine((document,), digest)
+        for _, failure in examined.failures:
+            raise failure
+
+        async def lookup(digests: Collection[bytes]) -> Mapping[bytes, Sequence[RegisteredKey]]:
+            registered = await self._lookup(digests)
+            return {**registered, **({digest: [_WANTED]} if digest in digests else {})}
+
+        matches = await match(examined.found, lookup)
+        holds = any(one.key is _WANTED for one in matches)
+        return Looked(holds=holds, others=len(examined.found) - holds, truncated=document.truncated)
+
+    async def _examine(self, batch: Sequence[Document], *wanted: bytes) -> _Examined:
+        """Scan and digest off the event loop, for all keys that are registered by now and those that are wanted."""
+        sieve = (await self._registered.refresh()).beside(wanted)
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._scan, batch, sieve)
 
     def _scan(self, batch: Sequence[Document], sieve: Sieve) -> _Examined:
@@ -112,7 +140,7 @@ class Pipeline:
                 why = ScanFailed(f"the scan raised {whereabouts(error)}", mend="a bug: please report it with the log")
                 failures.append((document.reference, why))
             else:
-                metrics.scanned(document, scan, perf_counter() - began)
+                metrics.scanned(scan, perf_counter() - began)
                 if scan.skipped or scan.disguised:  # blind is never shown as clean
                     log.warning("not all of a document was looked at", skipped=scan.skipped, disguised=scan.disguised)
         return _Examined(found=tuple(found), failures=tuple(failures))
@@ -198,6 +226,9 @@ class Pipeline:
             author=redact(reference.author),
             path=redact(reference.path),
         )
+
+
+_WANTED: Final = RegisteredKey(id=0, customer_id=0, provider="", label="", key_id="")
 
 
 def _latency(scanned: Sequence[Document]) -> float | None:

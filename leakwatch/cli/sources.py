@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,11 +12,12 @@ import click
 from leakwatch import coverage, definitions
 from leakwatch.cli.frame import WRONG, Frame, json_option, run, show, visible, with_database
 from leakwatch.cli.trying import Trial, item, rules, scans, sent
+from leakwatch.config import SourceConfig
 from leakwatch.coverage import Judged, State
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import FetchError, InputError
 from leakwatch.fetch import Session, Source, Trace, disabled, poll, resolve
-from leakwatch.fetch.draft import draft
+from leakwatch.fetch.draft import Draft, draft
 from leakwatch.fetch.recording import quoted, sample
 from leakwatch.model import Document, Reference, now
 from leakwatch.scan import Scanner, shipped
@@ -27,6 +28,8 @@ from leakwatch.toml import parse as parse_toml
 from leakwatch.units import Rate
 from leakwatch.watch import poll_job
 
+_TOLD_ANYWAY: Final = ("enabled", "verified", "terms")  # nothing is an answer, too
+_BLANK: Final = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
 _KEPT: Final = (
     "polls",
     "documents",
@@ -43,11 +46,13 @@ _KEPT: Final = (
 )
 _COLUMNS: Final = ("name", "state", "uses", "base_url", "failures", "reason", "detail", *_KEPT, "errors")
 _NARROW: Final = ("name", "state", "uses", "polls", "documents", "news_at", "gaps", "next_poll_at", "detail")
+_WORST_FIRST: Final = (*State, "off")
 _DEFINED: Final = (
     "name",
     "title",
     "kind",
     "base_url",
+    "listing",
     "enabled",
     "verified",
     "terms",
@@ -77,11 +82,22 @@ async def list_(frame: Frame, database: Database, *, wide: bool, as_json: bool) 
         states = {state.name: state for state in await sources.overview(tx)}
         errors = {name: await sources.errors(tx, name) for name in states}
     rows = [_row(source, states.get(source.name), errors.get(source.name, {})) for source in resolve(frame.config)]
+    uses = {entry.key: entry.use for entry in frame.config.sources}
     rows += [
-        {**dict.fromkeys(_COLUMNS), "name": name, "state": "off", "detail": why} for name, why in disabled(frame.config)
+        {**dict.fromkeys(_COLUMNS), "name": name, "state": "off", "uses": uses[name], "detail": why}
+        for name, why in disabled(frame.config)
     ]
-    shown = rows if wide or as_json else [{name: row[name] for name in _NARROW} for row in rows]
-    show(shown, as_json=as_json, empty=f"no source is configured in {frame.config.path}")
+    if as_json:
+        show(rows, as_json=True)
+        return
+    rows.sort(key=lambda row: _WORST_FIRST.index(row["state"]))  # what needs a person stands on top
+    if not wide or not rows:
+        narrow = [{name: row[name] for name in _NARROW} for row in rows]
+        show(narrow, as_json=False, empty=f"no source is configured in {frame.config.path}")
+        return
+    for row in rows:  # so many columns fit no screen
+        show([{"source": name, "": value} for name, value in row.items() if value is not None], as_json=False)
+        click.echo()
 
 
 @group.command("show")
@@ -90,8 +106,36 @@ async def list_(frame: Frame, database: Database, *, wide: bool, as_json: bool) 
 @click.pass_obj
 def show_(frame: Frame, *, name: str, as_json: bool) -> None:
     """Show a definition: what it reads, on which terms, and what it was verified against."""
-    definition = definitions.load(definitions.find(name, frame.config.definitions_folder))
-    show([{"setting": n, "value": getattr(definition, n)} for n in _DEFINED if getattr(definition, n)], as_json=as_json)
+    uses = {entry.key: entry.use for entry in frame.config.sources}
+    definition = definitions.load(definitions.find(uses.get(name, name), frame.config.definitions_folder))
+    known = {n: getattr(definition, n) for n in _DEFINED}
+    rows = {n: value for n, value in known.items() if value or n in _TOLD_ANYWAY}
+    if not as_json:
+        rows = {n: _said(definition, n, value) for n, value in rows.items()}
+    show([{"setting": n, "value": value} for n, value in rows.items()], as_json=as_json)
+
+
+def _said(definition: definitions.Definition, name: str, value: Any) -> Any:  # noqa: PLR0911 - one for each setting
+    """A setting as a person reads it."""
+    match name:
+        case "verified":
+            return value or "nothing yet: made from documents"
+        case "terms":
+            return " ".join(value.split()) or "nobody has written down what the site's terms and robots.txt say"
+        case "enabled":
+            return value or "no: read its terms, then write enabled = true"
+        case "every":
+            fastest, slowest = definition.fastest or value, definition.slowest or value
+            return f"{value:g} s" if fastest == slowest else f"{value:g} s, between {fastest:g} and {slowest:g} s"
+        case "listing":
+            first = definition.index.url if definition.index else value.url
+            return " ".join(filter(None, (value.method, first or ", ".join(definition.urls), value.items)))
+        case "parameters":
+            return ", ".join(f"{n} = {default}" if default else f"{n} (say which)" for n, default in value.items())
+        case "token":
+            needed = "needed" if value.required else "not needed"
+            return f"in the header {value.header}, {needed}: token_file"
+    return " ".join(value.split()) if isinstance(value, str) else value
 
 
 @group.command()
@@ -108,21 +152,25 @@ def available(frame: Frame, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option("--scan", "count", default=3, show_default=True, help="Documents to fetch and scan.")
+@click.option("--find", "words", default="", help="Words that the documents hold: says whether each was read.")
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Append the listing, as a sample.")
 @json_option
 @click.pass_obj
-def test(frame: Frame, *, name: str, dry_run: bool, count: int, record: Path | None, as_json: bool) -> int:  # noqa: PLR0913 - its options
+def test(  # noqa: PLR0913 - its options
+    frame: Frame, *, name: str, dry_run: bool, count: int, words: str, record: Path | None, as_json: bool
+) -> int:
     """Show what a poll would yield, step by step. Nothing is stored, and nobody is told.
 
-    Reads the listing from its beginning and some of the documents. Exit status 1 when there is none.
+    NAME is a source, or a definition of which nothing is configured yet. Reads the listing from its beginning and
+    some of the documents. Exit status 1 when there is none, none can be read, or none holds the words.
     """
-    source = _named(frame, name)
+    source = _tryable(frame, name)
     if dry_run:
         for line in sent(frame.config.http, source):
             click.echo(visible(line))
         return 0
     scanner = Scanner(shipped())
-    trial = run(_tried(frame, source, scanner, count))
+    trial = run(_tried(frame, source, scanner, count, words))
     if as_json:
         click.echo(json.dumps(trial.report(), indent=2, ensure_ascii=False))
     else:
@@ -134,10 +182,10 @@ def test(frame: Frame, *, name: str, dry_run: bool, count: int, record: Path | N
         with record.open("a", encoding="utf-8") as file:
             file.write(f"\n{text}")
         click.echo(f"the listing is recorded in {record}: look through it before you share it", err=True)
-    return WRONG if trial.failure or not trial.items else 0
+    return 0 if trial.is_good else WRONG
 
 
-async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int) -> Trial:
+async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int, words: str) -> Trial:
     trace, failure, found = Trace(), None, list[Document | Reference]()
     async with Session(frame.config.http) as session:
         robots = await rules(session, source)
@@ -146,7 +194,7 @@ async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int) -> 
             found = [*polled.batch.documents, *polled.batch.references]
         except FetchError as error:
             failure = error
-        scanned = await scans(session, source, scanner, found[: max(0, count)])
+        scanned = await scans(session, source, scanner, found[: max(0, count)], words)
     items = [{key: scanner.redact(value) for key, value in item(one).items()} for one in found]
     return Trial(
         source=source,
@@ -162,31 +210,72 @@ async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int) -> 
 @group.command()
 @click.argument("url")
 @click.option("--name", help="What to call it.  [default: after the host]")
+@click.option("--save", is_flag=True, help="Write it into the folder of your definitions, not to the screen.")
 @click.pass_obj
-def new(frame: Frame, *, url: str, name: str | None) -> None:
+def new(frame: Frame, *, url: str, name: str | None, save: bool) -> None:
     """Look at a page or feed, and draft a definition that reads it.
 
-    Prints the definition, with the page as its sample. Save it as NAME.toml into the folder of your definitions.
+    The definition has the page as its sample. `# TO DO` marks what only you can find out.
     """
-    called = name or re.sub(r"[^a-z0-9]+", "-", (urlsplit(url).hostname or "site").removeprefix("www.")).strip("-")
+    called = name or _called(url)
     looked = run(_looked(frame, url))
     redact = Scanner(shipped()).redact
     found = draft(looked, url)
     head = found.toml(called)
-    placeholder = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
-    definition = parse_toml(f"{head}\n{placeholder}", definitions.Definition, file=f"{called}.toml")
+    definition = parse_toml(f"{head}\n{_BLANK}", definitions.Definition, file=f"{called}.toml")
     source = _plain(definition, definition.base_url)
     recorded = sample(source, looked, redact, day=now().date(), url=f"GET {url}")
-    click.echo(f"{redact(head)}\n{recorded}")
-    count = recorded.count("[[sample.expect]]")
-    click.echo(f"{found.kind}: {count} documents; save it as {frame.config.definitions_folder / called}.toml", err=True)
+    text, path = f"{redact(head)}\n{recorded}", frame.config.definitions_folder / f"{called}.toml"
+    if save:
+        _write(path, text)
+    else:
+        click.echo(text, nl=False)
+    for line in (
+        f"{found.kind}: {recorded.count('[[sample.expect]]')} documents",
+        *_next_steps(found, path, saved=save),
+    ):
+        click.echo(visible(redact(line)), err=True)
+
+
+def _called(url: str) -> str:
+    """A definition's name after an address."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or "site"
+    except ValueError:
+        host = "site"
+    name = re.sub(r"[^a-z0-9]+", "-", host.removeprefix("www.")).strip("-")
+    return f"site-{name}" if name[:1].isdigit() else name
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError(f"{path} is there already", mend="give it another --name, or remove the file") from None
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise InputError(message, mend="run it as who may, or leave --save out and save what is printed") from None
+
+
+def _next_steps(found: Draft, path: Path, *, saved: bool) -> Iterator[str]:
+    """Yield what is left to do, in order."""
+    name = path.stem
+    yield from (f"to do: {one}" for one in found.undone)
+    yield from (
+        f"the page names a feed, mostly the better listing: leakwatch sources new {feed}" for feed in found.feeds
+    )
+    yield f"{'it is in' if saved else 'save it as'} {path}, then"
+    yield f"  leakwatch sources test {name}       # are these its documents, and is each text found?"
+    yield f'  [[source]] with use = "{name}"      # into the configuration; then SIGHUP, and it is watched'
 
 
 async def _looked(frame: Frame, url: str) -> str:
     listing = f'[listing]\nurl = {quoted(url)}\nitems = "a"\n[fields]\nid = "."\nurl = "."\n'
     plain = f'name = "new"\ntitle = "new"\nkind = "html"\n{listing}'
-    blank = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
-    source = _plain(parse_toml(f"{plain}{blank}", definitions.Definition, file=url), url)
+    source = _plain(parse_toml(f"{plain}{_BLANK}", definitions.Definition, file=url), url)
     async with Session(frame.config.http) as session:
         return (await session.get(url, source=source)).text()
 
@@ -208,10 +297,31 @@ async def poll_(frame: Frame, database: Database, *, name: str) -> None:
     click.echo(f"{name} is polled next" if made else f"{name} is being polled already", err=True)
 
 
+def _tryable(frame: Frame, name: str) -> Source:
+    """Return a source by its name, or a definition as it stands, of which nothing is configured yet."""
+    config = frame.config
+    is_watched = any(entry.key == name for entry in config.sources)
+    is_defined = any(path.stem == name for path in definitions.available(config.definitions_folder))
+    if is_watched or not is_defined:
+        return _named(frame, name)
+    definition = definitions.load(definitions.find(name, config.definitions_folder))
+    if (
+        not definition.base_url
+        or "" in definition.parameters.values()
+        or (definition.token and definition.token.required)
+    ):
+        message = f"{definition.title} can be anywhere: nothing is configured of it yet"
+        raise InputError(message, mend=f'add a [[source]] with use = "{name}" to {config.path}')
+    return resolve(config.model_copy(update={"sources": [SourceConfig(use=name, enabled=True)]}))[0]
+
+
 def _named(frame: Frame, name: str) -> Source:
     for source in resolve(frame.config):
         if source.name == name:
             return source
+    for off, why in disabled(frame.config):
+        if off == name:
+            raise InputError(f"source {name} is off", mend=why)
     raise InputError(
         f"no source is named {name}", mend=f"see `leakwatch sources list`, or add it to {frame.config.path}"
     )

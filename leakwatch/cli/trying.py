@@ -27,6 +27,8 @@ class Scanned:
     url: str
     characters: int = 0
     candidates: tuple[tuple[str, int], ...] = ()  # by detector
+    holds: bool | None = None  # whether the words are in it that were asked for
+    same: str = ""  # the address of an earlier document with the same text
     failure: str = ""
 
 
@@ -69,19 +71,24 @@ async def rules(session: Session, source: Source) -> str:
 
 
 async def scans(
-    session: Session, source: Source, scanner: Scanner, found: Sequence[Document | Reference]
+    session: Session, source: Source, scanner: Scanner, found: Sequence[Document | Reference], words: str = ""
 ) -> list[Scanned]:
-    """Fetch some documents as the daemon would, and scan them. Nothing but counts comes out."""
+    """Fetch some documents as the daemon would, and scan them. No word of theirs comes out."""
     documents = [one for one in found if isinstance(one, Document)]
     fetched = await fetch(session, source, [one for one in found if isinstance(one, Reference)])
-    results = [
-        Scanned(
-            url=one.reference.shown_url,
-            characters=len(one.text),
-            candidates=tuple(sorted(Counter(c.detector for c in scanner.scan(one).candidates).items())),
+    results, texts = list[Scanned](), dict[str, str]()
+    for one in (*documents, *fetched.documents):
+        url = one.reference.shown_url
+        results.append(
+            Scanned(
+                url=url,
+                characters=len(one.text),
+                candidates=tuple(sorted(Counter(c.detector for c in scanner.scan(one).candidates).items())),
+                holds=words in one.text if words else None,
+                same=texts.get(one.text, ""),
+            )
         )
-        for one in (*documents, *fetched.documents)
-    ]
+        texts.setdefault(one.text, url)
     return results + [Scanned(url=r.shown_url, failure=str(error)) for r, error in fetched.failures]
 
 
@@ -123,7 +130,9 @@ class Trial:
             "selectors": {"items": listing.items, **listing.hits} if listing else {},
             "notes": list(listing.notes) if listing else [],
             "documents": list(self.items),
-            "scanned": [{**asdict(one), "url": self.redact(one.url)} for one in self.scanned],
+            "scanned": [
+                {**asdict(one), "url": self.redact(one.url), "same": self.redact(one.same)} for one in self.scanned
+            ],
             "failure": {"reason": failure.reason, "message": failure.message, "mend": failure.mend}
             if failure
             else None,
@@ -142,11 +151,32 @@ class Trial:
         if len(self.items) > _SHOWN:
             yield f"and {len(self.items) - _SHOWN} more"
         for done in self.scanned:
-            found = ", ".join(f"{count} like {detector}" for detector, count in done.candidates) or "nothing key-shaped"
-            yield f"scanned {self.redact(done.url)}: " + (done.failure or f"{done.characters:,} characters, {found}")
+            yield f"scanned {self.redact(done.url)}: {done.failure or ', '.join(self._told(done))}"
         if isinstance(self.failure, EmptyListing | BadContent | Blocked) and trace.text:
             yield from self._comparison()
-        yield f"{self.failure.reason}: {self.failure}" if self.failure else f"{len(self.items)} documents"
+        yield self._verdict()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether there are documents, and one of those that were tried could be read."""
+        is_read = not self.scanned or any(not one.failure for one in self.scanned)
+        is_found = not self.scanned or any(one.holds is not False for one in self.scanned)
+        return self.failure is None and bool(self.items) and is_read and is_found
+
+    def _verdict(self) -> str:
+        if self.failure:
+            return f"{self.failure.reason}: {self.failure}"
+        unread = sum(bool(one.failure) for one in self.scanned)
+        tried = f", but {unread} of the {len(self.scanned)} that were tried could not be read" if unread else ""
+        return f"{len(self.items)} documents{tried}"
+
+    def _told(self, done: Scanned) -> Iterator[str]:
+        yield f"{done.characters:,} characters"
+        yield ", ".join(f"{count} like {detector}" for detector, count in done.candidates) or "nothing key-shaped"
+        if done.holds is not None:
+            yield "with the words" if done.holds else "WITHOUT the words: document.url leads elsewhere"
+        if done.same:
+            yield f"THE SAME TEXT as {self.redact(done.same)}: document.url leads elsewhere"
 
     def _comparison(self) -> Iterator[str]:
         """The listing that the definition is known to read, and what came instead: their beginnings."""

@@ -1,8 +1,9 @@
 """What a watched site looks like, as data: the TOML files in `sources/` and in the operator's own folder."""
 
+from leakwatch.definitions.definition import Definition
 from leakwatch.definitions.files import OverrideError, available, find, load, shipped
 from leakwatch.definitions.model import (
-    Definition,
+    DocumentPlace,
     Expected,
     Fields,
     Index,
@@ -19,6 +20,7 @@ from leakwatch.definitions.templates import fill, placeholders, split_attribute
 
 __all__ = [
     "Definition",
+    "DocumentPlace",
     "Expected",
     "Fields",
     "Index",

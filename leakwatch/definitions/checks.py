@@ -2,79 +2,33 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 import jmespath
 import soupsieve
 from jmespath.exceptions import JMESPathError
 from soupsieve import SelectorSyntaxError
 
+from leakwatch.definitions.model import Described
 from leakwatch.definitions.templates import placeholders, split_attribute
-
-if TYPE_CHECKING:
-    from leakwatch.definitions.model import Definition  # it asks us
 
 Wrong = tuple[tuple[str | int, ...], str]
 """The path of a setting, and what is wrong with it."""
 
 _Selectors = dict[tuple[str | int, ...], str]
 
-_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OURS: Final = frozenset({"accept-encoding", "connection", "content-length", "cookie", "host", "te", "user-agent"})
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _SELECTED: Final = ("html", "json")
 _BUILT_IN: Final = frozenset({"base_url", "host", "index", "page", "cursor", "since", "token"})
 _FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at"})
 
 
-def header(name: str) -> str:
-    """Let a header's name pass that a definition may set. Raises ValueError."""
-    if not _HEADER.fullmatch(name):
-        message = "a header's name is made of letters, digits and -"
-        raise ValueError(message)
-    if name.lower() in _OURS:
-        message = "this header is leakwatch's own"
-        raise ValueError(message)
-    return name
-
-
-def header_value(value: str) -> str:
-    """Let a header's value pass. Raises ValueError."""
-    if not value.isprintable():
-        message = "a header is one line of printable characters"
-        raise ValueError(message)
-    return value
-
-
-def host(value: str) -> str:
-    """Let a host pass, with or without a port. Raises ValueError."""
-    if not _HOST.fullmatch(value):
-        message = 'write a host as "raw.example.org" or "raw.example.org:8080"'
-        raise ValueError(message)
-    _ = urlsplit(f"//{value}").port  # raises ValueError for one that is none
-    return value.lower()
-
-
-def site(value: str) -> str:
-    """Let a site's address pass, or a folder's. Raises ValueError."""
-    parts = urlsplit(value)
-    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
-        return value
-    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-        message = "write a web address: https://host/path"
-        raise ValueError(message)
-    _ = parts.port  # raises ValueError for one that is none
-    return value
-
-
-def wrong(definition: "Definition") -> Sequence[Wrong]:
+def wrong(definition: Described) -> Sequence[Wrong]:
     """Return everything that is wrong with a definition whose settings are each of their type."""
     looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown)
     return [one for look in looks for one in look(definition)]
 
 
-def _incomplete(definition: "Definition") -> Iterator[Wrong]:
+def _incomplete(definition: Described) -> Iterator[Wrong]:
     kind, listing, document = definition.kind, definition.listing, definition.document
     if kind == "urls" and not (listing.url or definition.urls):
         yield ("urls",), "is missing: name the addresses, or in listing.url a text that does"
@@ -86,7 +40,7 @@ def _incomplete(definition: "Definition") -> Iterator[Wrong]:
         yield ("document",), "url is missing: say where document {id} is fetched"
 
 
-def _unselected(definition: "Definition") -> Iterator[Wrong]:
+def _unselected(definition: Described) -> Iterator[Wrong]:
     kind, listing, fields = definition.kind, definition.listing, definition.fields
     if kind not in _SELECTED:
         return
@@ -101,7 +55,7 @@ def _unselected(definition: "Definition") -> Iterator[Wrong]:
         )
 
 
-def _contradictory(definition: "Definition") -> Iterator[Wrong]:
+def _contradictory(definition: Described) -> Iterator[Wrong]:
     listing, pages, index = definition.listing, definition.listing.pages, definition.index
     if pages and pages.by == "cursor" and not pages.cursor:
         yield ("listing", "pages"), "cursor is missing: say where in a page the next one's cursor stands"
@@ -120,11 +74,11 @@ def _contradictory(definition: "Definition") -> Iterator[Wrong]:
             yield ("parameters", name), "is taken: give it another name"
 
 
-def _is_used(name: str, definition: "Definition") -> bool:
+def _is_used(name: str, definition: Described) -> bool:
     return name in placeholders(f"{definition.listing.url} {definition.listing.body}")
 
 
-def _unreadable(definition: "Definition") -> Iterator[Wrong]:
+def _unreadable(definition: Described) -> Iterator[Wrong]:
     selectors: _Selectors = {("fields", name): where for name, where in definition.fields.named().items()}
     listing, index = definition.listing, definition.index
     selectors |= {("listing", name): getattr(listing, name) for name in ("items", "wait", "quota")}
@@ -143,7 +97,7 @@ def _misunderstood(kind: str, selectors: _Selectors) -> Iterator[Wrong]:
             yield where, why
 
 
-def _uncut(definition: "Definition") -> Iterator[Wrong]:
+def _uncut(definition: Described) -> Iterator[Wrong]:
     patterns: _Selectors = {("cut", name): pattern for name, pattern in definition.cut.named().items()}
     if definition.index:
         patterns["index", "cut"] = definition.index.cut
@@ -159,7 +113,7 @@ def _uncut(definition: "Definition") -> Iterator[Wrong]:
                 yield where, "needs one group: (…) around what is kept"
 
 
-def _unknown(definition: "Definition") -> Iterator[Wrong]:
+def _unknown(definition: Described) -> Iterator[Wrong]:
     own = {"base_url", *definition.parameters}
     listed = own | {"since", "page"} | ({"index"} if definition.index else set())
     facts = own | _FACTS | ({"index"} if definition.index else set())

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from leakwatch.definitions.checks import Wrong
-from leakwatch.definitions.model import Definition
+from leakwatch.definitions.definition import Definition
 from leakwatch.errors import DefinitionError
 from leakwatch.toml import Problem, Problems, line_of, read
 

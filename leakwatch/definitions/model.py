@@ -1,21 +1,16 @@
 """One kind of site, as a definition says it: every table and setting that a TOML file may hold."""
 
-from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field
 
-from leakwatch.definitions import checks
 from leakwatch.toml import Strict
 from leakwatch.units import Duration, QuietHours, RateField, Size
+from leakwatch.values import Header, HeaderValue, Host, Site
 
 Kind = Literal["html", "json", "feed", "sitemap", "walk", "urls", "folder"]
 Quiet = QuietHours
-Site = Annotated[str, AfterValidator(checks.site)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$")]
-Header = Annotated[str, AfterValidator(checks.header)]
-HeaderValue = Annotated[str, AfterValidator(checks.header_value)]
 
 
 class Pages(Strict):
@@ -146,8 +141,8 @@ class Sample(Strict):
     expect: list[Expected]
 
 
-class Definition(Strict):
-    """One kind of site."""
+class Described(Strict):
+    """One kind of site, as far as each setting is right by itself; `Definition` is one that is right as a whole."""
 
     name: str
     title: str  # what a person calls it
@@ -166,7 +161,7 @@ class Definition(Strict):
     rate: RateField | None = None  # None, as the next two: the configuration's
     concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
     max_bytes: Size | None = None
-    hosts: list[Annotated[str, AfterValidator(checks.host)]] = []  # where documents may be fetched as well
+    hosts: list[Host] = []  # where documents may be fetched as well
     headers: dict[Header, HeaderValue] = {}
     parameters: dict[Name, str] = {}  # what templates use besides; "": the source has to say it
     token: Token | None = None
@@ -178,31 +173,3 @@ class Definition(Strict):
     cut: Fields = Fields()  # for a fact: a regular expression whose one group is what is kept of it
     document: DocumentPlace = DocumentPlace()
     samples: Annotated[list[Sample], Field(alias="sample", min_length=1)]
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if wrong := checks.wrong(self):
-            details = [InitErrorDetails(type=_error(what), loc=where, input=None) for where, what in wrong]
-            raise ValidationError.from_exception_data("Definition", details)
-        return self
-
-    @cached_property
-    def of_index(self) -> "Definition":
-        """What reads the index, as if it were a listing of its own."""
-        index = self.index
-        assert index is not None  # noqa: S101 - asked only where there is one
-        facts = {"id": index.id, "version": index.version}
-        return self.model_copy(
-            update={
-                "kind": index.kind or self.kind,
-                "listing": Listing(url=index.url, items=index.items, may_be_empty=self.listing.may_be_empty),
-                "fields": Fields(**facts),
-                "cut": Fields(id=index.cut),
-                "document": DocumentPlace(),
-                "index": None,
-            }
-        )
-
-
-def _error(what: str) -> PydanticCustomError:
-    return PydanticCustomError("definition", "{what}", {"what": what})

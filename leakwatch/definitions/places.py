@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from leakwatch.definitions.definition import Definition
 from leakwatch.definitions.files import available, load
-from leakwatch.definitions.model import Definition
 
 _HEAD: Final = ("`use`", "Place", "Kind", "Verified against")
 

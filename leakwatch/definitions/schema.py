@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from leakwatch.definitions.model import Definition
+from leakwatch.definitions.definition import Definition
 
 
 def schema() -> dict[str, Any]:

@@ -13,17 +13,53 @@ PATIENCE: Final = 5.0  # seconds that a request waits for a host that asked us t
 _REMEMBERED: Final = 1024  # hosts, before those at rest are forgotten
 
 
-class _Host:
-    """One host: who is there, who waits, and when the next request may start."""
+class Turn:
+    """A request's turn at a host. Whoever makes the request says when it has left."""
 
-    __slots__ = ("active", "began_at", "limit", "next_at", "paused_until", "waiting")
+    __slots__ = ("_host", "_interval", "is_next")
+
+    def __init__(self, host: "_Host", interval: float) -> None:
+        self._host = host
+        self._interval = interval
+        self.is_next = False
+
+    async def come(self) -> None:
+        """Be the next whose request leaves: the others wait until it has."""
+        await self._host.leaving.acquire()
+        self.is_next = True
+
+    def sent(self) -> None:
+        """Take down that the request leaves now: the distance to the next one is counted from here.
+
+        It may be said again: a connection that turns out to be dead makes a request leave twice.
+        """
+        now = asyncio.get_running_loop().time()
+        self._host.sent_at = now
+        self._host.next_at = now + self._interval
+        self._pass()
+
+    def end(self) -> None:
+        """Let the next one go, if the request never left."""
+        self._pass()
+
+    def _pass(self) -> None:
+        if self.is_next:
+            self.is_next = False
+            self._host.leaving.release()
+
+
+class _Host:
+    """One host: who is there, who waits, and when the next request may leave."""
+
+    __slots__ = ("active", "leaving", "limit", "next_at", "paused_until", "sent_at", "waiting")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.active = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
+        self.leaving = asyncio.Lock()  # held from when a request's time has come until it has left
         self.next_at = 0.0
-        self.began_at = float("-inf")  # when the last request really began: later than planned, if we were busy
+        self.sent_at = float("-inf")  # when the last request left
         self.paused_until = 0.0
 
     def at_rest(self, now: float) -> bool:
@@ -57,8 +93,9 @@ class _Host:
 class Limits:
     """Distance between requests, requests at once, and pauses, for each host.
 
-    A host is "name:port". A request keeps the distance that its own source asks for; how many there are at once is up
-    to the most modest of the host's sources.
+    A host is "name:port". A request keeps the distance that its own source asks for, counted from when the one before
+    it left, not from when that was planned: a connection that takes long to make, or a busy moment of ours, would let
+    the two come together. How many there are at once is up to the most modest of the host's sources.
     """
 
     def __init__(self, patience: float = PATIENCE) -> None:
@@ -66,15 +103,24 @@ class Limits:
         self._hosts: dict[str, _Host] = {}
 
     @asynccontextmanager
-    async def turn(self, host: str, rate: Rate, concurrency: int) -> AsyncIterator[None]:
-        """Hold one of the host's places, from when a request may start. Raises RateLimited during a long pause."""
+    async def turn(self, host: str, rate: Rate, concurrency: int) -> AsyncIterator[Turn]:
+        """Hold one of the host's places, from when a request may start. Raises RateLimited during a long pause.
+
+        Until the request has left (`Turn.sent`), or its turn ends, no other to that host starts.
+        """
         place = self._place(host, concurrency)
         self._bear(host, place)
         await place.enter()
+        turn, is_begun = Turn(place, rate.interval), False
         try:
+            await turn.come()
             await self._wait(host, place, rate.interval)
-            yield
+            is_begun = True
+            yield turn
         finally:
+            if is_begun and turn.is_next:
+                turn.sent()  # nobody has said when: at the latest it was now
+            turn.end()
             place.leave()
 
     def pause(self, host: str, seconds: float) -> None:
@@ -84,13 +130,10 @@ class Limits:
 
     async def _wait(self, host: str, place: _Host, interval: float) -> None:
         clock = asyncio.get_running_loop().time
-        start = max(place.next_at, clock())
-        place.next_at = start + interval
-        while (wait := max(start, place.paused_until, place.began_at + interval) - clock()) > 0:
+        while (wait := max(place.next_at, place.paused_until, place.sent_at + interval) - clock()) > 0:
             self._bear(host, place)
             await asyncio.sleep(wait)
         self._bear(host, place)
-        place.began_at = clock()
 
     def _bear(self, host: str, place: _Host) -> None:
         """Raise RateLimited if the host's pause is longer than we wait."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from ssl import SSLContext
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aiohttp import TCPConnector
 from aiohttp.client_proto import ResponseHandler
@@ -31,7 +31,7 @@ _PORTS: Final = {"http": 3128, "socks5": 1080, "socks5h": 1080}
 class _Judging(ProxyConnector):
     """Connects through a proxy to addresses that are let pass."""
 
-    def __init__(self, url: str, allowed: Sequence[Network]) -> None:
+    def __init__(self, url: str, allowed: Sequence[Network], password: str) -> None:
         parts = urlsplit(url)
         self._remote = parts.scheme == "socks5h"
         self._allowed = allowed
@@ -39,7 +39,8 @@ class _Judging(ProxyConnector):
             host=parts.hostname or "",
             port=parts.port or _PORTS[parts.scheme],
             proxy_type=ProxyType.HTTP if parts.scheme == "http" else ProxyType.SOCKS5,
-            username=parts.username,
+            username=unquote(parts.username) if parts.username else None,
+            password=password or None,
             rdns=True,  # it gets an address from us, or is meant to resolve
             limit=0,
         )
@@ -57,6 +58,7 @@ class _Judging(ProxyConnector):
             host=self._proxy_host,
             port=self._proxy_port,
             username=self._proxy_username,
+            password=self._proxy_password,
             rdns=True,
         )
         try:
@@ -91,9 +93,9 @@ class _Handler(ResponseHandler):
         self._writer = writer
 
 
-def connector(proxy: str, allowed: Sequence[Network]) -> TCPConnector:
+def connector(proxy: str, allowed: Sequence[Network], password: str = "") -> TCPConnector:
     """Return what a client connects with that goes through a proxy. Needs a running event loop."""
-    return _Judging(proxy, allowed)
+    return _Judging(proxy, allowed, password)
 
 
 def _is_address(host: str) -> bool:

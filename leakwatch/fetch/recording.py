@@ -56,7 +56,7 @@ def _expected(one: Document | Reference, *, whole: bool) -> Iterator[str]:
     for name in ("version", "url", "page", "title", "author", "path"):
         if value := getattr(reference, name):
             yield f"{name} = {quoted(value)}"
-    if reference.published_at:
+    if reference.published_at and not reference.published_at.microsecond:  # "5 minutes ago" is another time each time
         yield f"published_at = {quoted(reference.published_at.isoformat())}"
     if isinstance(one, Document):
         yield f"text = {quoted(one.text)}"

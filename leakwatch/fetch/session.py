@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Final, Self
 
 import aiohttp
@@ -17,7 +17,7 @@ from leakwatch.fetch import quota, robots
 from leakwatch.fetch.addresses import socket_factory
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
 from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status, shown
-from leakwatch.fetch.limits import Limits
+from leakwatch.fetch.limits import Limits, Turn
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.proxies import PROXY_ERRORS, connector
 from leakwatch.fetch.robots import Robots, keeps_out
@@ -42,7 +42,7 @@ class Session:
         self._http = http
         self._observe = observe
         self._limits = Limits()
-        self._clients: dict[str, aiohttp.ClientSession] = {}  # by proxy; "": directly
+        self._clients: dict[tuple[str, str], aiohttp.ClientSession] = {}  # by proxy and password; "": directly
         self._is_open = False
         self.robots = Robots(http.user_agent, self._robots_txt)
 
@@ -50,25 +50,27 @@ class Session:
         self._is_open = True
         return self
 
-    def _client(self, proxy: str) -> aiohttp.ClientSession:
+    def _client(self, source: Source) -> aiohttp.ClientSession:
         """Return the client that goes this way."""
         if not self._is_open:
             message = "the session is not open: use it with `async with`"
             raise RuntimeError(message)
-        if proxy not in self._clients:
-            self._clients[proxy] = self._made(proxy)
-        return self._clients[proxy]
+        way = source.proxy, source.proxy_password
+        if way not in self._clients:
+            self._clients[way] = self._made(*way)
+        return self._clients[way]
 
-    def _made(self, proxy: str) -> aiohttp.ClientSession:
+    def _made(self, proxy: str, password: str) -> aiohttp.ClientSession:
         http = self._http
         # Our limits decide how many connections there are; the connector only refuses addresses.
         direct = partial(aiohttp.TCPConnector, limit=0, socket_factory=socket_factory(http.networks))
         return aiohttp.ClientSession(
-            connector=connector(proxy, http.networks) if proxy else direct(),
+            connector=connector(proxy, http.networks, password) if proxy else direct(),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,  # a proxy would resolve names for us, past the refusal of addresses
             headers={"User-Agent": http.user_agent, "Accept-Encoding": ENCODINGS},
+            trace_configs=[_departures()],
             timeout=aiohttp.ClientTimeout(
                 total=http.total_timeout, connect=http.connect_timeout, sock_read=http.read_timeout
             ),
@@ -127,9 +129,9 @@ class Session:
         if not ask.free:
             delay = await self.robots.check(url, source)
             rate = Rate(1, delay) if delay > rate.interval else rate
-        async with self._limits.turn(host, rate, source.concurrency):
+        async with self._limits.turn(host, rate, source.concurrency) as turn:
             try:
-                answer = await self._exchange(url, source, ask)
+                answer = await self._exchange(url, source, ask, turn)
             except FetchError as error:
                 if isinstance(error, RateLimited) and error.retry_after:
                     self._limits.pause(host, error.retry_after)
@@ -145,15 +147,17 @@ class Session:
         parts = URL(url)
         self._limits.pause(f"{parts.host}:{parts.port}", min(seconds, LONGEST_PAUSE))
 
-    async def _exchange(self, url: URL, source: Source, ask: "_Ask") -> Page | str:
+    async def _exchange(self, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | str:
         where = f"{source.name}: {url.host}"
         headers = CIMultiDict(source.headers if url.origin() in source.home else {})
         headers.update(ask.headers)
         method = "GET" if ask.body is None else "POST"
         data = None if ask.body is None else ask.body.encode()
-        client = self._client(source.proxy)
+        client = self._client(source)
         try:
-            async with client.request(method, url, headers=headers, data=data, allow_redirects=False) as response:
+            async with client.request(
+                method, url, headers=headers, data=data, allow_redirects=False, trace_request_ctx=turn
+            ) as response:
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     return response.headers["Location"]
                 if response.status == HTTPStatus.NOT_MODIFIED and not _CONDITIONS.isdisjoint(ask.headers):
@@ -175,6 +179,17 @@ class Session:
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # TimeoutError is an OSError
             # `from None`: the original's text or its request's URL may hold a key, and a traceback would show it.
             raise from_exception(error, self._http, where) from None
+
+
+def _departures() -> aiohttp.TraceConfig:
+    """Tell each request's turn when it leaves."""
+
+    async def sent(_client: aiohttp.ClientSession, context: SimpleNamespace, _: object) -> None:
+        context.trace_request_ctx.sent()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(sent)
+    return trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """A source: a definition joined with what the configuration says of this place."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from yarl import URL
 
@@ -17,6 +18,8 @@ from leakwatch.units import Rate
 
 _IN_PATH = "/:@!$&'()*+,;=~"  # what a field's value keeps when it becomes part of an address
 _OURS = "/:@,~"  # what a parameter, a cursor or an index's id keeps: it may stand in a query
+_CAPTURED = {"url": ".+", "path": ".+"}
+_SEGMENT = r"[^/?&#]+"  # what any other fact is, where it stands in an address: a few of them must not be ambiguous
 _WEB_PORTS = (80, 443)
 _ONE_BY_ONE = frozenset({"index", "page", "cursor", "since"})
 
@@ -49,6 +52,7 @@ class Source:
     backlog: Literal["scan", "skip"] = "scan"  # what the first poll does with what is there already
     robots: Literal["obey", "ignore"] = "obey"  # ignore: the site is the operator's own, or has allowed it
     proxy: str = ""  # the way there; "": directly
+    proxy_password: str = field(default="", repr=False)  # of the user that the proxy's address names
     token: str = field(default="", repr=False)  # what the site wants to see of us
     abuse: str = ""  # who takes a document down there
     canary: Canary | None = None
@@ -99,6 +103,32 @@ class Source:
         """What reads the index, as if it were a listing of its own."""
         return replace(self, definition=self.definition.of_index)
 
+    def text_url(self, shown: str) -> str:
+        """Return where the text is fetched of a document that is shown at an address; "" where that cannot be told.
+
+        It cannot be told where the text came in the listing, or where the two addresses have too little in common.
+        """
+        definition = self.definition
+        place = definition.document
+        if definition.fields.text or definition.kind == "folder" or (definition.kind == "feed" and not place.url):
+            return ""
+        if not place.page or not place.url:
+            return shown
+        known = {"base_url": self.base_url.rstrip("/"), **self.parameters}
+        pattern, named = "", set[str]()
+        for part in re.split(r"(\{[a-z_]+\})", place.page):
+            name = part[1:-1] if part[:1] == "{" else ""
+            if name and name not in known:
+                pattern += f"(?P={name})" if name in named else f"(?P<{name}>{_CAPTURED.get(name, _SEGMENT)})"
+                named.add(name)
+            else:
+                pattern += re.escape(known.get(name, part))
+        found = re.fullmatch(pattern, shown)
+        if found is None:
+            return ""
+        facts = {name: value if name == "url" else unquote(value) for name, value in found.groupdict().items()}
+        return self.fill(place.url, facts)
+
     def fill(self, template: str, facts: Mapping[str, str], *, partly: bool = False) -> str:
         """Put the base URL and an item's facts into a template; "" where a fact that it needs is missing.
 
@@ -139,7 +169,8 @@ def disabled(config: Config) -> list[tuple[str, str]]:
         if entry.enabled is False:
             found.append((entry.key, "enabled = false"))
         elif entry.enabled is None and not definition.enabled:
-            found.append((entry.key, "read what `leakwatch sources show` says of its terms, then write enabled = true"))
+            why = f"read what `leakwatch sources show {entry.key}` says of its terms, then write enabled = true"
+            found.append((entry.key, why))
     return found
 
 
@@ -149,7 +180,10 @@ def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
     if not (definition.enabled if entry.enabled is None else entry.enabled):
         return None
     base_url = entry.base_url or definition.base_url
-    http, token = config.http, config.token(index)
+    http, token, password = config.http, config.token(index), config.proxy_password(index)
+    if password and not urlsplit(entry.proxy or "").username:
+        mend = 'name the user whose it is: proxy = "http://user@host:3128"'
+        raise ConfigError("a proxy password without a user", mend=mend)
     _check(entry, definition, base_url, token)
     host = urlsplit(base_url).hostname or ""
     canary = entry.canary
@@ -169,6 +203,7 @@ def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
         backlog=entry.backlog,
         robots=entry.robots,
         proxy=entry.proxy or "",
+        proxy_password=password,
         token=token,
         abuse=entry.abuse or fill(definition.abuse, {"host": host}),
         canary=None if canary is None else Canary(url=canary.url, digest=canary.digest, every=canary.every),

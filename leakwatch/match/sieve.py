@@ -7,6 +7,7 @@ passes that is not registered. What passes is looked up all the same.
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from copy import copy
 from hashlib import sha256
 from typing import Final, final
 
@@ -33,6 +34,15 @@ class DigestSieve:
         sieve._ordered.frombytes(numbers)
         return sieve
 
+    def beside(self, digests: Iterable[bytes]) -> "DigestSieve":
+        """Return one that lets these digests pass as well, which need not be registered any more."""
+        more = frozenset(_number(digest) for digest in digests)
+        if not more:
+            return self
+        sieve = copy(self)
+        sieve._loose, sieve.seen = self._loose | more, set()
+        return sieve
+
     @property
     def numbers(self) -> bytes:
         """What it holds, for a process of the same machine that holds the same pepper."""
@@ -43,20 +53,24 @@ class DigestSieve:
 
     def may_be_registered(self, token: bytes, /) -> bool:
         """Whether a string is, or once in a very long while could be, a registered key. It must be canonical."""
-        number = int.from_bytes(self._hmac(sha256(token).digest())[:_BYTES], "big")
+        number = _number(self._hmac(sha256(token).digest()))
         ordered = self._ordered
         at = bisect_left(ordered, number)
         return (at < len(ordered) and ordered[at] == number) or number in self._loose
 
     def extend(self, ordered: Iterable[bytes]) -> None:
         """Add digests as they are stored, each greater than all before it, before anybody asks."""
-        self._ordered.extend(int.from_bytes(digest[:_BYTES], "big") for digest in ordered)
+        self._ordered.extend(_number(digest) for digest in ordered)
 
     def fill(self, digests: Iterable[bytes]) -> None:
         """Add digests as they are stored. Asking goes on meanwhile, and is told of them from when this returns."""
-        more = self._loose.union(int.from_bytes(digest[:_BYTES], "big") for digest in digests)
+        more = self._loose.union(_number(digest) for digest in digests)
         if len(more) > _LOOSE:
             self._ordered = array("Q", sorted([*self._ordered, *more]))
             more = frozenset()
         self._loose = more
         self.seen = set()
+
+
+def _number(digest: bytes) -> int:
+    return int.from_bytes(digest[:_BYTES], "big")

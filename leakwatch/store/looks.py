@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from leakwatch.store.database import Transaction
-from leakwatch.store.tables import finding, sighting
+from leakwatch.store.tables import finding, registered_key, sighting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,8 @@ class Due:
     source: str
     url: str
     looks: int  # so far
+    field: str  # of the document: where the key stood
+    digest: bytes  # of the key, as it is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +41,8 @@ class Still:
 async def due(tx: Transaction, names: Collection[str], now: datetime, *, limit: int) -> list[Due]:
     """Return sightings of open findings, on these sources, that are to be looked at by now: the longest due first."""
     query = (
-        select(sighting.c.id, sighting.c.source, sighting.c.url, sighting.c.looks)
-        .join(finding)
+        select(*(sighting.c[name] for name in ("id", "source", "url", "looks", "field")), registered_key.c.digest)
+        .select_from(sighting.join(finding).join(registered_key))
         .where(sighting.c.look_at <= now, sighting.c.source.in_(names), finding.c.closed_at.is_(None))
         .order_by(sighting.c.look_at, sighting.c.id)
         .limit(limit)
@@ -49,8 +51,9 @@ async def due(tx: Transaction, names: Collection[str], now: datetime, *, limit: 
 
 
 async def seen(tx: Transaction, sighting_id: int, *, gone: bool, now: datetime, again: datetime | None) -> None:
-    """Write down a look, and when the next is due; None: never."""
-    changed = {"looks": sighting.c.looks + 1, "looked_at": now, "look_at": again, "gone_at": now if gone else None}
+    """Write down a look, and when the next is due; None: never. What was gone before keeps since when."""
+    since = func.coalesce(sighting.c.gone_at, now) if gone else None
+    changed = {"looks": sighting.c.looks + 1, "looked_at": now, "look_at": again, "gone_at": since}
     await tx.execute(update(sighting).where(sighting.c.id == sighting_id).values(**changed))
 
 

@@ -57,29 +57,29 @@ def test_a_scan_is_counted_and_the_age_of_what_was_scanned() -> None:
         masked="sk-…",
         position=Position(field=Field.TEXT, line=1, column=1),
     )
-    before = {
-        name: value(name) for name in ("documents_total", "publication_to_scan_seconds_count", "scan_seconds_count")
-    }
-    metrics.scanned(document(3.0), Scan((found, found), 5, 700), 0.01)
-    metrics.scanned(document(-60.0), Scan((), 0), 0.01)  # a clock that is ahead of ours
-    metrics.scanned(document(None), Scan((), 0), 0.01)
+    before = {name: value(name) for name in ("documents_total", "scan_seconds_count")}
+    for scan in (Scan((found, found), 5, 700), Scan((), 0), Scan((), 0)):
+        metrics.scanned(scan, 0.01)
+    for age in (3.0, -60.0, None):  # the second comes from a clock that is ahead of ours
+        metrics.aged("aged", document(age))
     assert value("documents_total") == before["documents_total"] + 3
     assert value("candidates_total", detector="openai") == 2
     assert value("candidates_skipped_total") == 5
     assert value("disguised_bytes_skipped_total") == 700
     assert value("scan_seconds_count") == before["scan_seconds_count"] + 3
-    assert value("publication_to_scan_seconds_count") == before["publication_to_scan_seconds_count"] + 2
-    assert value("publication_to_scan_seconds_bucket", le="1.0") >= 1
-    assert value("publication_to_scan_seconds_bucket", le="5.0") >= 2
+    assert value("publication_to_scan_seconds_count", source="aged") == 2
+    assert value("publication_to_scan_seconds_bucket", source="aged", le="1.0") >= 1
+    assert value("publication_to_scan_seconds_bucket", source="aged", le="5.0") >= 2
     assert SECRET.encode() not in generate_latest(metrics.REGISTRY)
 
 
 def test_matches_findings_and_notices_are_counted() -> None:
+    before = {name: value(name) for name in ("matches_total", "findings_total")}
     metrics.matched(3, 1)
     metrics.notice_opened(NoticeKind.EXPOSURE, None)
     metrics.notice_opened(NoticeKind.EXPOSURE, "breaker")
-    assert value("matches_total") == 3
-    assert value("findings_total") == 1
+    assert value("matches_total") == before["matches_total"] + 3
+    assert value("findings_total") == before["findings_total"] + 1
     assert value("notices_total", kind="exposure", held="no") == 1
     assert value("notices_total", kind="exposure", held="breaker") == 1
 

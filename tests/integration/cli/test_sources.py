@@ -81,6 +81,8 @@ async def test_a_dry_run_says_what_would_be_sent_and_shows_no_token(installation
         ('parameters = { bord = "g" }', "has no parameter bord"),
         ('parameters = { board = "g" }\ntoken_file = "none"', "cannot be read"),
         ('parameters = { board = "g" }\nproxy = "socks5://u:p@h:1"', "a password does not stand"),
+        ('parameters = { board = "g" }\nproxy_password_file = "none"', "cannot be read"),
+        ('parameters = { board = "g" }\nproxy_password_file = "sources/api.toml"', "a proxy password without a user"),
         ('parameters = { board = "g" }\nproxy = "ftp://h:1"', "write a proxy as"),
         ('parameters = { board = "g" }\nquiet = "25:00-06:00"', "22:00-06:00"),
     ],
@@ -122,6 +124,21 @@ async def test_a_test_shows_each_step_and_scans(installation: Installation) -> N
     assert 'title = "one"' in record.read_text()
 
 
+async def test_documents_that_may_be_listed_and_not_read_are_no_success(installation: Installation) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/robots.txt":
+            return web.Response(text="User-agent: *\nDisallow: /raw/")
+        return web.Response(text='<ul><li><a href="/raw/1">one</a></li></ul>', content_type="text/html")
+
+    installation.define("demo-paste", DEFINITION)
+    async with serving(handle) as url:
+        installation.sources = f'[[source]]\nuse = "demo-paste"\nbase_url = "{url}"'
+        installation.configure()
+        said = await installation.run("sources", "test", "demo-paste")
+    assert said.status == 1
+    assert said.out.rstrip().endswith("1 documents, but 1 of the 1 that were tried could not be read")
+
+
 async def test_a_site_that_has_changed_is_shown_beside_what_the_definition_reads(installation: Installation) -> None:
     async def handle(request: web.Request) -> web.Response:
         page = "<html><article>a new look</article></html>" if request.path == "/recent" else ""
@@ -153,6 +170,36 @@ async def test_a_definition_that_is_off_is_listed_as_off_until_it_is_enabled(ins
     assert "lawful reason" in shown.out
 
 
+async def test_what_is_off_stands_below_what_needs_a_person_and_says_how_to_change_that(
+    installation: Installation,
+) -> None:
+    off = '[[source]]\nuse = "telegram"\nname = "channel"\nparameters = { channel = "example" }\n'
+    on = '[[source]]\nuse = "hackernews"\n'
+    installation.sources = off + on
+    await installation.install([])
+    listed = await installation.run("sources", "list")
+    assert listed.out.index("hackernews") < listed.out.index("channel")
+    wide = await installation.run("sources", "list", "--wide")
+    assert "`leakwatch sources show channel`" in wide.out
+    assert "failures" in wide.out
+    tried = await installation.run("sources", "test", "channel")
+    assert (tried.status, "source channel is off" in tried.err) == (2, True)
+    shown = await installation.run("sources", "show", "channel")
+    assert "no: read its terms" in shown.out
+    assert "channel (say which)" in shown.out
+    for name, words in (
+        ("discourse", "between"),
+        ("gitlab-snippets", "token_file"),
+        ("4chan", "board"),
+        ("hackernews", "nothing yet: made from documents"),
+        ("url-list", "GET"),
+    ):
+        said = await installation.run("sources", "show", name)
+        assert words in said.out, said.out
+    untold = await installation.run("sources", "test", "discourse")
+    assert (untold.status, "nothing is configured of it yet" in untold.err) == (2, True)
+
+
 async def test_a_site_without_a_definition_is_added_from_nothing(
     installation: Installation, site: PasteSite, mailbox: Mailbox
 ) -> None:
@@ -163,7 +210,17 @@ async def test_a_site_without_a_definition_is_added_from_nothing(
     await installation.install([owner])
     drafted = await installation.run("sources", "new", f"{site.url}/recent", "--name", "newplace")
     assert drafted.status == 0, drafted.err
-    installation.define("newplace", drafted.out)
+    saved = await installation.run("sources", "new", f"{site.url}/recent", "--name", "newplace", "--save")
+    assert "leakwatch sources test newplace" in saved.err
+    assert (installation.folder / "sources" / "newplace.toml").read_text() == drafted.out
+    again = await installation.run("sources", "new", f"{site.url}/recent", "--name", "newplace", "--save")
+    assert (again.status, "is there already" in again.err) == (2, True)
+    untold = await installation.run("sources", "test", "newplace", "--find", "harmless")
+    assert untold.status == 0, untold.out
+    assert untold.out.count("with the words") == 3
+    assert untold.out.count("THE SAME TEXT as") == 2
+    missed = await installation.run("sources", "test", "newplace", "--find", "nobody wrote this")
+    assert (missed.status, missed.out.count("WITHOUT the words")) == (1, 3)
     assert load(installation.folder / "sources" / "newplace.toml").samples[0].origin == "recorded"
     installation.sources = '[[source]]\nuse = "newplace"\nevery = "1s"\nrate = "50/s"'
     installation.configure()

@@ -1,14 +1,16 @@
 """Whether what was found is still there: looked at again, ever more seldom, until it is gone."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from leakwatch.again import Again
 from leakwatch.config import HttpConfig
+from leakwatch.definitions import DocumentPlace
 from leakwatch.demo import PasteSite
-from leakwatch.fetch import Session
+from leakwatch.fetch import Session, Source
 from leakwatch.model import Document, Reference, now
 from leakwatch.store import findings, looks
 from leakwatch.store.findings import FIRST_LOOK
@@ -22,14 +24,18 @@ from tests.integration.flow.conftest import Flow
 async def again(flow: Flow) -> AsyncIterator[Again]:
     http = HttpConfig(user_agent="leakwatch (a@b.example)", allow_networks=["127.0.0.0/8"])
     async with Session(http) as session:
-        yield Again(watched=flow.watched, database=flow.database, session=session)
+        yield Again(watched=flow.watched, database=flow.database, session=session, pipeline=flow.pipeline)
 
 
-async def found(flow: Flow, site: PasteSite, *urls: str) -> int:
+[OWNER] = customers(1, seed=63)
+LEAK = f"T = {OWNER.key}"
+
+
+async def found(flow: Flow, site: PasteSite, *urls: str, source: Source | None = None) -> int:
     """Let a key be found at these addresses; return its finding."""
-    [owner] = customers(1, seed=63)
+    owner = OWNER
     await flow.register(owner)
-    source = source_named("site", site.url)
+    source = source or source_named("site", site.url)
     await flow.add(source)
     documents = [Document(reference=Reference(url=url, id=url), text=f"T = {owner.key}") for url in urls]
     await flow.process(*documents, source=source)
@@ -57,7 +63,7 @@ async def next_look(flow: Flow) -> list[timedelta | None]:
 async def test_it_is_looked_at_after_an_hour_and_then_ever_more_seldom(
     flow: Flow, site: PasteSite, again: Again
 ) -> None:
-    site.publish("a leak", "x")
+    site.publish("a leak", LEAK)
     finding = await found(flow, site, f"{site.url}/raw/0")
     assert await again.look() == 0
     [first] = await next_look(flow)
@@ -74,7 +80,7 @@ async def test_it_is_looked_at_after_an_hour_and_then_ever_more_seldom(
 
 
 async def test_what_is_gone_is_said_to_be_and_not_looked_at_again(flow: Flow, site: PasteSite, again: Again) -> None:
-    site.publish("a leak", "x")
+    site.publish("a leak", LEAK)
     finding = await found(flow, site, f"{site.url}/raw/0")
     assert [s.word for s in await stills(flow, finding)] == ["not looked at"]
     site.gone.add(0)
@@ -83,6 +89,92 @@ async def test_what_is_gone_is_said_to_be_and_not_looked_at_again(flow: Flow, si
     [still] = await stills(flow, finding)
     assert still.word == "gone"
     assert await next_look(flow) == [None]
+
+
+LOGIN = '<html><title>Sign in</title><form><input type="password"></form></html>'
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "looks_more"),
+    [
+        (f"again: {OWNER.key}", "there", True),
+        ("the owner has taken the key out", "gone", True),
+        ("<html><h1>Sorry, this paste has expired</h1></html>", "gone", True),
+        ("", "gone", True),
+        (LOGIN, "not looked at", True),
+        ("<html>Just a moment… are you human?</html>", "not looked at", True),
+        (f"{LOGIN}{OWNER.key}", "there", True),
+    ],
+    ids=["there", "taken out", "soft 404", "empty", "login", "bot check", "login beside the key"],
+)
+async def test_a_page_that_answers_counts_by_whether_the_key_is_in_it(
+    flow: Flow, site: PasteSite, again: Again, text: str, word: str, *, looks_more: bool
+) -> None:
+    site.publish("a leak", text)
+    finding = await found(flow, site, f"{site.url}/raw/0")
+    await make_due(flow)
+    await again.look()
+    [still] = await stills(flow, finding)
+    assert still.word == word
+    assert (await next_look(flow) != [None]) is looks_more
+
+
+async def test_what_was_gone_and_comes_back_is_there_again(flow: Flow, site: PasteSite, again: Again) -> None:
+    site.publish("a leak", "maintenance")
+    finding = await found(flow, site, f"{site.url}/raw/0")
+    await make_due(flow)
+    await again.look()
+    [gone] = await stills(flow, finding)
+    await make_due(flow)
+    await again.look()
+    [still] = await stills(flow, finding)
+    assert gone.word == still.word == "gone"
+    assert still.gone_at == gone.gone_at
+    site.pastes[0] = ("a leak", LEAK)
+    await make_due(flow)
+    await again.look()
+    assert [s.word for s in await stills(flow, finding)] == ["there"]
+
+
+async def test_a_page_is_told_from_the_text_behind_it(flow: Flow, site: PasteSite, again: Again) -> None:
+    """The page that people see shows the key in pieces; the text is where it was found."""
+    plain = source_named("site", site.url)
+    place = DocumentPlace(url="{base_url}/raw/{id}", page="{base_url}/show/{id}")
+    source = replace(plain, definition=plain.definition.model_copy(update={"document": place}))
+    site.publish("a leak", LEAK)
+    finding = await found(flow, site, f"{site.url}/show/0", source=source)
+    await make_due(flow)
+    await again.look()
+    assert [s.word for s in await stills(flow, finding)] == ["there"]
+    site.pastes[0] = ("a leak", "taken out")
+    await make_due(flow)
+    await again.look()
+    assert [s.word for s in await stills(flow, finding)] == ["gone"]
+
+
+async def test_where_the_text_came_in_the_listing_an_answer_is_all_that_is_known(
+    flow: Flow, site: PasteSite, again: Again
+) -> None:
+    plain = source_named("site", site.url)
+    fields = plain.definition.fields.model_copy(update={"text": "p"})
+    source = replace(plain, definition=plain.definition.model_copy(update={"fields": fields}))
+    site.publish("a leak", "<p>another form of it</p>")
+    finding = await found(flow, site, f"{site.url}/raw/0", source=source)
+    await make_due(flow)
+    await again.look()
+    assert [s.word for s in await stills(flow, finding)] == ["there"]
+
+
+async def test_a_document_that_is_longer_than_is_read_is_not_said_to_be_gone(
+    flow: Flow, site: PasteSite, again: Again
+) -> None:
+    site.publish("a leak", "x" * 5000 + LEAK)
+    finding = await found(
+        flow, site, f"{site.url}/raw/0", source=replace(source_named("site", site.url), max_bytes=1000)
+    )
+    await make_due(flow)
+    await again.look()
+    assert [s.word for s in await stills(flow, finding)] == ["not looked at"]
 
 
 async def test_a_site_that_is_away_says_nothing(flow: Flow, site: PasteSite, again: Again) -> None:
@@ -107,7 +199,7 @@ async def test_an_address_that_was_redacted_and_a_file_are_not_looked_at(
 async def test_neither_what_is_closed_nor_what_is_no_longer_watched_is_looked_at(
     flow: Flow, site: PasteSite, again: Again
 ) -> None:
-    site.publish("a leak", "x")
+    site.publish("a leak", LEAK)
     finding = await found(flow, site, f"{site.url}/raw/0")
     await make_due(flow)
     source = flow.watched.pop("site")

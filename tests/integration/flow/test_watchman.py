@@ -1,7 +1,8 @@
 """Who watches the watching, against a real database and a site on loopback: what is told, and when."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,11 +11,12 @@ from sqlalchemy import select, update
 from leakwatch import metrics
 from leakwatch.announce import Announcer
 from leakwatch.config import HttpConfig, NoticesConfig
+from leakwatch.definitions import DocumentPlace
 from leakwatch.demo import PasteSite
 from leakwatch.fetch import Canary, Session, Source
 from leakwatch.match import digest_text
 from leakwatch.model import now
-from leakwatch.scan import Scanner
+from leakwatch.pepper import Pepper
 from leakwatch.store import sources
 from leakwatch.store.sources import Seen, SourceState
 from leakwatch.store.tables import notice
@@ -32,16 +34,16 @@ async def session() -> AsyncIterator[Session]:
 
 
 @pytest.fixture
-def watchman(flow: Flow, session: Session, scanner: Scanner, executor: ThreadPoolExecutor) -> Watchman:
+def watchman(flow: Flow, session: Session) -> Watchman:
     config = NoticesConfig(operator=["mailto:soc@issuer.example"])
     return Watchman(
         watched=flow.watched,
         database=flow.database,
+        engine=flow.engine,
         session=session,
         announcer=Announcer(engine=flow.engine, config=config, domain="issuer.example"),
-        scanner=scanner,
-        digester=flow.digester,
-        executor=executor,
+        pipeline=flow.pipeline,
+        pepper=Pepper(b"p" * 32),
     )
 
 
@@ -104,14 +106,108 @@ def with_canary(site: PasteSite, key: str, path: str = "/raw/0") -> Source:
     return source_named("watched", site.url, canary=canary)
 
 
-async def test_a_canary_is_found_and_matched_as_any_document(flow: Flow, watchman: Watchman, site: PasteSite) -> None:
+async def sought(flow: Flow, watchman: Watchman) -> None:
+    """Let the watchman look, and the engine do what it asks for."""
+    before = (await state(flow, "watched")).canary_at
+    flow.engine.serve(watchman.queue())
+    async with flow.working():
+        await watchman.look()
+
+        async def is_done() -> bool:
+            return (await state(flow, "watched")).canary_at != before
+
+        for _ in range(400):
+            if await is_done():
+                return
+            await asyncio.sleep(0.025)
+        pytest.fail("nobody looked for the canary")
+
+
+@pytest.mark.parametrize(("hidden", "listed"), [(0, True), (1, False)], ids=["listed", "listed no more"])
+async def test_a_canary_is_found_by_its_listing_while_that_shows_it(
+    flow: Flow, watchman: Watchman, site: PasteSite, *, hidden: int, listed: bool
+) -> None:
     [owner] = customers(1, seed=61)
     site.publish("canary", f"T = {owner.key}")
-    await flow.add(with_canary(site, owner.key))
-    await watchman.look()
+    site.publish("newer", "nothing")
+    site.hidden = hidden
+    source = with_canary(site, owner.key)
+    await flow.add(source)
+    assert await watchman.find(source) is listed
+    await sought(flow, watchman)
     found = await state(flow, "watched")
     assert found.canary is None
     assert found.canary_at is not None
+    assert found.documents == 0  # it counts as none
+    assert await alarms(flow) == []
+
+
+async def test_a_canary_whose_text_stands_in_the_listing_is_found_there(
+    flow: Flow, watchman: Watchman, site: PasteSite
+) -> None:
+    [owner] = customers(1, seed=61)
+    site.publish(f"T = {owner.key}", "the text is elsewhere")
+    plain = with_canary(site, owner.key)
+    fields = plain.definition.fields.model_copy(update={"text": "a"})
+    source = replace(plain, definition=plain.definition.model_copy(update={"fields": fields}))
+    await flow.add(source)
+    assert await watchman.find(source) is True
+
+
+async def test_a_canary_that_is_named_by_its_page_is_read_where_its_text_is(
+    flow: Flow, watchman: Watchman, site: PasteSite
+) -> None:
+    [owner] = customers(1, seed=61)
+    site.publish("canary", f"T = {owner.key}")
+    site.publish("newer", "nothing")
+    site.hidden = 1
+    plain = with_canary(site, owner.key, "/show/0")
+    place = DocumentPlace(url="{base_url}/raw/{id}", page="{base_url}/show/{id}")
+    source = replace(plain, definition=plain.definition.model_copy(update={"document": place}))
+    await flow.add(source)
+    assert await watchman.find(source) is False
+
+
+async def test_a_listing_that_cannot_be_read_hides_its_canary(flow: Flow, watchman: Watchman, site: PasteSite) -> None:
+    [owner] = customers(1, seed=61)
+    site.publish("canary", f"T = {owner.key}")
+    site.hidden = 1  # the listing is empty, which a paste site's is not, though the document answers
+    await flow.add(with_canary(site, owner.key))
+    await sought(flow, watchman)
+    [(word, detail)] = await alarms(flow)
+    assert word == "canary_lost"
+    assert "listing.items" in detail
+
+
+async def test_a_canary_that_nobody_looks_for_is_told(
+    flow: Flow, watchman: Watchman, site: PasteSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [owner] = customers(1, seed=61)
+    await flow.add(with_canary(site, owner.key))
+    await watchman.look()
+    assert await alarms(flow) == []
+    monkeypatch.setattr("leakwatch.watchman._UNANSWERED", timedelta(0))
+    await watchman.look()
+    [(word, detail)] = await alarms(flow)
+    assert word == "canary_lost"
+    assert "its job does not run" in detail
+
+
+async def test_a_canary_of_a_source_that_is_watched_no_more_is_not_sought(
+    flow: Flow, watchman: Watchman, site: PasteSite
+) -> None:
+    [owner] = customers(1, seed=61)
+    await flow.add(with_canary(site, owner.key))
+    await watchman.look()
+    flow.watched.clear()
+    flow.engine.serve(watchman.queue())
+    async with flow.working():
+        for _ in range(400):
+            async with flow.database.reading() as tx:
+                if not await flow.engine.live(tx):
+                    break
+            await asyncio.sleep(0.025)
+    assert (await state(flow, "watched")).canary_at is None
     assert await alarms(flow) == []
 
 
@@ -128,7 +224,7 @@ async def test_a_canary_that_is_not_found_is_told_once_and_looked_for_again(
     site.gone.add(7)
     site.pastes += [("x", "x")] * 7
     await flow.add(source)
-    await watchman.look()
+    await sought(flow, watchman)
     await watchman.look()
     [(word, detail)] = await alarms(flow)
     assert word == "canary_lost"

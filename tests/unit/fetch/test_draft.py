@@ -50,6 +50,52 @@ def test_the_items_of_a_page_are_found(rows: str) -> None:
         assert all(r.published_at for r in listing.references)
 
 
+def test_a_row_of_headings_and_a_menu_of_many_links_are_no_documents() -> None:
+    menu = "".join(f'<a href="/topic/{n}">topic {n}</a>' for n in range(40))
+    rows = "".join(f'<tr><td class="date">{n} min ago</td><td><a href="/i{n}">i {n}</a></td></tr>' for n in range(1, 5))
+    head = "<tr><th>Date</th><th>Title</th></tr>"
+    page = f'<title>All\n issues</title><div id="sidebar-left">{menu}</div><table class="list">{head}{rows}</table>'
+    _, source = drafted(page)
+    listing = parse(source, page, URL)
+    assert [r.title for r in listing.references] == ["i 1", "i 2", "i 3", "i 4"]
+    assert all(r.published_at for r in listing.references)
+    assert not listing.notes
+    assert source.definition.title == "All issues"
+
+
+def test_a_page_that_has_a_menu_and_names_a_feed_is_read_by_the_feed() -> None:
+    head = '<link rel="alternate" type="application/rss+xml" href="/rss">'
+    page = f"<html><head>{head}</head>{NAV}<p>nothing yet</p></html>"
+    assert (draft(page, URL).kind, draft(page, URL).url) == ("feed", "https://paste.example/rss")
+
+
+def test_a_menu_that_is_all_there_is_is_told_to_be_one() -> None:
+    found = draft(f"<html>{NAV}</html>", URL)
+    assert "# TO DO: these links look like the site's menu" in found.toml("paste")
+
+
+def test_what_a_json_answer_does_not_say_is_left_to_do_and_the_draft_is_whole() -> None:
+    body = json.dumps([{"revision": n, "title": f"Note {n}", "type": "text"} for n in range(3)])
+    found = draft(body, URL)
+    _, source = drafted(body)
+    assert [r.id for r in parse(source, body, URL).references] == ["Note 0", "Note 1", "Note 2"]
+    assert [r.version for r in parse(source, body, URL).references] == ["0", "1", "2"]
+    assert len(found.undone) == 2
+    assert 'url = "{base_url}/{id}"  # TO DO' in found.toml("paste")
+
+
+def test_a_time_that_is_told_as_an_age_is_not_recorded() -> None:
+    page = (
+        "<div>"
+        + "".join(f'<li><a href="/p/{n}">p {n}</a> <i class="ago">{n} min ago</i></li>' for n in range(1, 5))
+        + "</div>"
+    )
+    _, source = drafted(page)
+    assert source.definition.fields.published_at == "i.ago"
+    [recorded] = tomllib.loads(sample(source, page, str, day=date(2026, 11, 25), url="GET /recent"))["sample"]
+    assert all("published_at" not in one for one in recorded["expect"])
+
+
 def test_a_json_answer_is_read_by_the_names_of_its_fields() -> None:
     body = json.dumps({"meta": {"n": 2}, "data": {"pastes": [
         {"id": 7, "web_url": "/p/7", "title": "one", "user": {"name": "ada"}, "created_at": "2026-11-23T00:00:00Z"},

@@ -1,4 +1,5 @@
 import asyncio
+from itertools import pairwise
 from time import monotonic
 
 import pytest
@@ -26,6 +27,36 @@ async def test_requests_keep_their_distance_whoever_makes_them() -> None:
     assert all(start - began > n * 0.02 - 0.001 for n, start in enumerate(starts))
 
 
+async def test_the_distance_is_kept_between_departures_however_long_one_takes_to_leave() -> None:
+    limits = Limits()
+    left: list[float] = []
+
+    async def ask(delay: float) -> None:
+        async with limits.turn(HOST, Rate(25, 1.0), 10) as turn:
+            await asyncio.sleep(delay)  # a connection that takes long to make
+            left.append(monotonic())
+            turn.sent()
+
+    await asyncio.gather(*(ask(delay) for delay in (0.07, 0.0, 0.03, 0.0, 0.0)))
+    assert all(later - earlier > 0.04 - 0.001 for earlier, later in pairwise(left))
+
+
+async def test_one_whose_request_never_leaves_lets_the_next_one_go() -> None:
+    limits = Limits()
+
+    async def fail() -> None:
+        async with limits.turn(HOST, FAST, 2):
+            raise OSError
+
+    with pytest.raises(OSError, match=r"^$"):
+        await fail()
+    async with asyncio.timeout(2), limits.turn(HOST, FAST, 2) as turn:
+        turn.sent()
+        turn.sent()  # a second try of the same request
+        async with limits.turn(HOST, FAST, 2):
+            pass
+
+
 async def test_hosts_do_not_wait_for_each_other() -> None:
     limits = Limits()
     slow = Rate(1, 60.0)
@@ -39,7 +70,8 @@ async def test_no_more_are_there_at_once_than_the_most_modest_source_says() -> N
 
     async def ask(concurrency: int) -> None:
         nonlocal active, most
-        async with limits.turn(HOST, FAST, concurrency):
+        async with limits.turn(HOST, FAST, concurrency) as turn:
+            turn.sent()
             active += 1
             most = max(most, active)
             await asyncio.sleep(0.001)

@@ -1,6 +1,7 @@
 """Through a proxy: what it is told to connect to, and that it fetches nobody's own network for a page."""
 
 import asyncio
+import base64
 import socket
 import ssl
 import struct
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 
 from leakwatch.errors import FetchError, ForbiddenAddress, Unreachable
 from leakwatch.fetch import Session
@@ -23,6 +25,7 @@ class Proxy:
     def __init__(self, scheme: str) -> None:
         self.scheme = scheme
         self.told: list[str] = []
+        self.heads: list[str] = []  # what an HTTP proxy is asked
         self.goes: dict[str, str] = {}  # names that it resolves itself
         self.url = ""
         self._serving: set[asyncio.Task[None]] = set()
@@ -65,6 +68,7 @@ class Proxy:
 
     async def _connect(self, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> tuple[str, int]:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
         target = urlsplit(f"//{head.split()[1]}")
         return target.hostname or "", target.port or 0
 
@@ -97,6 +101,25 @@ async def fetched(url: str, proxy: str, **http: Any) -> str | FetchError:
             return (await session.get(url, source=source(url, proxy=proxy))).text()
         except FetchError as error:
             return error
+
+
+async def test_a_proxy_is_told_user_and_password_and_the_site_is_not() -> None:
+    heads: list[str] = []
+
+    async def page(request: web.Request) -> web.Response:
+        heads.append(str(dict(request.headers)))
+        return web.Response(text="page")
+
+    async with site(page) as url, Proxy("http").serving() as proxy, Session(http_config()) as session:
+        way = proxy.url.replace("//", "//ada%40issuer@")
+        watched = source(url, proxy=way, proxy_password="pass:word")
+        assert (await session.get(url, source=watched)).text() == "page"
+    assert "pass:word" not in repr(watched)
+    [head] = proxy.heads[:1]
+    said = base64.b64encode(b"ada@issuer:pass:word").decode()
+    assert f"Proxy-Authorization: Basic {said}" in head
+    assert heads
+    assert said not in "".join(heads)
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])

@@ -168,6 +168,35 @@ def test_only_the_sources_own_hosts_are_allowed(url: str, allowed: bool) -> None
     assert one.allows(URL(url)) == allowed
 
 
+@pytest.mark.parametrize(
+    ("document", "shown", "text"),
+    [
+        ("", "https://site.example/p/7", "https://site.example/p/7"),
+        ('page = "{base_url}/{id}"', "https://site.example/7", "https://site.example/7"),
+        (
+            'url = "{base_url}/raw/{id}"\npage = "{base_url}/{id}"',
+            "https://site.example/a%20b",
+            "https://site.example/raw/a%20b",
+        ),
+        ('url = "{url}/+inline"\npage = "{url}"', "https://site.example/p/7", "https://site.example/p/7/+inline"),
+        (
+            'url = "{base_url}/{id}/{id}"\npage = "{base_url}/{id}-{id}"',
+            "https://site.example/7-7",
+            "https://site.example/7/7",
+        ),
+        ('url = "{base_url}/raw/{id}"\npage = "{base_url}/{id}"', "https://site.example/7/more", ""),
+        ('url = "{base_url}/raw/{id}"\npage = "{base_url}/{title}"', "https://site.example/words", ""),
+    ],
+)
+def test_where_a_text_is_can_be_told_from_where_it_is_shown(document: str, shown: str, text: str) -> None:
+    toml = HTML + (f"[document]\n{document}\n" if document else "")
+    assert source("https://site.example", toml).text_url(shown) == text
+
+
+def test_where_a_text_came_in_the_listing_nothing_says_where_it_is() -> None:
+    assert source("https://site.example", HTML + 'text = "p"\n').text_url("https://site.example/7") == ""
+
+
 def test_a_base_url_keeps_its_final_slash_where_it_is_the_whole_address() -> None:
     feed = HTML.replace('url = "{base_url}/recent"', 'url = "{base_url}"')
 

@@ -1,0 +1,42 @@
+"""A definition that is right as a whole."""
+
+from functools import cached_property
+from typing import Self
+
+from pydantic import ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from leakwatch.definitions.checks import wrong
+from leakwatch.definitions.model import Described, DocumentPlace, Fields, Listing
+
+
+class Definition(Described):
+    """One kind of site."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if found := wrong(self):
+            details = [InitErrorDetails(type=_error(what), loc=where, input=None) for where, what in found]
+            raise ValidationError.from_exception_data("Definition", details)
+        return self
+
+    @cached_property
+    def of_index(self) -> "Definition":
+        """What reads the index, as if it were a listing of its own."""
+        index = self.index
+        assert index is not None  # noqa: S101 - asked only where there is one
+        facts = {"id": index.id, "version": index.version}
+        return self.model_copy(
+            update={
+                "kind": index.kind or self.kind,
+                "listing": Listing(url=index.url, items=index.items, may_be_empty=self.listing.may_be_empty),
+                "fields": Fields(**facts),
+                "cut": Fields(id=index.cut),
+                "document": DocumentPlace(),
+                "index": None,
+            }
+        )
+
+
+def _error(what: str) -> PydanticCustomError:
+    return PydanticCustomError("definition", "{what}", {"what": what})
