@@ -25,7 +25,7 @@ from leakwatch.announce import Announcer
 from leakwatch.containers.opener import Opener
 from leakwatch.errors import ScanFailed, whereabouts
 from leakwatch.fetch.source import Source
-from leakwatch.match import Digester, Found, match
+from leakwatch.match import Digester, Found, Wanted, match
 from leakwatch.members import members, within
 from leakwatch.model import Batch, Candidate, Document, Match, Place, Plaintext, Reference, RegisteredKey, now
 from leakwatch.pepper import Pepper
@@ -111,7 +111,7 @@ class Pipeline:
 
         Raises ScanFailed.
         """
-        examined = await self._examine((document,), digest)
+        examined = await self._scanned((document,), Wanted(self._pepper, digest))
         for _, failure in examined.failures:
             raise failure
 
@@ -123,9 +123,12 @@ class Pipeline:
         holds = any(one.key is _WANTED for one in matches)
         return Looked(holds=holds, others=len(examined.found) - holds, truncated=document.truncated)
 
-    async def _examine(self, batch: Sequence[Document], *wanted: bytes) -> _Examined:
-        """Scan and digest off the event loop, for all keys that are registered by now and those that are wanted."""
-        sieve = (await self._registered.refresh()).beside(wanted)
+    async def _examine(self, batch: Sequence[Document]) -> _Examined:
+        """Scan and digest, for all keys that are registered by now."""
+        return await self._scanned(batch, await self._registered.refresh())
+
+    async def _scanned(self, batch: Sequence[Document], sieve: Sieve) -> _Examined:
+        """Scan and digest off the event loop: hyperscan lets go of the interpreter while it works."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._scan, batch, sieve)
 
     def _scan(self, batch: Sequence[Document], sieve: Sieve) -> _Examined:

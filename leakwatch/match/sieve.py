@@ -7,7 +7,6 @@ passes that is not registered. What passes is looked up all the same.
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
-from copy import copy
 from hashlib import sha256
 from typing import Final, final
 
@@ -21,27 +20,12 @@ _LOOSE: Final = 10_000  # digests that are kept beside the ordered ones before t
 class DigestSieve:
     """Says whether a string may be a registered key. It may be asked by any thread while it is filled by one."""
 
-    def __init__(self, pepper: Pepper) -> None:
+    def __init__(self, pepper: Pepper, *, numbers: bytes = b"") -> None:
+        """`numbers` is what another sieve under the same pepper returned as such."""
         self._hmac = pepper.hmac
-        self._ordered = array("Q")
+        self._ordered = array("Q", numbers)
         self._loose: frozenset[int] = frozenset()
         self.seen: set[int] = set()  # hashes of runs in which nothing registered stands
-
-    @classmethod
-    def of(cls, pepper: Pepper, numbers: bytes) -> "DigestSieve":
-        """Make another one's equal, of what `numbers` returned there."""
-        sieve = cls(pepper)
-        sieve._ordered.frombytes(numbers)
-        return sieve
-
-    def beside(self, digests: Iterable[bytes]) -> "DigestSieve":
-        """Return one that lets these digests pass as well, which need not be registered any more."""
-        more = frozenset(_number(digest) for digest in digests)
-        if not more:
-            return self
-        sieve = copy(self)
-        sieve._loose, sieve.seen = self._loose | more, set()
-        return sieve
 
     @property
     def numbers(self) -> bytes:
@@ -70,6 +54,20 @@ class DigestSieve:
             more = frozenset()
         self._loose = more
         self.seen = set()
+
+
+@final
+class Wanted:
+    """Lets one key pass that need not be registered any more, by its stored digest, and nothing else."""
+
+    def __init__(self, pepper: Pepper, digest: bytes) -> None:
+        self._hmac = pepper.hmac
+        self._digest = digest
+        self.seen: set[int] = set()
+
+    def may_be_registered(self, token: bytes, /) -> bool:
+        """Whether a string is the key."""
+        return self._hmac(sha256(token).digest()) == self._digest
 
 
 def _number(digest: bytes) -> int:

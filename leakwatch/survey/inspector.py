@@ -86,7 +86,7 @@ class Inspector:
         self._digester: Digester | None = None
         if known:
             pepper = Pepper(known.secret)
-            self._sieve = DigestSieve.of(pepper, known.numbers)
+            self._sieve = DigestSieve(pepper, numbers=known.numbers)
             self._digester = Digester(pepper, known.schemes)
 
     def close(self) -> None:
