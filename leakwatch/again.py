@@ -24,7 +24,7 @@ _BYTES: Final = 65_536  # of a page: that it answers is all that is asked
 _HOURS: Final = (6.0, 24.0, 72.0, 168.0, 336.0, 720.0)  # until the next look, after the first, second …; then the last
 _UNANSWERED: Final = timedelta(hours=6)
 _HIDDEN: Final = "…"  # in an address that was redacted: nobody can go there
-_FOLDER: Final = "file:"
+_NO_PAGE: Final = ("file:", "git+")  # what no request can ask for
 
 
 @final
@@ -83,4 +83,4 @@ class Again:
 
 
 def _is_hidden(url: str) -> bool:
-    return _HIDDEN in url or url.startswith(_FOLDER)
+    return _HIDDEN in url or url.startswith(_NO_PAGE)

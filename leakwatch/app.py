@@ -64,7 +64,7 @@ class App:
         self._pepper = Pepper(config.pepper())
         self.database = connect(config, _tell)
         self.engine = EmbeddedEngine(self.database)
-        self._session = Session(config.http, observe=metrics.fetched)
+        self._session = Session(config.http, config.git, observe=metrics.fetched)
         self._executor = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="scan")
         self._channels = Channels(config.email, config.smtp_password())
         tell = announcer(config, self.engine)
@@ -82,6 +82,7 @@ class App:
             pepper=self._pepper,
             announcer=tell,
             executor=self._executor,
+            locate=self._session.locate,
         )
         watch = Watch(
             watched=self.sources,

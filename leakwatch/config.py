@@ -168,6 +168,31 @@ class HttpConfig(Strict):
         return tuple(ipaddress.ip_network(n) for n in self.allow_networks)
 
 
+def _absolute(value: str) -> str:
+    if not value.startswith(("/", "${")):
+        message = "write an absolute path: /var/cache/leakwatch/git"
+        raise ValueError(message)
+    return value
+
+
+class GitConfig(Strict):
+    """Where repositories are mirrored, and what they may take of time and disk."""
+
+    folder: Annotated[str, AfterValidator(_absolute)] | None = None
+    budget: Size = 20_000_000_000
+    max_bytes: Size = 2_000_000_000
+    timeout: Duration = 900.0
+
+    @cached_property
+    def place(self) -> Path:
+        """The folder of the mirrors: the one that is named, the service's or the user's cache."""
+        if self.folder:
+            return Path(expand(self.folder))
+        if service := os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]:
+            return Path(service) / "git"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakwatch" / "git"
+
+
 class NoticesConfig(Strict):
     """When notices are sent, and what the operator is told."""
 
@@ -260,6 +285,7 @@ class Config(Strict):
     database: DatabaseConfig
     matching: MatchingConfig = MatchingConfig()
     http: HttpConfig
+    git: GitConfig = GitConfig()
     notices: NoticesConfig = NoticesConfig()
     email: EmailConfig
     web: WebConfig = WebConfig()

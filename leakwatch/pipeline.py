@@ -11,7 +11,7 @@ Whatever a batch came from (a poll, fetched references, later a report or a back
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import Final
@@ -35,6 +35,14 @@ _LONGEST: Final = 2000  # characters of a stranger's URL or title that are kept
 
 Settle = Callable[[Transaction, "Outcome"], Awaitable[None]]
 """What else commits with a batch: the checkpoint, the jobs that follow, the completion of the job that it came from."""
+
+
+Locate = Callable[[Source, Reference], Awaitable[Reference]]
+"""Says more exactly where a document stands, of which a key was found: the commit, its author, a page to look at."""
+
+
+async def _as_it_is(_source: Source, reference: Reference) -> Reference:
+    return reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,7 @@ class Pipeline:
         pepper: Pepper,
         announcer: Announcer,
         executor: Executor,
+        locate: Locate = _as_it_is,
     ) -> None:
         self._database = database
         self._scanner = scanner
@@ -73,17 +82,28 @@ class Pipeline:
         self._pepper = pepper
         self._announcer = announcer
         self._executor = executor
+        self._locate = locate
 
     async def process(self, batch: Batch, source: Source, settle: Settle) -> Outcome:
         """Take a batch from its documents to the notices owed, in one transaction with what the caller settles."""
         examined = await self._examine(batch.documents)
-        matches = await match(examined.found, self._lookup)
+        matches = await self._located(source, await match(examined.found, self._lookup))
         async with self._database.transaction() as tx:
             new = await self._listed(tx, batch)
             await self._record(tx, matches, source, batch.documents)
             outcome = Outcome(new=new, failures=examined.failures, matches=tuple(matches))
             await settle(tx, outcome)
         return outcome
+
+    async def _located(self, source: Source, matches: Sequence[Match]) -> list[Match]:
+        """Say more exactly where what was found stands: too costly to ask of every document."""
+        places: dict[Reference, Reference] = {}
+        for reference in {found.reference for found in matches}:
+            try:
+                places[reference] = await self._locate(source, reference)
+            except Exception as error:  # noqa: BLE001 - an owner is told, even if less well
+                log.warning("a place could not be named in full", source=source.name, why=whereabouts(error))
+        return [replace(found, reference=places.get(found.reference, found.reference)) for found in matches]
 
     async def _examine(self, batch: Sequence[Document]) -> _Examined:
         """Scan and digest off the event loop: hyperscan lets go of the interpreter while it works."""

@@ -25,7 +25,7 @@ from leakwatch.store.database import Database
 from leakwatch.store.sources import SourceState
 from leakwatch.toml import parse as parse_toml
 from leakwatch.units import Rate
-from leakwatch.watch import poll_job
+from leakwatch.watch import FETCH, poll_job
 
 _KEPT: Final = (
     "polls",
@@ -35,14 +35,16 @@ _KEPT: Final = (
     "interval",
     "gaps",
     "left",
+    "missed",
     "quota",
     "bytes",
     "canary_at",
     "succeeded_at",
     "next_poll_at",
 )
-_COLUMNS: Final = ("name", "state", "uses", "base_url", "failures", "reason", "detail", *_KEPT, "errors")
-_NARROW: Final = ("name", "state", "uses", "polls", "documents", "news_at", "gaps", "next_poll_at", "detail")
+_COLUMNS: Final = ("name", "state", "uses", "base_url", "failures", "reason", "detail", "waiting", *_KEPT, "errors")
+_NARROW: Final = ("name", "state", "uses", "polls", "documents", "waiting", "missed", "news_at", "gaps")
+_LAST: Final = ("next_poll_at", "detail")
 _DEFINED: Final = (
     "name",
     "title",
@@ -76,11 +78,15 @@ async def list_(frame: Frame, database: Database, *, wide: bool, as_json: bool) 
     async with database.reading() as tx:
         states = {state.name: state for state in await sources.overview(tx)}
         errors = {name: await sources.errors(tx, name) for name in states}
-    rows = [_row(source, states.get(source.name), errors.get(source.name, {})) for source in resolve(frame.config)]
+        waiting = await EmbeddedEngine(database).waiting(tx, FETCH)
+    rows = [
+        _row(source, states.get(source.name), errors.get(source.name, {})) | {"waiting": waiting.get(source.name, 0)}
+        for source in resolve(frame.config)
+    ]
     rows += [
         {**dict.fromkeys(_COLUMNS), "name": name, "state": "off", "detail": why} for name, why in disabled(frame.config)
     ]
-    shown = rows if wide or as_json else [{name: row[name] for name in _NARROW} for row in rows]
+    shown = rows if wide or as_json else [{name: row[name] for name in (*_NARROW, *_LAST)} for row in rows]
     show(shown, as_json=as_json, empty=f"no source is configured in {frame.config.path}")
 
 
@@ -139,7 +145,7 @@ def test(frame: Frame, *, name: str, dry_run: bool, count: int, record: Path | N
 
 async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int) -> Trial:
     trace, failure, found = Trace(), None, list[Document | Reference]()
-    async with Session(frame.config.http) as session:
+    async with Session(frame.config.http, frame.config.git) as session:
         robots = await rules(session, source)
         try:
             polled = await poll(session, source, None, trace)

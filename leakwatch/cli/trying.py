@@ -9,7 +9,7 @@ from yarl import URL
 
 from leakwatch.config import HttpConfig
 from leakwatch.errors import BadContent, Blocked, EmptyListing, FetchError
-from leakwatch.fetch import Session, Source, Trace, fetch, kinds
+from leakwatch.fetch import Fetched, Session, Source, Trace, fetch, kinds
 from leakwatch.fetch.body import ENCODINGS
 from leakwatch.model import Document, Reference
 from leakwatch.scan import Scanner
@@ -35,6 +35,10 @@ def sent(http: HttpConfig, source: Source) -> Iterator[str]:
     if source.definition.kind == "folder":
         yield f"list {source.base_url}"
         return
+    if source.definition.kind == "git":
+        yield f"git ls-remote {source.base_url}"
+        yield f"  User-Agent: {http.user_agent}"
+        return
     listing = source.definition.listing
     method = "GET" if source.definition.index else listing.method
     yield f"{method} {source.listing_url or source.definition.urls[0]}"
@@ -55,7 +59,7 @@ def sent(http: HttpConfig, source: Source) -> Iterator[str]:
 
 async def rules(session: Session, source: Source) -> str:
     """Say what the site's robots.txt says of the listing."""
-    if source.robots == "ignore" or source.definition.kind == "folder":
+    if source.robots == "ignore" or source.definition.kind in ("folder", "git"):
         return "robots.txt: not asked"
     url = URL(source.listing_url or source.definition.urls[0])
     try:
@@ -74,6 +78,12 @@ async def scans(
     """Fetch some documents as the daemon would, and scan them. Nothing but counts comes out."""
     documents = [one for one in found if isinstance(one, Document)]
     fetched = await fetch(session, source, [one for one in found if isinstance(one, Reference)])
+    inside: list[Document | Reference] = []
+    for opened in fetched.opened:
+        inside += [*opened.documents, *opened.references]
+    inside = inside[: len(found)]
+    if inside:  # a repository, or a page with others in it: some of what it holds
+        return [*_failed(fetched), *await scans(session, source, scanner, inside)]
     results = [
         Scanned(
             url=one.reference.shown_url,
@@ -82,7 +92,11 @@ async def scans(
         )
         for one in (*documents, *fetched.documents)
     ]
-    return results + [Scanned(url=r.shown_url, failure=str(error)) for r, error in fetched.failures]
+    return [*results, *_failed(fetched)]
+
+
+def _failed(fetched: Fetched) -> list[Scanned]:
+    return [Scanned(url=r.shown_url, failure=str(error)) for r, error in fetched.failures]
 
 
 def item(found: Document | Reference) -> dict[str, str]:

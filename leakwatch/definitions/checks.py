@@ -13,7 +13,7 @@ from soupsieve import SelectorSyntaxError
 from leakwatch.definitions.templates import placeholders, split_attribute
 
 if TYPE_CHECKING:
-    from leakwatch.definitions.model import Definition  # it asks us
+    from leakwatch.definitions.model import Definition, Open  # they ask us
 
 Wrong = tuple[tuple[str | int, ...], str]
 """The path of a setting, and what is wrong with it."""
@@ -25,7 +25,9 @@ _OURS: Final = frozenset({"accept-encoding", "connection", "content-length", "co
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _SELECTED: Final = ("html", "json")
 _BUILT_IN: Final = frozenset({"base_url", "host", "index", "page", "cursor", "since", "token"})
-_FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at"})
+_FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at", "commit"})
+_PARENT: Final = frozenset({"parent", "parent_title"})
+_PLACES: Final = frozenset({"repository", "commit", "path", "id"})
 
 
 def header(name: str) -> str:
@@ -70,7 +72,7 @@ def site(value: str) -> str:
 
 def wrong(definition: "Definition") -> Sequence[Wrong]:
     """Return everything that is wrong with a definition whose settings are each of their type."""
-    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown)
+    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown, _unopened)
     return [one for look in looks for one in look(definition)]
 
 
@@ -78,7 +80,7 @@ def _incomplete(definition: "Definition") -> Iterator[Wrong]:
     kind, listing, document = definition.kind, definition.listing, definition.document
     if kind == "urls" and not (listing.url or definition.urls):
         yield ("urls",), "is missing: name the addresses, or in listing.url a text that does"
-    if kind not in ("urls", "folder") and not listing.url:
+    if kind not in ("urls", "folder", "git") and not listing.url:
         yield ("listing", "url"), "is missing: say where new documents are announced"
     if kind == "walk" and not listing.items:
         yield ("listing", "items"), "is missing: a regular expression whose one group is the newest number"
@@ -120,6 +122,21 @@ def _contradictory(definition: "Definition") -> Iterator[Wrong]:
             yield ("parameters", name), "is taken: give it another name"
 
 
+def _unopened(definition: "Definition") -> Iterator[Wrong]:
+    opens, opening = definition.document.opens, definition.open
+    if (opens == "listing") != (opening is not None):
+        yield ("open",), 'and document.opens = "listing" belong together'
+    if opening and opening.document.opens == "listing":
+        yield ("open", "document", "opens"), "is no listing again: a page is opened once"
+    if opening and opening.kind != "feed" and not opening.items:
+        yield ("open", "items"), "is missing: say where in the page its items are"
+
+
+def _opening(opening: "Open") -> _Selectors:
+    selectors: _Selectors = {("open", "fields", name): where for name, where in opening.fields.named().items()}
+    return selectors | {("open", name): getattr(opening, name) for name in ("items", "each")}
+
+
 def _is_used(name: str, definition: "Definition") -> bool:
     return name in placeholders(f"{definition.listing.url} {definition.listing.body}")
 
@@ -127,9 +144,11 @@ def _is_used(name: str, definition: "Definition") -> bool:
 def _unreadable(definition: "Definition") -> Iterator[Wrong]:
     selectors: _Selectors = {("fields", name): where for name, where in definition.fields.named().items()}
     listing, index = definition.listing, definition.index
-    selectors |= {("listing", name): getattr(listing, name) for name in ("items", "wait", "quota")}
+    selectors |= {("listing", name): getattr(listing, name) for name in ("items", "each", "wait", "quota")}
     if listing.pages:
         selectors["listing", "pages", "cursor"] = listing.pages.cursor
+    if definition.open:
+        yield from _misunderstood(definition.open.kind, _opening(definition.open))
     yield from _misunderstood(definition.kind, selectors)
     if index:
         own: _Selectors = {("index", name): getattr(index, name) for name in ("items", "id", "version")}
@@ -164,13 +183,19 @@ def _unknown(definition: "Definition") -> Iterator[Wrong]:
     listed = own | {"since", "page"} | ({"index"} if definition.index else set())
     facts = own | _FACTS | ({"index"} if definition.index else set())
     listing, document, pages = definition.listing, definition.document, definition.listing.pages
+    opened = own | _FACTS | _PARENT
     templates: list[tuple[tuple[str, ...], str, set[str]]] = [
         (("listing", "url"), listing.url, listed),
         (("listing", "body"), listing.body, listed),
         (("document", "url"), document.url, facts),
         (("document", "page"), document.page, facts),
+        (("document", "file"), document.file, own | _PLACES),
+        (("document", "commit"), document.commit, own | _PLACES),
         (("abuse",), definition.abuse, {"host"}),
     ]
+    if definition.open:
+        templates.append((("open", "document", "url"), definition.open.document.url, opened))
+        templates.append((("open", "document", "page"), definition.open.document.page, opened))
     if pages:
         templates.append((("listing", "pages", "url"), pages.url, listed | {"cursor"}))
     if definition.index:

@@ -10,7 +10,7 @@ from leakwatch.definitions import checks
 from leakwatch.toml import Strict
 from leakwatch.units import Duration, QuietHours, RateField, Size
 
-Kind = Literal["html", "json", "feed", "sitemap", "walk", "urls", "folder"]
+Kind = Literal["html", "json", "feed", "sitemap", "walk", "urls", "folder", "git"]
 Quiet = QuietHours
 Site = Annotated[str, AfterValidator(checks.site)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$")]
@@ -50,6 +50,7 @@ class Listing(Strict):
     body: str = ""  # of a POST: template like url; JSON if it begins with { or [, else a form
     may_be_empty: bool = False  # false: nothing found is an error, never a quiet day
     conditional: bool = True  # false: what the site calls "not modified" cannot be believed, so it is never asked
+    each: str = ""  # json: JMESPath from an item to its several documents; fields then read [item, one of them]
     order: Literal["newest_first", "oldest_first", "none"] = "newest_first"  # of the items on a page
     pages: Pages | None = None
     since: Since | None = None
@@ -91,6 +92,7 @@ class Fields(Strict):
     author: str = ""
     path: str = ""
     published_at: str = ""
+    commit: str = ""  # of a repository: commits to look for besides what its refs name, with spaces between
     text: str = ""  # the document itself, where the listing carries it whole
 
     def named(self) -> dict[str, str]:
@@ -107,6 +109,24 @@ class DocumentPlace(Strict):
 
     url: str = ""  # "": the field `url`
     page: str = ""  # "": the same as `url`
+    opens: Literal["", "git", "listing"] = ""  # "": a text; git: a repository; listing: a page that `open` reads
+    file: str = ""  # of a repository: where a person looks at a file; template of {repository}, {commit} and {path}
+    commit: str = ""  # where at a commit; template of {repository} and {commit}
+
+
+class Open(Strict):
+    """How a page is read that is no document but names some: a package's versions, a push's changes.
+
+    `{parent}` and `{parent_title}` are what the listing said of the page.
+    """
+
+    kind: Literal["html", "json", "feed"] = "json"
+    items: str = ""  # as in listing, as the next
+    each: str = ""
+    fresh: Duration | None = None  # what was published so long before the newest is left alone
+    fields: Fields = Fields()
+    cut: Fields = Fields()
+    document: DocumentPlace = DocumentPlace()
 
 
 class Token(Strict):
@@ -131,6 +151,7 @@ class Expected(Strict):
     author: str | None = None
     path: str | None = None
     published_at: str | None = None  # ISO 8601
+    commit: str | None = None
     text: str | None = None
 
 
@@ -141,8 +162,9 @@ class Sample(Strict):
     source: Annotated[str, Field(min_length=1)]  # from what, and when
     base_url: Site = "https://site.example"
     body: str
-    of: Literal["listing", "index"] = "listing"  # index: expect's ids are those of the listings
+    of: Literal["listing", "index", "open"] = "listing"  # index: expect's ids are those of the listings
     index: str = ""  # of a listing: what the index calls it
+    parent: str = ""  # of a page that is opened: what the listing calls it
     expect: list[Expected]
 
 
@@ -177,6 +199,8 @@ class Definition(Strict):
     fields: Fields = Fields()
     cut: Fields = Fields()  # for a fact: a regular expression whose one group is what is kept of it
     document: DocumentPlace = DocumentPlace()
+    open: Open | None = None
+    frontier: Annotated[int, Field(ge=1)] | None = None  # documents that may wait; more are missed; None: all wait
     samples: Annotated[list[Sample], Field(alias="sample", min_length=1)]
 
     @model_validator(mode="after")
@@ -200,6 +224,23 @@ class Definition(Strict):
                 "cut": Fields(id=index.cut),
                 "document": DocumentPlace(),
                 "index": None,
+            }
+        )
+
+    @cached_property
+    def of_open(self) -> "Definition":
+        """What reads a page that is opened, as if it were a listing of its own."""
+        inner = self.open
+        assert inner is not None  # noqa: S101 - asked only where there is one
+        return self.model_copy(
+            update={
+                "kind": inner.kind,
+                "listing": Listing(items=inner.items, each=inner.each),
+                "fields": inner.fields,
+                "cut": inner.cut,
+                "document": inner.document,
+                "index": None,
+                "open": None,
             }
         )
 

@@ -18,7 +18,7 @@ from yarl import URL
 
 from leakwatch.errors import BadContent, Blocked
 from leakwatch.fetch.source import Source
-from leakwatch.model import Document, Reference
+from leakwatch.model import Document, Reference, Via
 
 Facts = Mapping[str, str]
 """One item: the names of `definitions.Fields`, and "summary", each with what was found; what was not is absent."""
@@ -142,6 +142,8 @@ def _item(source: Source, facts: Facts, listing_url: str) -> Document | Referenc
         author=facts.get("author", ""),
         path=facts.get("path", ""),
         published_at=moment(facts.get("published_at", "")),
+        commit=facts.get("commit", ""),
+        via=Via(place.opens),
     )
     return Document(reference=reference, text=text) if text else reference
 

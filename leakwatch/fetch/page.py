@@ -21,6 +21,11 @@ _CHARSETS: Final = re.compile(
     r"utf-8|utf-16(-[lb]e)?|utf-32(-[lb]e)?|ascii|iso8859-\d+|cp(1250|125\d|437|850|866|874|932|949|950)|koi8-[ru]"
     r"|gbk|gb2312|gb18030|big5(hkscs)?|euc_(jp|kr)|shift_jis|mac-(roman|cyrillic)|tis-620"
 )
+# zip (and wheel, jar, docx), gzip, bzip2, xz, zstd, 7z, PDF, ar (deb)
+_ARCHIVES: Final = (
+    *(b"PK\3\4", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"%PDF-", b"!<arch>\n"),
+)
+_TAR: Final = b"ustar"  # at 257
 _WIDE: Final = ("utf-16", "utf-32")
 
 
@@ -47,6 +52,11 @@ class Page:
     redirects: int = 0
     following: str = ""  # the next page's address, where a Link header names one
     quota: Quota = field(default_factory=Quota)
+
+    @property
+    def raw(self) -> bytes | None:
+        """The bytes, where they are an archive's: their text is not all that is in them."""
+        return self.body if self.body.startswith(_ARCHIVES) or self.body[257:262] == _TAR else None
 
     @property
     def charset(self) -> str:

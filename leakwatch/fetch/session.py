@@ -1,6 +1,7 @@
 """One polite way to get a page: bounded in time, size and redirects, and never to an address that is not public."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
@@ -11,17 +12,19 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from leakwatch.config import HttpConfig
+from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import BadContent, BadRedirect, Blocked, FetchError, RateLimited, Unreachable
 from leakwatch.fetch import quota, robots
 from leakwatch.fetch.addresses import socket_factory
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
 from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status, shown
+from leakwatch.fetch.git import Git
 from leakwatch.fetch.limits import Limits
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.proxies import PROXY_ERRORS, connector
 from leakwatch.fetch.robots import Robots, keeps_out
 from leakwatch.fetch.source import Source
+from leakwatch.model import Reference, Via
 from leakwatch.units import Rate
 
 Observe = Callable[[str, str, int], None]
@@ -38,8 +41,15 @@ _FORM: Final = "application/x-www-form-urlencoded"
 class Session:
     """Gets pages for all sources, and knows what their hosts asked for. Use it as an async context manager."""
 
-    def __init__(self, http: HttpConfig, *, observe: Observe = lambda _source, _outcome, _size: None) -> None:
+    def __init__(
+        self,
+        http: HttpConfig,
+        git: GitConfig | None = None,
+        *,
+        observe: Observe = lambda _source, _outcome, _size: None,
+    ) -> None:
         self._http = http
+        self.git = Git(git or GitConfig(), http, self._git_turn)
         self._observe = observe
         self._limits = Limits()
         self._clients: dict[str, aiohttp.ClientSession] = {}  # by proxy; "": directly
@@ -78,6 +88,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
+        self.git.close()
         await self.robots.close()
         for client in self._clients.values():
             await client.close()
@@ -139,6 +150,28 @@ class Session:
                 self._limits.pause(host, answer.quota.pause)
             self._observe(source.name, "ok", answer.wire if isinstance(answer, Page) else 0)
             return answer
+
+    async def locate(self, source: Source, reference: Reference) -> Reference:
+        """Return a reference with all that can be said of where it stands. Raises FetchError."""
+        return await self.git.locate(source, reference) if reference.via is Via.OBJECT else reference
+
+    @asynccontextmanager
+    async def _git_turn(self, url: str, source: Source) -> AsyncIterator[None]:
+        """Have git wait for its turn at a host, as one request."""
+        parts = URL(url)
+        if not parts.host:  # a folder
+            yield
+            return
+        host = f"{parts.host}:{parts.port}"
+        async with self._limits.turn(host, source.rate, source.concurrency):
+            try:
+                yield
+            except FetchError as error:
+                if isinstance(error, RateLimited) and error.retry_after:
+                    self._limits.pause(host, error.retry_after)
+                self._observe(source.name, error.reason, 0)
+                raise
+            self._observe(source.name, "ok", 0)
 
     def pause(self, url: str, seconds: float) -> None:
         """Ask nothing of a host for so many seconds: it said so in a page."""

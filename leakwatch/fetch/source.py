@@ -18,7 +18,7 @@ from leakwatch.units import Rate
 _IN_PATH = "/:@!$&'()*+,;=~"  # what a field's value keeps when it becomes part of an address
 _OURS = "/:@,~"  # what a parameter, a cursor or an index's id keeps: it may stand in a query
 _WEB_PORTS = (80, 443)
-_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since"})
+_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since", "commit", "repository"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,11 @@ class Source:
     def of_index(self) -> "Source":
         """What reads the index, as if it were a listing of its own."""
         return replace(self, definition=self.definition.of_index)
+
+    @cached_property
+    def of_open(self) -> "Source":
+        """What reads a page that a document turned out to be, as if it were a listing of its own."""
+        return replace(self, definition=self.definition.of_open)
 
     def fill(self, template: str, facts: Mapping[str, str], *, partly: bool = False) -> str:
         """Put the base URL and an item's facts into a template; "" where a fact that it needs is missing.
@@ -181,7 +186,8 @@ def _check(entry: SourceConfig, definition: Definition, base_url: str, token: st
         where = "file:///path" if definition.kind == "folder" else "https://host"
         message = f"{definition.title} can be anywhere: base_url is missing"
         raise ConfigError(message, mend=f'write where, as base_url = "{where}"')
-    if (urlsplit(base_url).scheme == "file") != (definition.kind == "folder"):
+    is_local = urlsplit(base_url).scheme == "file"
+    if is_local != (definition.kind == "folder") and not (is_local and definition.kind == "git"):
         message = f"a {definition.kind} is not read from {urlsplit(base_url).scheme}://"
         raise ConfigError(message, mend='write base_url = "https://host", or "file:///path" for a folder')
     if unknown := entry.parameters.keys() - definition.parameters.keys():
