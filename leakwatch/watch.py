@@ -171,7 +171,8 @@ class Watch:
         gone = [r for r, e in fetched.failures if isinstance(e, Gone) and r not in later]
         cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
-        admitted = await self._admitted(source, [r for opened in fetched.opened for r in opened.references])
+        named = [reference for opened in fetched.opened for reference in opened.references]
+        admitted = await self._admitted(source, named, leaving=len(references))
         oversized = sum(opened.oversized for opened in fetched.opened)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
@@ -342,13 +343,13 @@ class Watch:
             checkpoint=batch.checkpoint,
         )
 
-    async def _admitted(self, source: Source, references: Sequence[Reference]) -> Admitted:
-        """Take of new references what the source's frontier has room for."""
+    async def _admitted(self, source: Source, references: Sequence[Reference], *, leaving: int = 0) -> Admitted:
+        """Take of new references what the source's frontier has room for, which so many are about to leave."""
         most = source.definition.frontier
         if most is None or not references:
             return frontier.admit(references, waiting=0, most=None)
         async with self._database.reading() as tx:
-            waiting = (await self._engine.waiting(tx, FETCH)).get(source.name, 0)
+            waiting = (await self._engine.waiting(tx, FETCH)).get(source.name, 0) - leaving
             known = await documents.known(tx, {self._pipeline.identity(source.name, r) for r in references})
         new = [r for r in references if self._pipeline.identity(source.name, r) not in known]
         return frontier.admit(new, waiting=waiting, most=most)

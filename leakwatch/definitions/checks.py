@@ -113,6 +113,8 @@ def _contradictory(definition: "Definition") -> Iterator[Wrong]:
         yield ("index",), "{index} does not stand in listing.url"
     if listing.since and not _is_used("since", definition):
         yield ("listing", "since"), "{since} does not stand in listing.url"
+    if listing.since and bool(listing.since.ask) != bool(listing.since.answer):
+        yield ("listing", "since"), "ask and answer belong together"
     if listing.body and listing.method != "POST":
         yield ("listing", "body"), 'is sent with method = "POST" only'
     if definition.token and "token" not in placeholders(definition.token.form):
@@ -147,6 +149,8 @@ def _unreadable(definition: "Definition") -> Iterator[Wrong]:
     selectors |= {("listing", name): getattr(listing, name) for name in ("items", "each", "wait", "quota")}
     if listing.pages:
         selectors["listing", "pages", "cursor"] = listing.pages.cursor
+    if listing.since:
+        selectors["listing", "since", "answer"] = listing.since.answer
     if definition.open:
         yield from _misunderstood(definition.open.kind, _opening(definition.open))
     yield from _misunderstood(definition.kind, selectors)
@@ -198,6 +202,8 @@ def _unknown(definition: "Definition") -> Iterator[Wrong]:
         templates.append((("open", "document", "page"), definition.open.document.page, opened))
     if pages:
         templates.append((("listing", "pages", "url"), pages.url, listed | {"cursor"}))
+    if listing.since:
+        templates.append((("listing", "since", "ask"), listing.since.ask, own))
     if definition.index:
         templates.append((("index", "url"), definition.index.url, own))
     for where, template, known in templates:

@@ -39,6 +39,8 @@ class Since(Strict):
     form: Literal["iso", "epoch", "epoch_ms", "value"] = "iso"  # value: as it stands in the listing
     first: str = ""  # what the first poll says: a duration ("1h" ago) for a time, else the value itself
     overlap: Duration | None = None  # a time: so much earlier, for what came late
+    ask: str = ""  # template of the address at which the first poll asks for the value to begin with
+    answer: str = ""  # json: where in the answer it stands
 
 
 class Listing(Strict):
@@ -88,6 +90,7 @@ class Fields(Strict):
     id: str = ""
     version: str = ""
     url: str = ""  # made absolute against the listing's address
+    page: str = ""  # where a person looks at it, made absolute as well
     title: str = ""
     author: str = ""
     path: str = ""

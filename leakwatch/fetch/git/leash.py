@@ -227,6 +227,9 @@ class Leash:
                     raise self._large() from None
             else:
                 break
+        # A part of git that met the limit dies without a word: what it left tells.
+        if process.returncode and grown and grown() >= self._most_bytes:
+            raise self._large()
         self.check(process)
 
     def read(self, *arguments: str, most: int, **how: Any) -> bytes:
@@ -247,8 +250,6 @@ class Leash:
             return
         if self._is_over or monotonic() >= self._until:
             raise self._late()
-        if status in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ):
-            raise self._large()
         raise self._failed(self.complaints(process))
 
     def complaints(self, process: subprocess.Popen[bytes]) -> str:
@@ -259,8 +260,6 @@ class Leash:
         return file.read(_TOLD).decode("utf-8", "replace").lower()
 
     def _failed(self, said: str) -> FetchError:
-        if "file size limit" in said or "file too large" in said:
-            return self._large()
         for words, kind, what, mend in _COMPLAINTS:
             if any(word in said for word in words):
                 return kind(f"{self._where} {what}", mend=mend, retry_after=60.0 if kind is RateLimited else None)

@@ -108,7 +108,12 @@ class Mirror:
             config={**place.config, "remote.origin.url": place.url},
             stdout=DEVNULL,
         )  # fmt: skip
-        leash.finish(process, grown=self.size)
+        try:
+            leash.finish(process, grown=self.size)
+        except FetchError:
+            for begun in (self.repository / "objects" / "pack").glob("tmp_*"):
+                begun.unlink(missing_ok=True)
+            raise
 
     def tips(self, leash: Leash) -> list[str]:
         """Return the objects that refs name, each once."""

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -26,7 +27,12 @@ NOBODY_ELSES = {
 def git(folder: Path, *arguments: str, stdin: bytes = b"") -> str:
     """Run git to its end; a failure fails the test."""
     done = subprocess.run(
-        ["git", *arguments], cwd=folder, env={**os.environ, **NOBODY_ELSES}, input=stdin, capture_output=True, check=False
+        ["git", *arguments],
+        cwd=folder,
+        env={**os.environ, **NOBODY_ELSES},
+        input=stdin,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode("utf-8", "replace").strip()
@@ -39,6 +45,7 @@ class Repository:
         self.bare = root / f"{name}.git"
         self.work = root / f"{name}.work"
         self.url = f"{url}/{name}.git"
+        self.bare.parent.mkdir(exist_ok=True)
         git(root, "init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         git(root, "init", "--quiet", "--initial-branch=main", str(self.work))
         for setting in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"):
@@ -64,10 +71,11 @@ class Repository:
 class Host:
     """The host: where it is, and what was asked of it."""
 
-    def __init__(self, root: Path, url: str, requests: list[web.Request]) -> None:
+    def __init__(self, root: Path, url: str, requests: list[web.Request], answers: dict[str, Any]) -> None:
         self.root = root
         self.url = url
         self.requests = requests
+        self.answers = answers  # what else it says, by path: JSON, or a text
 
     def create(self, name: str) -> Repository:
         return Repository(self.root, name, self.url)
@@ -77,15 +85,19 @@ class Host:
 async def serving(root: Path) -> AsyncIterator[Host]:
     """Serve the repositories in a folder until the block ends."""
     requests: list[web.Request] = []
+    answers: dict[str, Any] = {}
 
     async def answer(request: web.Request) -> web.StreamResponse:
         requests.append(request)
         if request.path == "/moved.git/info/refs":
             return web.Response(status=301, headers={"Location": f"{url}/other.git/info/refs?{request.query_string}"})
+        said = answers.get(request.path)
+        if said is not None:
+            return web.Response(text=said) if isinstance(said, str) else web.json_response(said)
         return await _backend(root, request)
 
     async with site(answer) as url:
-        yield Host(root, url, requests)
+        yield Host(root, url, requests, answers)
 
 
 async def _backend(root: Path, request: web.Request) -> web.StreamResponse:

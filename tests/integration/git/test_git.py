@@ -284,7 +284,11 @@ async def test_a_history_is_walked_whole_for_one_scan(host: Host, local: bool) -
 
 
 async def test_a_history_of_something_else_is_refused(tmp_path: Path) -> None:
-    for where, kind in (("http://127.0.0.1:1/x.git", ForbiddenAddress), ("ext::sh -c id", BadContent), ("-x", BadContent)):
+    for where, kind in (
+        ("http://127.0.0.1:1/x.git", ForbiddenAddress),
+        ("ext::sh -c id", BadContent),
+        ("-x", BadContent),
+    ):
         with pytest.raises(kind):
             async with history(where, http=http_config(allow_networks=[]), git=GitConfig(), max_bytes=2000):
                 pass

@@ -1,7 +1,6 @@
 """Repositories, servers and surroundings that want to harm us, and what git is kept from doing."""
 
 import asyncio
-import os
 import socket
 from pathlib import Path
 from random import Random
@@ -115,7 +114,8 @@ async def test_a_repository_that_brings_more_than_it_may_is_cut_off(host: Host, 
     large.push()
     config = GitConfig(folder=str(tmp_path / "m"), max_bytes=1_000_000, budget=50_000_000)
     async with Session(http_config(), config) as session:
-        assert isinstance(await opening(session, large), TooLarge)
+        error = await opening(session, large)
+        assert isinstance(error, TooLarge), error
 
 
 def answering(status: int, **headers: str) -> Handler:
@@ -141,7 +141,7 @@ def gits(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            if Path(os.readlink(entry)) == folder:
+            if entry.readlink() == folder:
                 found.append(int(entry.parent.name))
         except OSError:
             continue
