@@ -45,7 +45,7 @@ def sent(http: HttpConfig, source: Source) -> Iterator[str]:
     kind = source.of_index.definition.kind if source.definition.index else source.definition.kind
     headers = {"User-Agent": http.user_agent, "Accept": kinds.accept(kind), "Accept-Encoding": ENCODINGS}
     for name, value in {**source.headers, **headers}.items():
-        shown = value.replace(source.token, _SECRET) if source.token else value
+        shown = value.replace(source.tokens[0], _SECRET) if source.tokens else value
         yield f"  {name}: {shown}"
     if method == "POST":
         yield f"  {kinds.body(source, listing.body, {})}"

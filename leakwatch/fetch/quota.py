@@ -20,6 +20,7 @@ class Quota:
     left: int | None = None
     reset: float | None = None  # seconds until there are more, a day at the most
     interval: float | None = None  # seconds between two polls that the site asks for
+    resource: str = ""  # of what that is said, where a site counts several
 
     @property
     def pause(self) -> float:
@@ -37,6 +38,7 @@ def read(headers: Mapping[str, str]) -> Quota:
         left=None if remaining is None else int(max(0.0, remaining)),
         reset=_span(reset),
         interval=_span(headers.get("X-Poll-Interval", "")),
+        resource=headers.get("X-RateLimit-Resource", "").strip()[:40],
     )
 
 

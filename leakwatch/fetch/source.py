@@ -68,11 +68,20 @@ class Source:
         return self.fill(definition.listing.url, {"page": str(pages.first) if pages else ""}, partly=True)
 
     @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens that share what is asked of the site, one on each line of their file."""
+        return tuple(dict.fromkeys(filter(None, map(str.strip, self.token.splitlines()))))
+
+    @property
     def headers(self) -> Mapping[str, str]:
-        """What the base URL's host is sent, the token included."""
+        """What the base URL's host is sent, the first token included."""
+        return self.headers_with(self.tokens[0] if self.tokens else "")
+
+    def headers_with(self, secret: str) -> Mapping[str, str]:
+        """Return what the base URL's host is sent, one of the tokens included."""
         token = self.definition.token
-        secret = {token.header: fill(token.form, {"token": self.token})} if token and self.token else {}
-        return {**self.definition.headers, **secret}
+        shown = {token.header: fill(token.form, {"token": secret})} if token and secret else {}
+        return {**self.definition.headers, **shown}
 
     @cached_property
     def origins(self) -> frozenset[tuple[str, int]]:

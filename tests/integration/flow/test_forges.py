@@ -134,12 +134,19 @@ async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow
             **event,
             "id": "2",
             "type": "IssueCommentEvent",
-            "payload": {"comment": {"body": f"my key: {owners[0].key}", "html_url": "https://github.com/ada/tools/issues/7"}},
+            "payload": {
+                "comment": {"body": f"my key: {owners[0].key}", "html_url": "https://github.com/ada/tools/issues/7"}
+            },
         },
     ]
     commit = {"sha": head, "html_url": "https://github.com/c", "commit": {"message": f"use {owners[1].key}"}}
     patch = f"@@ -0,0 +1,2 @@\n+# settings\n+KEY={owners[2].key}"
-    file = {"sha": "3" * 40, "filename": "a.env", "patch": patch, "blob_url": "https://github.com/ada/tools/blob/2/a.env"}
+    file = {
+        "sha": "3" * 40,
+        "filename": "a.env",
+        "patch": patch,
+        "blob_url": "https://github.com/ada/tools/blob/2/a.env",
+    }
     host.answers[f"/repos/ada/tools/compare/{before}...{head}"] = {"commits": [commit], "files": [file]}
     await flow.add(shipped("github-events", host.url))
     await poll_once(flow, flow.watched["site"])
@@ -171,9 +178,7 @@ def npm(host: Host) -> tuple[Source, str]:
     name = "@ada/tools"
     host.answers["/registry/"] = {"db_name": "registry", "update_seq": 41}
     host.answers["/registry/_changes"] = {"results": [{"seq": 42, "id": name, "changes": []}], "last_seq": 42}
-    versions = {
-        v: {"name": name, "version": v, "dist": {"tarball": f"{host.url}/{v}.tgz"}} for v in ("1.0.0", "2.0.0")
-    }
+    versions = {v: {"name": name, "version": v, "dist": {"tarball": f"{host.url}/{v}.tgz"}} for v in ("1.0.0", "2.0.0")}
     time = {"1.0.0": "2025-01-01T00:00:00Z", "2.0.0": AT}
     host.answers[f"/{name}"] = {"name": name, "versions": versions, "time": time}
     return shipped("npm", host.url, parameters={"registry": host.url}), "/2.0.0.tgz"
@@ -181,7 +186,9 @@ def npm(host: Host) -> tuple[Source, str]:
 
 def pypi(host: Host) -> tuple[Source, str]:
     link = "https://pypi.org/project/tools/2.0/"
-    host.answers["/rss/updates.xml"] = f"<rss><channel><item><title>tools 2.0</title><link>{link}</link></item></channel></rss>"
+    host.answers["/rss/updates.xml"] = (
+        f"<rss><channel><item><title>tools 2.0</title><link>{link}</link></item></channel></rss>"
+    )
     file = {"filename": "tools-2.0.tar.gz", "url": f"{host.url}/tools-2.0.tar.gz", "upload_time_iso_8601": AT}
     host.answers["/pypi/tools/2.0/json"] = {"info": {}, "urls": [file]}
     return shipped("pypi", host.url), "/tools-2.0.tar.gz"
