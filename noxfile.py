@@ -88,8 +88,24 @@ def coverage100(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """The tests against other people's servers, after installing these; Debian's packages as root alone."""
     _install(session, "python", Path("requirements-peers.lock"))
+    _install_node(session)
     _install_packages(session)
     session.run("pytest", *(session.posargs or ["tests/peers"]))
+
+
+def _install_node(session: nox.Session) -> None:
+    """Install what npm brings, where there is one; else its tests say that they are skipped."""
+    source, target = Path("tests/peers/node"), Path(".peers/node")
+    wanted = (source / "package-lock.json").read_text()
+    stamp = target / "stamp"
+    if shutil.which("npm") is None or (stamp.exists() and stamp.read_text() == wanted):
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(source / name, target / name)
+    with session.chdir(target):
+        session.run("npm", "ci", "--silent", "--no-audit", "--no-fund", external=True)
+    stamp.write_text(wanted)
 
 
 def _install_packages(session: nox.Session) -> None:

@@ -14,7 +14,7 @@ from typing import Final, final
 import structlog
 
 from leakwatch.errors import DatabaseDown, FetchError, Gone, ScanFailed
-from leakwatch.fetch import Session, Source, fetch
+from leakwatch.fetch import Session, Source, fetch_document
 from leakwatch.fetch.listing import is_barred
 from leakwatch.model import Field, Reference, now
 from leakwatch.pipeline import Pipeline
@@ -28,7 +28,7 @@ _AT_ONCE: Final = 20  # sightings in one round
 _HOURS: Final = (6.0, 24.0, 72.0, 168.0, 336.0, 720.0)  # until the next look, after the first, second …; then the last
 _UNANSWERED: Final = timedelta(hours=6)
 _HIDDEN: Final = "…"  # in an address that was redacted: nobody can go there
-_FOLDER: Final = "file:"
+_NO_PAGE: Final = ("file:", "git+")  # what no request can ask for
 
 
 class Sight(StrEnum):
@@ -90,10 +90,10 @@ class Again:
         """Read a document again as it was read before, and look for the key in it, by its digest."""
         place = source.text_url(one.url)
         reference = Reference(url=place or one.url, id=one.url)
-        fetched = await fetch(self._session, source, [reference])
-        for _, error in fetched.failures:
-            return _failed(error)
-        [document] = fetched.documents
+        try:
+            document = await fetch_document(self._session, source, reference)
+        except FetchError as error:
+            return Sight.GONE if isinstance(error, Gone) else Sight.UNKNOWN
         try:
             looked = await self._pipeline.look(document, one.digest)
         except ScanFailed:
@@ -106,9 +106,5 @@ class Again:
         return Sight.CHANGED if place and one.field == Field.TEXT else Sight.THERE
 
 
-def _failed(error: FetchError) -> Sight:
-    return Sight.GONE if isinstance(error, Gone) else Sight.UNKNOWN
-
-
 def _is_hidden(url: str) -> bool:
-    return _HIDDEN in url or url.startswith(_FOLDER)
+    return _HIDDEN in url or url.startswith(_NO_PAGE)

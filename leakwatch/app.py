@@ -66,7 +66,7 @@ class App:
         self._pepper = Pepper(config.pepper())
         self.database = connect(config, _tell)
         self.engine = EmbeddedEngine(self.database)
-        self._session = Session(config.http, observe=metrics.fetched)
+        self._session = Session(config.http, config.git, observe=metrics.fetched)
         self._executor = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="scan")
         self._opener = Opener()
         self._channels = Channels(config.email, config.smtp_password())
@@ -87,6 +87,7 @@ class App:
             announcer=tell,
             executor=self._executor,
             opener=self._opener,
+            locate=self._session.locate,
         )
         watch = Watch(
             watched=self.sources,

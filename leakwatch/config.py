@@ -19,6 +19,7 @@ from leakwatch.values import (
     Contact,
     DatabaseUrl,
     Digest,
+    Folder,
     IpNetwork,
     Listen,
     Mailbox,
@@ -64,6 +65,24 @@ class HttpConfig(Strict):
     def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """The private networks that sources may reach."""
         return tuple(ipaddress.ip_network(n) for n in self.allow_networks)
+
+
+class GitConfig(Strict):
+    """Where repositories are mirrored, and what they may take of time and disk."""
+
+    folder: Folder | None = None
+    budget: Size = 20_000_000_000
+    max_bytes: Size = 2_000_000_000
+    timeout: Duration = 900.0
+
+    @cached_property
+    def place(self) -> Path:
+        """The folder of the mirrors: the one that is named, the service's or the user's cache."""
+        if self.folder:
+            return Path(expand(self.folder))
+        if service := os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]:
+            return Path(service) / "git"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakwatch" / "git"
 
 
 class NoticesConfig(Strict):
@@ -159,6 +178,7 @@ class Config(Strict):
     database: DatabaseConfig
     matching: MatchingConfig = MatchingConfig()
     http: HttpConfig
+    git: GitConfig = GitConfig()
     notices: NoticesConfig = NoticesConfig()
     email: EmailConfig
     web: WebConfig = WebConfig()

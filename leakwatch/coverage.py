@@ -58,16 +58,25 @@ def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PL
         return Judged(state=State.OVERDUE, why=f"it was due {_told(late)} ago, and nobody has polled it")
     if at.failures:
         return Judged(state=State.FAILING, why=at.detail or "")
-    if at.left:
-        return Judged(state=State.BEHIND, why=f"{at.left} wait for the next poll")
-    if at.gap_at and now - at.gap_at < _RECENT:
-        return Judged(state=State.BEHIND, why=f"documents were missed {_told(now - at.gap_at)} ago")
+    if behind := _behind(at, now):
+        return Judged(state=State.BEHIND, why=behind)
     if not at.polls:
         return Judged(state=State.NEW)
     if silence := _silence(at, now):
         usual = _told(timedelta(seconds=at.lull))
         return Judged(state=State.QUIET, why=f"nothing new for {_told(silence)}, where {usual} was the longest")
     return Judged(state=State.OK)
+
+
+def _behind(at: SourceState, now: datetime) -> str:
+    """Say why a source is not caught up with, or "" if it is."""
+    if at.left:
+        return f"{at.left} wait for the next poll"
+    if at.gap_at and now - at.gap_at < _RECENT:
+        return f"documents were missed {_told(now - at.gap_at)} ago"
+    if at.missed_at and now - at.missed_at < _RECENT:
+        return f"documents were left out {_told(now - at.missed_at)} ago, for want of room or for their size"
+    return ""
 
 
 def paced(source: Source, interval: float | None, *, news: int, items: int, gap: bool) -> float:

@@ -24,6 +24,12 @@ _failures: Final = Gauge(
 )
 _fetches: Final = Counter("leakwatch_fetch_requests", "Requests.", ["source", "outcome"], registry=REGISTRY)
 _bytes: Final = Counter("leakwatch_fetch_bytes", "Bytes of bodies read.", ["source"], registry=REGISTRY)
+_missed: Final = Counter(
+    "leakwatch_source_missed",
+    "Documents that are known to exist and were not looked at, for want of room or for their size",
+    ["source"],
+    registry=REGISTRY,
+)
 _gaps: Final = Counter(
     "leakwatch_source_gaps",
     "Polls whose listing had nothing of what the one before saw.",
@@ -107,6 +113,11 @@ def forget_source(name: str) -> None:
 def gap(source: str) -> None:
     """Count a poll that shared nothing with the one before."""
     _gaps.labels(source).inc()
+
+
+def missed(source: str, count: int) -> None:
+    """Count documents that will not be looked at."""
+    _missed.labels(source).inc(count)
 
 
 def sources_judged(judged: Mapping[str, tuple[str, int | None, float | None]]) -> None:

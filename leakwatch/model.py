@@ -62,6 +62,16 @@ class Field(StrEnum):
     ID = "id"
 
 
+class Via(StrEnum):
+    """How what a reference names is got, and what it is."""
+
+    PAGE = ""  # a request: a document
+    LISTING = "listing"  # a request: opened, it names others
+    GIT = "git"  # a repository: opened, it names its objects
+    BACKLOG = "backlog"  # a repository of which what is there already is left alone
+    OBJECT = "object"  # an object of a repository: a document
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Reference:
     """A document that is known to exist: where it is, and what its listing said of it."""
@@ -74,6 +84,8 @@ class Reference:
     author: str = ""
     path: str = ""  # file name or path, where there is one
     published_at: datetime | None = None
+    commit: str = ""  # of an object: what brought it; of a repository: what to look for besides its refs
+    via: Via = Via.PAGE
 
     @property
     def shown_url(self) -> str:
@@ -89,6 +101,11 @@ class Document:
     text: str
     truncated: bool = False  # the text was cut at the size cap: what follows was not seen
     raw: bytes | None = None  # the bytes, where they are a container: what is in it is scanned besides
+
+    @property
+    def size(self) -> int:
+        """What it takes of memory, as characters and bytes."""
+        return len(self.text) + len(self.raw or b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,14 @@ Settle = Callable[[Transaction, "Outcome"], Awaitable[None]]
 """What else commits with a batch: the checkpoint, the jobs that follow, the completion of the job that it came from."""
 
 
+Locate = Callable[[Source, Reference], Awaitable[Reference]]
+"""Says more exactly where a document stands, of which a key was found: the commit, its author, a page to look at."""
+
+
+async def _as_it_is(_source: Source, reference: Reference) -> Reference:
+    return reference
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of a batch, as far as its transaction."""
@@ -83,6 +91,7 @@ class Pipeline:
         announcer: Announcer,
         executor: Executor,
         opener: Opener,
+        locate: Locate = _as_it_is,
     ) -> None:
         self._database = database
         self._scanner = scanner
@@ -92,13 +101,14 @@ class Pipeline:
         self._announcer = announcer
         self._executor = executor
         self._opener = opener
+        self._locate = locate
 
     async def process(self, batch: Batch, source: Source, settle: Settle) -> Outcome:
         """Take a batch from its documents to the notices owed, in one transaction with what the caller settles."""
         examined = await self._examine(batch.documents) if batch.documents else _Examined(found=(), failures=())
         for document in (one for one in batch.documents if one.text):
             metrics.aged(source.name, document)
-        matches = await match(examined.found, self._lookup)
+        matches = await self._located(source, batch.documents, await match(examined.found, self._lookup))
         async with self._database.transaction() as tx:
             new = await self._listed(tx, batch)
             await self._record(tx, matches, source, batch.documents)
@@ -122,6 +132,19 @@ class Pipeline:
         matches = await match(examined.found, lookup)
         holds = any(one.key is _WANTED for one in matches)
         return Looked(holds=holds, others=len(examined.found) - holds, truncated=document.truncated)
+
+    async def _located(self, source: Source, batch: Sequence[Document], matches: Sequence[Match]) -> list[Match]:
+        """Say more exactly where what was found stands: too costly to ask of every document."""
+        loop, sieve = asyncio.get_running_loop(), self._registered.sieve
+        known = {_known_by(one.reference): one.reference for one in batch}
+        places: dict[tuple[str, str], Reference] = {}
+        for name in {_known_by(found.reference) for found in matches}:
+            try:
+                if (place := await self._locate(source, known[name])) is not known[name]:
+                    places[name] = await loop.run_in_executor(self._executor, self._redacted, place, sieve)
+            except Exception as error:  # noqa: BLE001 - an owner is told, even if less well
+                log.warning("a place could not be named in full", source=source.name, why=whereabouts(error))
+        return [_at(found, places.get(_known_by(found.reference))) for found in matches]
 
     async def _examine(self, batch: Sequence[Document]) -> _Examined:
         """Scan and digest, for all keys that are registered by now."""
@@ -229,6 +252,16 @@ class Pipeline:
             author=redact(reference.author),
             path=redact(reference.path),
         )
+
+
+def _known_by(reference: Reference) -> tuple[str, str]:
+    """What redaction leaves as it is."""
+    return reference.id, reference.version
+
+
+def _at(found: Match, place: Reference | None) -> Match:
+    """Say where a match stands, if that is known better; the path in a container is known already."""
+    return found if place is None else replace(found, reference=replace(place, path=found.reference.path))
 
 
 _WANTED: Final = RegisteredKey(id=0, customer_id=0, provider="", label="", key_id="")

@@ -112,6 +112,13 @@ def _place(value: str) -> str:
     return _web_url(value)
 
 
+def _folder(value: str) -> str:
+    if not value.startswith(("/", "${")):
+        message = "write an absolute path: /var/cache/leakwatch/git"
+        raise ValueError(message)
+    return value
+
+
 def _proxy(value: str) -> str:
     parts = urlsplit(_no_password(value))
     if parts.scheme not in ("http", "socks5", "socks5h") or not parts.hostname or parts.path not in ("", "/"):
@@ -164,6 +171,7 @@ def _site(value: str) -> str:
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 Place = Annotated[str, AfterValidator(_place)]
+Folder = Annotated[str, AfterValidator(_folder)]
 Proxy = Annotated[str, AfterValidator(_proxy)]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, AfterValidator(_source_name)]

@@ -14,13 +14,14 @@ from typing import Final
 
 import structlog
 
-from leakwatch import coverage, metrics
+from leakwatch import coverage, frontier, metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched, TooLarge
-from leakwatch.fetch import Poll, Session, Trace, fetch, poll
+from leakwatch.fetch import Fetched, Poll, Session, Trace, fetch, poll
 from leakwatch.fetch.source import Source
-from leakwatch.model import Batch, Checkpoint, Document, Reference, now
+from leakwatch.frontier import Admitted
+from leakwatch.model import Batch, Checkpoint, Document, Reference, Via, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
 from leakwatch.store import documents, settings, sources
@@ -124,15 +125,20 @@ class Watch:
         batch = await self._unseen(polled.batch)
         skip = checkpoint is None and source.backlog == "skip"
         crashed = job.picks > 1
+        left_alone = _left_alone(source, batch) if skip else ()
+        admitted = await self._admitted(source, () if skip else batch.references)
         if skip:
             batch = Batch(source=batch.source, references=_references(batch))
         elif crashed:
             await self._one_by_one(source, batch.documents)
-            batch = Batch(source=batch.source, references=batch.references)
+            batch = Batch(source=batch.source, references=admitted.taken)
+        else:
+            batch = replace(batch, references=admitted.taken)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
-            if not skip:
-                await self._engine.enqueue(tx, self._fetches(source, outcome.new, alone=crashed))
+            news = left_alone if skip else outcome.new
+            await self._engine.enqueue(tx, self._fetches(source, news, alone=crashed))
+            await self._missed(tx, source, admitted.missed)
             await self._engine.enqueue(tx, self._rescans(source, outcome))
             await self._polled(tx, source, polled, len(outcome.new) + len(batch.documents))
             await self._noted(tx, source, polled.trace)
@@ -164,11 +170,19 @@ class Watch:
         failed = [(r, e) for r, e in fetched.failures if r not in later and not isinstance(e, Gone)]
         gone = [r for r, e in fetched.failures if isinstance(e, Gone) and r not in later]
         cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
+        inline = tuple(document for opened in fetched.opened for document in opened.documents)
+        named = [reference for opened in fetched.opened for reference in opened.references]
+        admitted = await self._admitted(source, named, leaving=len(references))
+        oversized = sum(opened.oversized for opened in fetched.opened)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._rescans(source, outcome, job.attempts))
             await self._engine.enqueue(tx, self._failed_fetches(source, [*failed, *cut], job.attempts))
-            await self._engine.enqueue(tx, self._fetches(source, fetched.left))
+            await self._engine.enqueue(tx, self._fetches(source, outcome.new))
+            await self._engine.enqueue(tx, self._put_back(source, fetched, job.attempts))
+            await self._missed(tx, source, admitted.missed + oversized)
+            for opened in fetched.opened:
+                tx.on_commit(opened.settle)
             if later:
                 run_at = now() + timedelta(seconds=_LATER[job.attempts])
                 again = self._fetch_job(source, later, attempts=job.attempts + 1)
@@ -178,7 +192,8 @@ class Watch:
                 await self._announcer.alarm(tx, Gone.reason, detail, once=Once(f"{name} gone"))
             await self._engine.complete(tx, job)
 
-        await self._pipeline.process(Batch(source=name, documents=(*fetched.documents, *bare)), source, settle)
+        documents = (*fetched.documents, *inline, *bare)
+        await self._pipeline.process(Batch(source=name, documents=documents, references=admitted.taken), source, settle)
         log.info(
             "fetched",
             source=name,
@@ -203,7 +218,12 @@ class Watch:
             await self._engine.complete(tx, job)
 
     async def _is_behind(self, tx: Transaction, source: Source) -> bool:
-        """Whether a source lists faster than it may be fetched: it is not polled until it has been caught up with."""
+        """Whether a source lists faster than it may be fetched: it is not polled until it has been caught up with.
+
+        One whose frontier is bounded goes on: what it has no room for is counted as missed.
+        """
+        if source.definition.frontier is not None:
+            return False
         waiting = await self._engine.backlog(tx, FETCH, source.name)
         if waiting < _BACKLOG:
             return False
@@ -323,10 +343,51 @@ class Watch:
             checkpoint=batch.checkpoint,
         )
 
+    async def _admitted(self, source: Source, references: Sequence[Reference], *, leaving: int = 0) -> Admitted:
+        """Take of new references what the source's frontier has room for, which so many are about to leave."""
+        most = source.definition.frontier
+        if most is None or not references:
+            return frontier.admit(references, waiting=0, most=None)
+        async with self._database.reading() as tx:
+            waiting = (await self._engine.waiting(tx, FETCH)).get(source.name, 0) - leaving
+            known = await documents.known(tx, {self._pipeline.identity(source.name, r) for r in references})
+        new = [r for r in references if self._pipeline.identity(source.name, r) not in known]
+        return frontier.admit(new, waiting=waiting, most=most)
+
+    async def _missed(self, tx: Transaction, source: Source, count: int) -> None:
+        """Count what will not be looked at, and tell of it: once a day for each source."""
+        if not count:
+            return
+        metrics.missed(source.name, count)
+        await sources.missed(tx, source.name, count, now())
+        detail = (
+            f"Source {source.name}: {count} documents are known to exist and were not looked at, for want of room "
+            "or for their size. `leakwatch sources list` counts them."
+        )
+        await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed"))
+
+    def _put_back(self, source: Source, fetched: Fetched, attempts: int) -> list[NewJob]:
+        """What was not tried, or not to its end, as jobs: at once, or when the host has rested."""
+        run_at = now() + timedelta(seconds=fetched.wait) if fetched.wait else None
+        return [replace(one, attempts=attempts, run_at=run_at) for one in self._fetches(source, fetched.left)]
+
     def _fetches(self, source: Source, references: Sequence[Reference], *, alone: bool = False) -> list[NewJob]:
-        """Cut references into jobs of about two seconds' fetching each."""
-        size = 1 if alone else max(1, min(_MOST, math.floor(_AT_ONCE / source.rate.interval)))
-        return [self._fetch_job(source, references[at : at + size]) for at in range(0, len(references), size)]
+        """Cut references into jobs of about two seconds' fetching each, what goes first apart from the rest.
+
+        Objects of repositories that are here already cost no request; what opens into others goes alone.
+        """
+        by_request = max(1, min(_MOST, math.floor(_AT_ONCE / source.rate.interval)))
+        sizes = {Via.OBJECT: _MOST, Via.GIT: 1, Via.BACKLOG: 1}
+        alike: dict[tuple[int, Via, str], list[Reference]] = defaultdict(list)
+        for reference in references:
+            at = reference.url if reference.via is Via.OBJECT else ""
+            alike[frontier.priority(reference), reference.via, at].append(reference)
+        return [
+            self._fetch_job(source, group[at : at + size])
+            for (_, via, _), group in alike.items()
+            for size in [1 if alone else sizes.get(via, by_request)]
+            for at in range(0, len(group), size)
+        ]
 
     def _rescans(self, source: Source, outcome: Outcome, attempts: int = 0) -> list[NewJob]:
         """A document whose scan raised is fetched and tried again by itself, a counted number of times."""
@@ -361,7 +422,15 @@ class Watch:
     ) -> NewJob:
         message = json.dumps({"source": source.name, "references": [_packed(r) for r in references]})
         payload = self._pepper.seal(message.encode(), FETCH)
-        return NewJob(queue=FETCH, payload=payload, lane=source.name, priority=10, attempts=attempts, failed=failed)
+        return NewJob(
+            queue=FETCH,
+            payload=payload,
+            lane=source.name,
+            priority=min((frontier.priority(r) for r in references), default=frontier.USUAL),
+            size=len(references),
+            attempts=attempts,
+            failed=failed,
+        )
 
     def _unpack(self, payload: bytes) -> tuple[str, list[Reference]]:
         message = json.loads(self._pepper.open(payload, FETCH))
@@ -379,8 +448,16 @@ def _packed(reference: Reference) -> dict[str, str]:
 
 
 def _unpacked(facts: dict[str, str]) -> Reference:
-    published = facts.pop("published_at", None)
-    return Reference(**facts, published_at=datetime.fromisoformat(published) if published else None)
+    published, via = facts.pop("published_at", None), Via(facts.pop("via", ""))
+    at = datetime.fromisoformat(published) if published else None
+    return Reference(**facts, published_at=at, via=via)
+
+
+def _left_alone(source: Source, batch: Batch) -> tuple[Reference, ...]:
+    """What has to be opened even of a backlog that is skipped: of a repository, to know what is there already."""
+    if source.definition.kind != "git":
+        return ()
+    return tuple(replace(reference, via=Via.BACKLOG) for reference in batch.references)
 
 
 def _wait(source: Source, failures: int, error: FetchError) -> float:

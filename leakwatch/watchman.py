@@ -23,9 +23,9 @@ from leakwatch.announce import Announcer, Once
 from leakwatch.coverage import Judged, State
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import CanaryLost, DatabaseDown, FetchError, LeakwatchError, ScanFailed
-from leakwatch.fetch import Session, Source, fetch, poll
+from leakwatch.fetch import Session, Source, fetch_document, poll
 from leakwatch.match import parse_digest
-from leakwatch.model import Document, Reference, now
+from leakwatch.model import Document, Reference, Via, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
 from leakwatch.store import sources
@@ -150,21 +150,14 @@ class Watchman:
         listing: list[Document | Reference] = [*batch.documents, *batch.references]
         listed = next((one for one in listing if _is_at(one, canary.url)), None)
         unlisted = Reference(url=source.text_url(canary.url) or canary.url, id=canary.url)
-        document = await self._read(source, listed or unlisted)
+        one = unlisted if listed is None or _opens(listed) else listed
+        document = one if isinstance(one, Document) else await fetch_document(self._session, source, one)
         _, digest = parse_digest(canary.digest)
         looked = await self._pipeline.look(document, self._pepper.hmac(digest))
         if not looked.holds:
             message = f"the document was read, and the key is not in it ({looked.others} others are)"
             raise CanaryLost(message, mend="look at it: was it changed, or does the site show something else to us?")
         return listed is not None
-
-    async def _read(self, source: Source, one: Document | Reference) -> Document:
-        if isinstance(one, Document):
-            return one
-        fetched = await fetch(self._session, source, [one])
-        for _, error in fetched.failures:
-            raise error
-        return fetched.documents[0]
 
     async def _settle(self, name: str, missing: LeakwatchError | None, job: Job | None = None) -> None:
         async with self._database.transaction() as tx:
@@ -187,6 +180,11 @@ def _is_at(one: Document | Reference, url: str) -> bool:
     """Whether a document is fetched or shown at an address."""
     reference = one.reference if isinstance(one, Document) else one
     return url in (reference.url, reference.page)
+
+
+def _opens(one: Document | Reference) -> bool:
+    """Whether what a listing names is no document but holds some."""
+    return isinstance(one, Reference) and one.via is not Via.PAGE
 
 
 def _is_due(source: Source, state: SourceState, at: datetime) -> bool:

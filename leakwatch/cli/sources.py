@@ -26,7 +26,7 @@ from leakwatch.store.database import Database
 from leakwatch.store.sources import SourceState
 from leakwatch.toml import parse as parse_toml
 from leakwatch.units import Rate
-from leakwatch.watch import poll_job
+from leakwatch.watch import FETCH, poll_job
 
 _TOLD_ANYWAY: Final = ("enabled", "verified", "terms")  # nothing is an answer, too
 _BLANK: Final = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
@@ -38,14 +38,16 @@ _KEPT: Final = (
     "interval",
     "gaps",
     "left",
+    "missed",
     "quota",
     "bytes",
     "canary_at",
     "succeeded_at",
     "next_poll_at",
 )
-_COLUMNS: Final = ("name", "state", "uses", "base_url", "failures", "reason", "detail", *_KEPT, "errors")
-_NARROW: Final = ("name", "state", "uses", "polls", "documents", "news_at", "gaps", "next_poll_at", "detail")
+_COLUMNS: Final = ("name", "state", "uses", "base_url", "failures", "reason", "detail", "waiting", *_KEPT, "errors")
+_NARROW: Final = ("name", "state", "uses", "polls", "documents", "waiting", "missed", "news_at", "gaps")
+_LAST: Final = ("next_poll_at", "detail")
 _WORST_FIRST: Final = (*State, "off")
 _DEFINED: Final = (
     "name",
@@ -81,7 +83,11 @@ async def list_(frame: Frame, database: Database, *, wide: bool, as_json: bool) 
     async with database.reading() as tx:
         states = {state.name: state for state in await sources.overview(tx)}
         errors = {name: await sources.errors(tx, name) for name in states}
-    rows = [_row(source, states.get(source.name), errors.get(source.name, {})) for source in resolve(frame.config)]
+        waiting = await EmbeddedEngine(database).waiting(tx, FETCH)
+    rows = [
+        _row(source, states.get(source.name), errors.get(source.name, {})) | {"waiting": waiting.get(source.name, 0)}
+        for source in resolve(frame.config)
+    ]
     uses = {entry.key: entry.use for entry in frame.config.sources}
     rows += [
         {**dict.fromkeys(_COLUMNS), "name": name, "state": "off", "uses": uses[name], "detail": why}
@@ -92,7 +98,7 @@ async def list_(frame: Frame, database: Database, *, wide: bool, as_json: bool) 
         return
     rows.sort(key=lambda row: _WORST_FIRST.index(row["state"]))  # what needs a person stands on top
     if not wide or not rows:
-        narrow = [{name: row[name] for name in _NARROW} for row in rows]
+        narrow = [{name: row[name] for name in (*_NARROW, *_LAST)} for row in rows]
         show(narrow, as_json=False, empty=f"no source is configured in {frame.config.path}")
         return
     for row in rows:  # so many columns fit no screen
@@ -187,7 +193,7 @@ def test(  # noqa: PLR0913 - its options
 
 async def _tried(frame: Frame, source: Source, scanner: Scanner, count: int, words: str) -> Trial:
     trace, failure, found = Trace(), None, list[Document | Reference]()
-    async with Session(frame.config.http) as session:
+    async with Session(frame.config.http, frame.config.git) as session:
         robots = await rules(session, source)
         try:
             polled = await poll(session, source, None, trace)

@@ -37,13 +37,17 @@ def sent(http: HttpConfig, source: Source) -> Iterator[str]:
     if source.definition.kind == "folder":
         yield f"list {source.base_url}"
         return
+    if source.definition.kind == "git":
+        yield f"git ls-remote {source.base_url}"
+        yield f"  User-Agent: {http.user_agent}"
+        return
     listing = source.definition.listing
     method = "GET" if source.definition.index else listing.method
     yield f"{method} {source.listing_url or source.definition.urls[0]}"
     kind = source.of_index.definition.kind if source.definition.index else source.definition.kind
     headers = {"User-Agent": http.user_agent, "Accept": kinds.accept(kind), "Accept-Encoding": ENCODINGS}
     for name, value in {**source.headers, **headers}.items():
-        shown = value.replace(source.token, _SECRET) if source.token else value
+        shown = value.replace(source.tokens[0], _SECRET) if source.tokens else value
         yield f"  {name}: {shown}"
     if method == "POST":
         yield f"  {kinds.body(source, listing.body, {})}"
@@ -57,7 +61,7 @@ def sent(http: HttpConfig, source: Source) -> Iterator[str]:
 
 async def rules(session: Session, source: Source) -> str:
     """Say what the site's robots.txt says of the listing."""
-    if source.robots == "ignore" or source.definition.kind == "folder":
+    if source.robots == "ignore" or source.definition.kind in ("folder", "git"):
         return "robots.txt: not asked"
     url = URL(source.listing_url or source.definition.urls[0])
     try:
@@ -73,7 +77,10 @@ async def rules(session: Session, source: Source) -> str:
 async def scans(
     session: Session, source: Source, scanner: Scanner, found: Sequence[Document | Reference], words: str = ""
 ) -> list[Scanned]:
-    """Fetch some documents as the daemon would, and scan them. No word of theirs comes out."""
+    """Fetch some documents as the daemon would, and scan them. No word of theirs comes out.
+
+    Of what opens into others (a repository, a page that names some) as many are tried as were asked for.
+    """
     documents = [one for one in found if isinstance(one, Document)]
     fetched = await fetch(session, source, [one for one in found if isinstance(one, Reference)])
     results, texts = list[Scanned](), dict[str, str]()
@@ -89,7 +96,14 @@ async def scans(
             )
         )
         texts.setdefault(one.text, url)
-    return results + [Scanned(url=r.shown_url, failure=str(error)) for r, error in fetched.failures]
+    results += [Scanned(url=r.shown_url, failure=str(error)) for r, error in fetched.failures]
+    if fetched.wait:
+        rests = f"the host wants to rest for another {fetched.wait:.0f} s"
+        results += [Scanned(url=r.shown_url, failure=rests) for r in fetched.left]
+    inside: list[Document | Reference] = []
+    for opened in fetched.opened:
+        inside += [*opened.documents, *opened.references]
+    return results + (await scans(session, source, scanner, inside[: len(found)], words) if inside else [])
 
 
 def item(found: Document | Reference) -> dict[str, str]:

@@ -36,6 +36,7 @@ _MAGIC: Final = (
     (b"SQLite format 3\0", Kind.SQLITE),
     (b"7z\xbc\xaf\x27\x1c", Kind.FOREIGN),
     (b"Rar!\x1a\x07", Kind.FOREIGN),
+    (b"!<arch>\n", Kind.FOREIGN),  # a .deb
 )
 _BZIP2: Final = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")  # what follows the level: a block, or the end
 _PROGRAMS: Final = (b"MZ", b"#!")  # that a zip may be glued to

@@ -9,7 +9,7 @@ import soupsieve
 from jmespath.exceptions import JMESPathError
 from soupsieve import SelectorSyntaxError
 
-from leakwatch.definitions.model import Described
+from leakwatch.definitions.model import Described, Open
 from leakwatch.definitions.templates import placeholders, split_attribute
 
 Wrong = tuple[tuple[str | int, ...], str]
@@ -19,12 +19,14 @@ _Selectors = dict[tuple[str | int, ...], str]
 
 _SELECTED: Final = ("html", "json")
 _BUILT_IN: Final = frozenset({"base_url", "host", "index", "page", "cursor", "since", "token"})
-_FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at"})
+_FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at", "commit"})
+_PARENT: Final = frozenset({"parent", "parent_title"})
+_PLACES: Final = frozenset({"repository", "commit", "path", "id"})
 
 
 def wrong(definition: Described) -> Sequence[Wrong]:
     """Return everything that is wrong with a definition whose settings are each of their type."""
-    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown)
+    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown, _unopened)
     return [one for look in looks for one in look(definition)]
 
 
@@ -32,7 +34,7 @@ def _incomplete(definition: Described) -> Iterator[Wrong]:
     kind, listing, document = definition.kind, definition.listing, definition.document
     if kind == "urls" and not (listing.url or definition.urls):
         yield ("urls",), "is missing: name the addresses, or in listing.url a text that does"
-    if kind not in ("urls", "folder") and not listing.url:
+    if kind not in ("urls", "folder", "git") and not listing.url:
         yield ("listing", "url"), "is missing: say where new documents are announced"
     if kind == "walk" and not listing.items:
         yield ("listing", "items"), "is missing: a regular expression whose one group is the newest number"
@@ -65,6 +67,8 @@ def _contradictory(definition: Described) -> Iterator[Wrong]:
         yield ("index",), "{index} does not stand in listing.url"
     if listing.since and not _is_used("since", definition):
         yield ("listing", "since"), "{since} does not stand in listing.url"
+    if listing.since and bool(listing.since.ask) != bool(listing.since.answer):
+        yield ("listing", "since"), "ask and answer belong together"
     if listing.body and listing.method != "POST":
         yield ("listing", "body"), 'is sent with method = "POST" only'
     if definition.token and "token" not in placeholders(definition.token.form):
@@ -74,6 +78,21 @@ def _contradictory(definition: Described) -> Iterator[Wrong]:
             yield ("parameters", name), "is taken: give it another name"
 
 
+def _unopened(definition: Described) -> Iterator[Wrong]:
+    opens, opening = definition.document.opens, definition.open
+    if (opens == "listing") != (opening is not None):
+        yield ("open",), 'and document.opens = "listing" belong together'
+    if opening and opening.document.opens == "listing":
+        yield ("open", "document", "opens"), "is no listing again: a page is opened once"
+    if opening and opening.kind != "feed" and not opening.items:
+        yield ("open", "items"), "is missing: say where in the page its items are"
+
+
+def _opening(opening: Open) -> _Selectors:
+    selectors: _Selectors = {("open", "fields", name): where for name, where in opening.fields.named().items()}
+    return selectors | {("open", name): getattr(opening, name) for name in ("items", "each")}
+
+
 def _is_used(name: str, definition: Described) -> bool:
     return name in placeholders(f"{definition.listing.url} {definition.listing.body}")
 
@@ -81,9 +100,13 @@ def _is_used(name: str, definition: Described) -> bool:
 def _unreadable(definition: Described) -> Iterator[Wrong]:
     selectors: _Selectors = {("fields", name): where for name, where in definition.fields.named().items()}
     listing, index = definition.listing, definition.index
-    selectors |= {("listing", name): getattr(listing, name) for name in ("items", "wait", "quota")}
+    selectors |= {("listing", name): getattr(listing, name) for name in ("items", "each", "wait", "quota")}
     if listing.pages:
         selectors["listing", "pages", "cursor"] = listing.pages.cursor
+    if listing.since:
+        selectors["listing", "since", "answer"] = listing.since.answer
+    if definition.open:
+        yield from _misunderstood(definition.open.kind, _opening(definition.open))
     yield from _misunderstood(definition.kind, selectors)
     if index:
         own: _Selectors = {("index", name): getattr(index, name) for name in ("items", "id", "version")}
@@ -118,15 +141,23 @@ def _unknown(definition: Described) -> Iterator[Wrong]:
     listed = own | {"since", "page"} | ({"index"} if definition.index else set())
     facts = own | _FACTS | ({"index"} if definition.index else set())
     listing, document, pages = definition.listing, definition.document, definition.listing.pages
+    opened = own | _FACTS | _PARENT
     templates: list[tuple[tuple[str, ...], str, set[str]]] = [
         (("listing", "url"), listing.url, listed),
         (("listing", "body"), listing.body, listed),
         (("document", "url"), document.url, facts),
         (("document", "page"), document.page, facts),
+        (("document", "file"), document.file, own | _PLACES),
+        (("document", "commit"), document.commit, own | _PLACES),
         (("abuse",), definition.abuse, {"host"}),
     ]
+    if definition.open:
+        templates.append((("open", "document", "url"), definition.open.document.url, opened))
+        templates.append((("open", "document", "page"), definition.open.document.page, opened))
     if pages:
         templates.append((("listing", "pages", "url"), pages.url, listed | {"cursor"}))
+    if listing.since:
+        templates.append((("listing", "since", "ask"), listing.since.ask, own))
     if definition.index:
         templates.append((("index", "url"), definition.index.url, own))
     for where, template, known in templates:

@@ -37,6 +37,23 @@ class Definition(Described):
             }
         )
 
+    @cached_property
+    def of_open(self) -> "Definition":
+        """What reads a page that is opened, as if it were a listing of its own."""
+        inner = self.open
+        assert inner is not None  # noqa: S101 - asked only where there is one
+        return self.model_copy(
+            update={
+                "kind": inner.kind,
+                "listing": Listing(items=inner.items, each=inner.each),
+                "fields": inner.fields,
+                "cut": inner.cut,
+                "document": inner.document,
+                "index": None,
+                "open": None,
+            }
+        )
+
 
 def _error(what: str) -> PydanticCustomError:
     return PydanticCustomError("definition", "{what}", {"what": what})

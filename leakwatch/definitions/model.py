@@ -8,7 +8,7 @@ from leakwatch.toml import Strict
 from leakwatch.units import Duration, QuietHours, RateField, Size
 from leakwatch.values import Header, HeaderValue, Host, Site
 
-Kind = Literal["html", "json", "feed", "sitemap", "walk", "urls", "folder"]
+Kind = Literal["html", "json", "feed", "sitemap", "walk", "urls", "folder", "git"]
 Quiet = QuietHours
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$")]
 
@@ -34,6 +34,8 @@ class Since(Strict):
     form: Literal["iso", "epoch", "epoch_ms", "value"] = "iso"  # value: as it stands in the listing
     first: str = ""  # what the first poll says: a duration ("1h" ago) for a time, else the value itself
     overlap: Duration | None = None  # a time: so much earlier, for what came late
+    ask: str = ""  # template of the address at which the first poll asks for the value to begin with
+    answer: str = ""  # json: where in the answer it stands
 
 
 class Listing(Strict):
@@ -45,6 +47,7 @@ class Listing(Strict):
     body: str = ""  # of a POST: template like url; JSON if it begins with { or [, else a form
     may_be_empty: bool = False  # false: nothing found is an error, never a quiet day
     conditional: bool = True  # false: what the site calls "not modified" cannot be believed, so it is never asked
+    each: str = ""  # json: JMESPath from an item to its several documents; fields then read [item, one of them]
     order: Literal["newest_first", "oldest_first", "none"] = "newest_first"  # of the items on a page
     pages: Pages | None = None
     since: Since | None = None
@@ -82,10 +85,12 @@ class Fields(Strict):
     id: str = ""
     version: str = ""
     url: str = ""  # made absolute against the listing's address
+    page: str = ""  # where a person looks at it, made absolute as well
     title: str = ""
     author: str = ""
     path: str = ""
     published_at: str = ""
+    commit: str = ""  # of a repository: commits to look for besides what its refs name, with spaces between
     text: str = ""  # the document itself, where the listing carries it whole
 
     def named(self) -> dict[str, str]:
@@ -102,6 +107,24 @@ class DocumentPlace(Strict):
 
     url: str = ""  # "": the field `url`
     page: str = ""  # "": the same as `url`
+    opens: Literal["", "git", "listing"] = ""  # "": a text; git: a repository; listing: a page that `open` reads
+    file: str = ""  # of a repository: where a person looks at a file; template of {repository}, {commit} and {path}
+    commit: str = ""  # where at a commit; template of {repository} and {commit}
+
+
+class Open(Strict):
+    """How a page is read that is no document but names some: a package's versions, a push's changes.
+
+    `{parent}` and `{parent_title}` are what the listing said of the page.
+    """
+
+    kind: Literal["html", "json", "feed"] = "json"
+    items: str = ""  # as in listing, as the next
+    each: str = ""
+    fresh: Duration | None = None  # what was published so long before the newest is left alone
+    fields: Fields = Fields()
+    cut: Fields = Fields()
+    document: DocumentPlace = DocumentPlace()
 
 
 class Token(Strict):
@@ -126,6 +149,7 @@ class Expected(Strict):
     author: str | None = None
     path: str | None = None
     published_at: str | None = None  # ISO 8601
+    commit: str | None = None
     text: str | None = None
 
 
@@ -136,8 +160,9 @@ class Sample(Strict):
     source: Annotated[str, Field(min_length=1)]  # from what, and when
     base_url: Site = "https://site.example"
     body: str
-    of: Literal["listing", "index"] = "listing"  # index: expect's ids are those of the listings
+    of: Literal["listing", "index", "open"] = "listing"  # index: expect's ids are those of the listings
     index: str = ""  # of a listing: what the index calls it
+    parent: str = ""  # of a page that is opened: what the listing calls it
     expect: list[Expected]
 
 
@@ -172,4 +197,6 @@ class Described(Strict):
     fields: Fields = Fields()
     cut: Fields = Fields()  # for a fact: a regular expression whose one group is what is kept of it
     document: DocumentPlace = DocumentPlace()
+    open: Open | None = None
+    frontier: Annotated[int, Field(ge=1)] | None = None  # documents that may wait; more are missed; None: all wait
     samples: Annotated[list[Sample], Field(alias="sample", min_length=1)]

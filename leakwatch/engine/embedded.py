@@ -130,6 +130,10 @@ class EmbeddedEngine:
         """Return how many jobs of a lane wait or run."""
         return await jobs.backlog(tx, queue, lane)
 
+    async def waiting(self, tx: Transaction, queue: str) -> dict[str, int]:
+        """Return the sizes of a queue's jobs that wait or run, added up for each lane."""
+        return await jobs.documents(tx, queue)
+
     async def dead(self, tx: Transaction, *, limit: int = 100) -> list[Dead]:
         """Return the dead letters, newest first."""
         return [Dead(**facts) for facts in await jobs.dead(tx, limit=limit)]
@@ -345,6 +349,7 @@ def _row(new: NewJob, verdict: Verdict | None, at: datetime) -> dict[str, Any]:
         "priority": new.priority,
         "state": jobs.READY,
         "run_at": new.run_at or at,
+        "size": new.size,
         "attempts": new.attempts,
         "picks": 0,
         "created_at": at,

@@ -21,6 +21,7 @@ class NewJob:
     dedupe_key: str | None = None  # while a live job has this key, a second one is not made
     priority: int = 0  # lower goes first
     run_at: datetime | None = None  # not before; None: at once
+    size: int = 1  # what it counts for, where a backlog is counted in more than jobs
     attempts: int = 0  # failures so far: carried over when a job is replaced by what is left of it
     failed: LeakwatchError | None = None  # enqueue it as one that has just failed so: it waits, or is dead at once
 
@@ -127,6 +128,9 @@ class Engine(Protocol):
 
     async def backlog(self, tx: Transaction, queue: str, lane: str) -> int:
         """Return how many jobs of a lane wait or run."""
+
+    async def waiting(self, tx: Transaction, queue: str) -> dict[str, int]:
+        """Return the sizes of a queue's jobs that wait or run, added up for each lane."""
 
     async def dead(self, tx: Transaction, *, limit: int = 100) -> list[Dead]:
         """Return the dead letters, newest first."""

@@ -1,7 +1,7 @@
 """Fetching: one polite session, one module per kind of listing, and a poll that ends in a `Batch`."""
 
 from leakwatch.fetch import folder, kinds
-from leakwatch.fetch.polling import Fetched, fetch, parse, poll
+from leakwatch.fetch.polling import Fetched, fetch, fetch_document, parse, poll
 from leakwatch.fetch.session import Session
 from leakwatch.fetch.source import Canary, Source, disabled, resolve
 from leakwatch.fetch.trace import Poll, Step, Trace
@@ -16,6 +16,7 @@ __all__ = [
     "Trace",
     "disabled",
     "fetch",
+    "fetch_document",
     "folder",
     "kinds",
     "parse",

@@ -35,10 +35,17 @@ _LIMITED: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatu
 _NOT_NOW: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY)
 
 
-def from_status(status: int, headers: Mapping[str, str], where: str) -> FetchError:
-    """Return what a status that is no success means. ``where`` is "source: host"."""
+def from_status(
+    status: int, headers: Mapping[str, str], where: str, *, spent: float | None = None, limited: bool = False
+) -> FetchError:
+    """Return what a status that is no success means. ``where`` is "source: host".
+
+    ``spent``: nothing is left, and for so many seconds; ``limited``: the body says that it is a limit.
+    """
     wait = retry_after(headers.get("Retry-After", ""))
-    if status == HTTPStatus.TOO_MANY_REQUESTS and wait is None:
+    if wait is None and status in _LIMITED:
+        wait = spent
+    if wait is None and (status == HTTPStatus.TOO_MANY_REQUESTS or limited):
         wait = _DEFAULT_PAUSE
     if status in _LIMITED and wait is not None:
         return RateLimited(

@@ -15,15 +15,19 @@ from leakwatch.fetch.source import Source
 ACCEPT: Final = "application/json, */*;q=0.5"
 
 
-class _WithItems(Functions):
-    """JMESPath with ``items(object)``, its community edition's: ``[[key, value], …]``."""
+class _WithMore(Functions):
+    """JMESPath with ``items(object)``, its community edition's: ``[[key, value], …]``; and ``get(object, key)``."""
 
     @signature({"types": ["object"]})
     def _func_items(self, value: Mapping[str, Any]) -> list[list[Any]]:
         return [[key, one] for key, one in value.items()]
 
+    @signature({"types": ["object"]}, {"types": ["string"]})
+    def _func_get(self, value: Mapping[str, Any], key: str) -> Any:
+        return value.get(key)
 
-_OPTIONS: Final = jmespath.Options(custom_functions=_WithItems())
+
+_OPTIONS: Final = jmespath.Options(custom_functions=_WithMore())
 
 
 def read(source: Source, text: str) -> Iterator[Facts]:
@@ -36,9 +40,20 @@ def read(source: Source, text: str) -> Iterator[Facts]:
         message = f"{source.name}: listing.items ({expression}) gave no list"
         mend = "compare it with what the site answers; an object's entries are values(@), or items(@) as [key, value]"
         raise BadContent(message, mend=mend)
-    for item in items:
+    for item in _each(source, items):
         found = ((name, _search(source, f"fields.{name}", where, item)) for name, where in fields.items())
         yield {name: _text(value) for name, value in found if value not in (None, "", [], {})}
+
+
+def _each(source: Source, items: list[Any]) -> Iterator[Any]:
+    """Yield the items; of such as hold several documents each with each of them."""
+    each = source.definition.listing.each
+    if not each:
+        yield from items
+        return
+    for item in items:
+        several = _search(source, "listing.each", each, item)
+        yield from ([item, one] for one in several or [])
 
 
 def value(source: Source, text: str, selector: str) -> str:

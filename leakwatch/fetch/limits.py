@@ -13,6 +13,10 @@ PATIENCE: Final = 5.0  # seconds that a request waits for a host that asked us t
 _REMEMBERED: Final = 1024  # hosts, before those at rest are forgotten
 
 
+class Resting(RateLimited):
+    """A host wants to rest for longer than we wait: nothing was asked of it."""
+
+
 class Turn:
     """A request's turn at a host. Whoever makes the request says when it has left."""
 
@@ -140,7 +144,7 @@ class Limits:
         left = place.paused_until - asyncio.get_running_loop().time()
         if left > self._patience:
             message = f"{host.rpartition(':')[0]} asked us to wait another {left:.0f} s"
-            raise RateLimited(message, mend="it is tried again then", retry_after=left)
+            raise Resting(message, mend="it is tried again then", retry_after=left)
 
     def _place(self, host: str, concurrency: int) -> _Host:
         place = self._hosts.get(host)

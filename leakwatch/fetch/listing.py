@@ -18,7 +18,7 @@ from yarl import URL
 
 from leakwatch.errors import BadContent, Blocked
 from leakwatch.fetch.source import Source
-from leakwatch.model import Document, Reference
+from leakwatch.model import Document, Reference, Via
 
 Facts = Mapping[str, str]
 """One item: the names of `definitions.Fields`, and "summary", each with what was found; what was not is absent."""
@@ -126,7 +126,7 @@ def _item(source: Source, facts: Facts, listing_url: str) -> Document | Referenc
     stated = {**facts, "url": link}
     place = source.definition.document
     url = absolute(source.fill(place.url, stated), listing_url) if place.url else link
-    page = absolute(source.fill(place.page, stated), listing_url) if place.page else ""
+    page = absolute(source.fill(place.page, stated) if place.page else facts.get("page", ""), listing_url)
     text = facts.get("text", "")
     fetchable = bool(url) and source.allows(URL(url))
     if not (text or fetchable):
@@ -142,6 +142,8 @@ def _item(source: Source, facts: Facts, listing_url: str) -> Document | Referenc
         author=facts.get("author", ""),
         path=facts.get("path", ""),
         published_at=moment(facts.get("published_at", "")),
+        commit=facts.get("commit", ""),
+        via=Via.PAGE if text else Via(place.opens),
     )
     return Document(reference=reference, text=text) if text else reference
 

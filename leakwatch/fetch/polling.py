@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from leakwatch.errors import FetchError, Unreachable
+from leakwatch.errors import BadContent, FetchError, Unreachable
 from leakwatch.fetch import folder, kinds, urls, walk
+from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.listing import Listing, Tally
+from leakwatch.fetch.opening import Opened, listed
 from leakwatch.fetch.reading import Reading
 from leakwatch.fetch.session import Session
 from leakwatch.fetch.source import Source
 from leakwatch.fetch.trace import Poll, Trace
-from leakwatch.model import Checkpoint, Document, Reference
+from leakwatch.model import Checkpoint, Document, Reference, Via
 
-BUDGET: Final = 4_000_000  # characters of documents that one fetch holds, and those under way besides
+BUDGET: Final = (
+    4_000_000  # characters, and bytes of containers, of documents that one fetch holds, and those under way besides
+)
 _LONG: Final = 500_000  # bytes from which a document is decoded off the event loop
 
 
@@ -24,7 +28,9 @@ class Fetched:
 
     documents: tuple[Document, ...]
     failures: tuple[tuple[Reference, FetchError], ...]
-    left: tuple[Reference, ...] = ()  # not tried: the documents before them filled the memory that one fetch may take
+    left: tuple[Reference, ...] = ()  # not tried, or not to their end: it was too much for one fetch, or the host rests
+    wait: float = 0.0  # seconds for which the host of what is left wants to rest
+    opened: tuple[Opened, ...] = ()
 
 
 async def poll(
@@ -39,6 +45,8 @@ async def poll(
     match source.definition.kind:
         case "folder":
             return await folder.poll(source, checkpoint, trace)
+        case "git":
+            return await session.git.poll(source, checkpoint, trace)
         case "urls":
             return await urls.poll(session, source, checkpoint, trace)
         case _:
@@ -61,35 +69,65 @@ async def fetch(session: Session, source: Source, references: Sequence[Reference
 
     After ``budget`` characters no further document is begun.
     """
-    results: list[Document | FetchError | None] = [None] * len(references)
-    left = iter(enumerate(references))
+    objects = [number for number, reference in enumerate(references) if reference.via is Via.OBJECT]
+    results: list[Document | Opened | FetchError | None] = [None] * len(references)
+    if objects:
+        read = await session.git.read(source, [references[number] for number in objects], budget)
+        for number, one in zip(objects, read, strict=True):
+            results[number] = one
+    left = ((n, reference) for n, reference in enumerate(references) if reference.via is not Via.OBJECT)
 
     async def work() -> None:
         nonlocal budget
         while budget > 0 and (following := next(left, None)):
             index, reference = following
             results[index] = result = await _fetch_one(session, source, reference)
-            budget -= len(result.text) + len(result.raw or b"") if isinstance(result, Document) else 0
+            budget -= result.size if isinstance(result, Document) else 0
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(source.concurrency, len(references))):
+        for _ in range(min(source.concurrency, len(references) - len(objects))):
             group.create_task(work())
     outcomes = list(zip(references, results, strict=True))
+    rests = [result.retry_after or 0.0 for result in results if isinstance(result, Resting)]
     return Fetched(
         documents=tuple(result for _, result in outcomes if isinstance(result, Document)),
-        failures=tuple((reference, result) for reference, result in outcomes if isinstance(result, FetchError)),
-        left=tuple(reference for reference, result in outcomes if result is None),
+        failures=tuple(
+            (reference, result)
+            for reference, result in outcomes
+            if isinstance(result, FetchError) and not isinstance(result, Resting)
+        ),
+        left=tuple(reference for reference, result in outcomes if _is_left(result)),
+        wait=max(rests, default=0.0),
+        opened=tuple(result for result in results if isinstance(result, Opened)),
     )
 
 
-async def _fetch_one(session: Session, source: Source, reference: Reference) -> Document | FetchError:
+async def fetch_document(session: Session, source: Source, reference: Reference) -> Document:
+    """Fetch one document, for a look at it alone. Raises FetchError."""
+    result = await _fetch_one(session, source, reference)
+    if isinstance(result, Opened):
+        message = f"{source.name}: what was asked for is no document, but holds some"
+        raise BadContent(message, mend="name one of those that it holds")
+    if isinstance(result, FetchError):
+        raise result
+    return result
+
+
+def _is_left(result: Document | Opened | FetchError | None) -> bool:
+    return result is None or isinstance(result, Resting) or (isinstance(result, Opened) and result.again)
+
+
+async def _fetch_one(session: Session, source: Source, reference: Reference) -> Document | Opened | FetchError:
     try:
         if source.definition.kind == "folder":
             return await folder.fetch(source, reference)
+        if reference.via in (Via.GIT, Via.BACKLOG):
+            return await session.git.open(source, reference)
         page = await session.get(reference.url, source=source)
-        if len(page.body) > _LONG:
-            return await asyncio.to_thread(page.document, reference)
-        return page.document(reference)
+        if reference.via is Via.LISTING:
+            return await asyncio.to_thread(listed, source, reference, page.text(), page.url)
+        is_long = len(page.body) > _LONG
+        return await asyncio.to_thread(page.document, reference) if is_long else page.document(reference)
     except FetchError as error:
         return error
     except Exception as error:  # noqa: BLE001 - one document's oddity, which nobody foresaw, must not lose the others

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from leakwatch.fetch.failures import LONGEST_PAUSE
+from leakwatch.fetch.failures import LONGEST_PAUSE, retry_after
 
 _ITEM: Final = re.compile(r"(?:^|[,;\s])(remaining|reset|r|t)\s*=\s*(\d{1,15})")
 _EPOCH: Final = 1e9  # seconds: more than any pause, so it is a moment
@@ -20,6 +20,8 @@ class Quota:
     left: int | None = None
     reset: float | None = None  # seconds until there are more, a day at the most
     interval: float | None = None  # seconds between two polls that the site asks for
+    resource: str = ""  # of what that is said, where a site counts several
+    rest: float | None = None  # seconds in which nothing at all is to be asked, by Retry-After
 
     @property
     def pause(self) -> float:
@@ -37,6 +39,8 @@ def read(headers: Mapping[str, str]) -> Quota:
         left=None if remaining is None else int(max(0.0, remaining)),
         reset=_span(reset),
         interval=_span(headers.get("X-Poll-Interval", "")),
+        resource=headers.get("X-RateLimit-Resource", "").strip()[:40],
+        rest=retry_after(headers.get("Retry-After", "")),
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
+from leakwatch.definitions import Since
 from leakwatch.errors import EmptyListing, FetchError, Gone, TooLarge
 from leakwatch.fetch import kinds, memory, walk
 from leakwatch.fetch.listing import Facts, Tally, appearance, barred, mark
@@ -73,6 +74,8 @@ class Reading:
         listing = self._definition.listing
         is_asked = listing.conditional and not listing.since and not self._memory.left
         validators = self._memory.validators if is_asked else Validators()
+        if listing.since and listing.since.ask and not self._memory.since:
+            await self._ask(listing.since)
         page = await self._get(self._source, self._first(self._source, {}), validators)
         if page.not_modified:
             return Poll(batch=Batch(source=self._source.name), trace=self._trace)
@@ -88,6 +91,17 @@ class Reading:
         if self._trace.steps and self._definition.kind == "sitemap":
             await self._nested(page, after)
         return self._done(page, after)
+
+    async def _ask(self, since: Since) -> None:
+        """Ask from where on there is anything to read: what came before is not ours to catch up with."""
+        page = await self._session.get(
+            self._source.fill(since.ask, {}), source=self._source, accept=kinds.accept(self._definition.kind)
+        )
+        value = await asyncio.to_thread(kinds.value, self._source, page.text(), since.answer)
+        if not value:
+            message = f"{self._source.name}: listing.since.answer ({since.answer}) found nothing to begin with"
+            raise EmptyListing(message, mend="compare it with what the address of listing.since.ask answers")
+        self._memory.since = value[:_LONGEST]
 
     def _done(self, page: Page, after: Memory) -> Poll:
         """Return what was found, and where the next poll starts."""

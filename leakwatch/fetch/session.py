@@ -1,6 +1,7 @@
 """One polite way to get a page: bounded in time, size and redirects, and never to an address that is not public."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
@@ -11,17 +12,21 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from leakwatch.config import HttpConfig
+from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import BadContent, BadRedirect, Blocked, FetchError, RateLimited, Unreachable
 from leakwatch.fetch import quota, robots
 from leakwatch.fetch.addresses import socket_factory
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
 from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status, shown
-from leakwatch.fetch.limits import Limits, Turn
+from leakwatch.fetch.git import Git
+from leakwatch.fetch.limits import Limits, Resting, Turn
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.proxies import PROXY_ERRORS, connector
+from leakwatch.fetch.quota import Quota
 from leakwatch.fetch.robots import Robots, keeps_out
 from leakwatch.fetch.source import Source
+from leakwatch.fetch.tokens import Tokens
+from leakwatch.model import Reference, Via
 from leakwatch.units import Rate
 
 Observe = Callable[[str, str, int], None]
@@ -32,18 +37,27 @@ _CONDITIONS: Final = frozenset({"If-None-Match", "If-Modified-Since"})
 _NO_VALIDATORS: Final = Validators()
 _LONGEST_VALIDATOR: Final = 512
 _JSON: Final = "application/json"
+_REFUSAL: Final = 2_000  # bytes of a refusal that are read
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Session:
     """Gets pages for all sources, and knows what their hosts asked for. Use it as an async context manager."""
 
-    def __init__(self, http: HttpConfig, *, observe: Observe = lambda _source, _outcome, _size: None) -> None:
+    def __init__(
+        self,
+        http: HttpConfig,
+        git: GitConfig | None = None,
+        *,
+        observe: Observe = lambda _source, _outcome, _size: None,
+    ) -> None:
         self._http = http
+        self.git = Git(git or GitConfig(), http, self._git_turn)
         self._observe = observe
         self._limits = Limits()
         self._clients: dict[tuple[str, str], aiohttp.ClientSession] = {}  # by proxy and password; "": directly
         self._is_open = False
+        self._pools: dict[tuple[str, tuple[str, ...]], Tokens] = {}
         self.robots = Robots(http.user_agent, self._robots_txt)
 
     async def __aenter__(self) -> Self:
@@ -80,6 +94,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
+        self.git.close()
         await self.robots.close()
         for client in self._clients.values():
             await client.close()
@@ -130,17 +145,69 @@ class Session:
             delay = await self.robots.check(url, source)
             rate = Rate(1, delay) if delay > rate.interval else rate
         async with self._limits.turn(host, rate, source.concurrency) as turn:
+            pool = self._pool(source) if source.tokens and url.origin() in source.home else None
             try:
-                answer = await self._exchange(url, source, ask, turn)
+                answer = await (
+                    self._charged(pool, url, source, ask, turn) if pool else self._exchange(url, source, ask, turn)
+                )
+            except FetchError as error:
+                if pool is None and isinstance(error, RateLimited) and error.retry_after:
+                    self._limits.pause(host, error.retry_after)
+                if not isinstance(error, Resting):
+                    self._observe(source.name, error.reason, 0)
+                raise
+            if pool is None and isinstance(answer, Page) and answer.quota.pause:
+                self._limits.pause(host, answer.quota.pause)
+            self._observe(source.name, "ok", answer.wire if isinstance(answer, Page) else 0)
+            return answer
+
+    def _pool(self, source: Source) -> Tokens:
+        """Return the source's tokens: whoever names the same ones shares what they may ask."""
+        return self._pools.setdefault((source.base_url, source.tokens), Tokens(source.tokens))
+
+    async def _charged(self, pool: Tokens, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | str:
+        """Make one request with a token that can afford it.
+
+        The token is taken last, when the request may leave: while it waited, its token could be told to rest.
+        """
+        try:
+            taken = await pool.take(url.path, str(url.host))
+        except Resting:
+            turn.end()  # nothing leaves
+            raise
+        told, failure = _Told(), None
+        try:
+            answer = await self._exchange(url, source, replace(ask, secret=taken.value, told=told), turn)
+        except FetchError as error:
+            failure = error
+            raise
+        else:
+            return answer
+        finally:
+            await pool.settle(taken, told.quota, failure)
+
+    async def locate(self, source: Source, reference: Reference) -> Reference:
+        """Return a reference with all that can be said of where it stands. Raises FetchError."""
+        return await self.git.locate(source, reference) if reference.via is Via.OBJECT else reference
+
+    @asynccontextmanager
+    async def _git_turn(self, url: str, source: Source) -> AsyncIterator[None]:
+        """Have git wait for its turn at a host, as one request."""
+        parts = URL(url)
+        if not parts.host:  # a folder
+            yield
+            return
+        host = f"{parts.host}:{parts.port}"
+        async with self._limits.turn(host, source.rate, source.concurrency) as turn:
+            turn.sent()  # git does not say when; the others need not wait until it has come back
+            try:
+                yield
             except FetchError as error:
                 if isinstance(error, RateLimited) and error.retry_after:
                     self._limits.pause(host, error.retry_after)
                 self._observe(source.name, error.reason, 0)
                 raise
-            if isinstance(answer, Page) and answer.quota.pause:
-                self._limits.pause(host, answer.quota.pause)
-            self._observe(source.name, "ok", answer.wire if isinstance(answer, Page) else 0)
-            return answer
+            self._observe(source.name, "ok", 0)
 
     def pause(self, url: str, seconds: float) -> None:
         """Ask nothing of a host for so many seconds: it said so in a page."""
@@ -149,7 +216,7 @@ class Session:
 
     async def _exchange(self, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | str:
         where = f"{source.name}: {url.host}"
-        headers = CIMultiDict(source.headers if url.origin() in source.home else {})
+        headers = CIMultiDict(source.headers_with(ask.secret) if url.origin() in source.home else {})
         headers.update(ask.headers)
         method = "GET" if ask.body is None else "POST"
         data = None if ask.body is None else ask.body.encode()
@@ -158,12 +225,17 @@ class Session:
             async with client.request(
                 method, url, headers=headers, data=data, allow_redirects=False, trace_request_ctx=turn
             ) as response:
+                said = quota.read(response.headers)
+                if ask.told is not None:
+                    ask.told.quota = said
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     return response.headers["Location"]
                 if response.status == HTTPStatus.NOT_MODIFIED and not _CONDITIONS.isdisjoint(ask.headers):
                     return _unchanged(response, ask.redirects)
                 if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-                    raise from_status(response.status, response.headers, where)
+                    limited = response.status == HTTPStatus.FORBIDDEN and await _says_limit(response)
+                    spent = said.pause if said.left == 0 else None
+                    raise from_status(response.status, response.headers, where, spent=spent, limited=limited)
                 if source.robots == "obey" and keeps_out(_tags(response), self.robots.agent):
                     mend = 'ask the site\'s operator; if they agree, set robots = "ignore" for this source'
                     raise Blocked(f"{where} tells {self.robots.agent} by X-Robots-Tag to stay away", mend=mend)
@@ -200,7 +272,21 @@ class _Ask:
     cap: int  # bytes of the body
     body: str | None = field(default=None, repr=False)  # of a POST
     free: bool = False  # robots.txt is not asked
+    secret: str = field(default="", repr=False)  # the token to show to the base URL's host
+    told: "_Told | None" = None  # where what the answer says of the token is put
     redirects: int = 0  # so far
+
+
+@dataclass(slots=True)
+class _Told:
+    """What an answer says of how much may be asked, whatever else it says."""
+
+    quota: Quota | None = None
+
+
+async def _says_limit(response: aiohttp.ClientResponse) -> bool:
+    """Whether a refusal is a limit by its own words, as GitHub's secondary ones are."""
+    return b"rate limit" in (await response.content.read(_REFUSAL)).lower()
 
 
 def _tags(response: aiohttp.ClientResponse) -> list[str]:

@@ -21,7 +21,7 @@ _OURS = "/:@,~"  # what a parameter, a cursor or an index's id keeps: it may sta
 _CAPTURED = {"url": ".+", "path": ".+"}
 _SEGMENT = r"[^/?&#]+"  # what any other fact is, where it stands in an address: a few of them must not be ambiguous
 _WEB_PORTS = (80, 443)
-_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since"})
+_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since", "commit", "repository"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +72,20 @@ class Source:
         return self.fill(definition.listing.url, {"page": str(pages.first) if pages else ""}, partly=True)
 
     @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens that share what is asked of the site, one on each line of their file."""
+        return tuple(dict.fromkeys(filter(None, map(str.strip, self.token.splitlines()))))
+
+    @property
     def headers(self) -> Mapping[str, str]:
-        """What the base URL's host is sent, the token included."""
+        """What the base URL's host is sent, the first token included."""
+        return self.headers_with(self.tokens[0] if self.tokens else "")
+
+    def headers_with(self, secret: str) -> Mapping[str, str]:
+        """Return what the base URL's host is sent, one of the tokens included."""
         token = self.definition.token
-        secret = {token.header: fill(token.form, {"token": self.token})} if token and self.token else {}
-        return {**self.definition.headers, **secret}
+        shown = {token.header: fill(token.form, {"token": secret})} if token and secret else {}
+        return {**self.definition.headers, **shown}
 
     @cached_property
     def origins(self) -> frozenset[tuple[str, int]]:
@@ -106,11 +115,14 @@ class Source:
     def text_url(self, shown: str) -> str:
         """Return where the text is fetched of a document that is shown at an address; "" where that cannot be told.
 
-        It cannot be told where the text came in the listing, or where the two addresses have too little in common.
+        It cannot be told where the text came in the listing, where it came out of something that was opened, or where
+        the two addresses have too little in common.
         """
         definition = self.definition
-        place = definition.document
-        if definition.fields.text or definition.kind == "folder" or (definition.kind == "feed" and not place.url):
+        place, said = definition.document, definition.fields
+        if definition.kind in ("folder", "git") or (definition.kind == "feed" and not place.url):
+            return ""
+        if said.text or place.opens or (said.page and not place.page):
             return ""
         if not place.page or not place.url:
             return shown
@@ -128,6 +140,11 @@ class Source:
             return ""
         facts = {name: value if name == "url" else unquote(value) for name, value in found.groupdict().items()}
         return self.fill(place.url, facts)
+
+    @cached_property
+    def of_open(self) -> "Source":
+        """What reads a page that a document turned out to be, as if it were a listing of its own."""
+        return replace(self, definition=self.definition.of_open)
 
     def fill(self, template: str, facts: Mapping[str, str], *, partly: bool = False) -> str:
         """Put the base URL and an item's facts into a template; "" where a fact that it needs is missing.
@@ -216,7 +233,8 @@ def _check(entry: SourceConfig, definition: Definition, base_url: str, token: st
         where = "file:///path" if definition.kind == "folder" else "https://host"
         message = f"{definition.title} can be anywhere: base_url is missing"
         raise ConfigError(message, mend=f'write where, as base_url = "{where}"')
-    if (urlsplit(base_url).scheme == "file") != (definition.kind == "folder"):
+    is_local = urlsplit(base_url).scheme == "file"
+    if is_local != (definition.kind == "folder") and not (is_local and definition.kind == "git"):
         message = f"a {definition.kind} is not read from {urlsplit(base_url).scheme}://"
         raise ConfigError(message, mend='write base_url = "https://host", or "file:///path" for a folder')
     if unknown := entry.parameters.keys() - definition.parameters.keys():

@@ -254,6 +254,13 @@ async def backlog(tx: Transaction, queue: str, lane: str) -> int:
     return count
 
 
+async def documents(tx: Transaction, queue: str) -> dict[str, int]:
+    """Return how many documents wait in a queue or are being worked on, by lane."""
+    mine = and_(job.c.state.in_((READY, RUNNING)), job.c.queue == queue)
+    query = select(job.c.lane, func.sum(job.c.size)).where(mine).group_by(job.c.lane)
+    return {row[0]: int(row[1]) for row in await tx.execute(query)}
+
+
 async def counts(tx: Transaction) -> dict[tuple[str, str], int]:
     """Return how many jobs there are, by queue and state."""
     query = select(job.c.queue, job.c.state, func.count()).group_by(job.c.queue, job.c.state)

@@ -47,6 +47,8 @@ class SourceState:
     gaps: int  # polls that shared nothing with the one before
     gap_at: datetime | None
     left: int  # what the last poll left to the next
+    missed: int  # documents for which the frontier had no room, or that were too large to be fetched at all
+    missed_at: datetime | None
     quota: int | None  # requests left, as far as the site says
     canary_at: datetime | None  # when its canary was last looked for
     canary: str | None  # why it was not found
@@ -177,6 +179,12 @@ async def scanned(tx: Transaction, name: str, count: int, latency: float | None 
         smoothed = source.c.latency * (1 - _SHARE) + latency * _SHARE
         changed["latency"] = func.coalesce(smoothed, latency)
     await tx.execute(update(source).where(source.c.name == name).values(**changed))
+
+
+async def missed(tx: Transaction, name: str, count: int, at: datetime) -> None:
+    """Count documents that are known to exist and will not be looked at."""
+    counted = {"missed": source.c.missed + count, "missed_at": at}
+    await tx.execute(update(source).where(source.c.name == name).values(**counted))
 
 
 async def canary(tx: Transaction, name: str, *, missing: str | None, now: datetime) -> None:

@@ -155,6 +155,8 @@ source = Table(
     Column("gaps", BigInteger, nullable=False, server_default=text("0")),  # polls that shared nothing with the last
     Column("gap_at", Instant),  # the last of them
     Column("left", Integer, nullable=False, server_default=text("0")),  # what the last poll left to the next
+    Column("missed", BigInteger, nullable=False, server_default=text("0")),  # documents for which there was no room
+    Column("missed_at", Instant),  # the last of them
     Column("quota", BigInteger),  # requests left, as far as the site says
     Column("canary_at", Instant),  # when its canary was last looked for
     Column("canary", Text),  # why it was not found; NULL: it was, or there is none
@@ -283,6 +285,7 @@ job = Table(
     Column("state", Text, nullable=False),  # ready, running, dead
     Column("run_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False),  # failures so far
+    Column("size", Integer, nullable=False, server_default=text("1")),  # of a fetch: documents in it
     Column("picks", Integer, nullable=False),  # times claimed since the last settlement: more than one is a crash
     Column("owner", Text),  # the process that holds the lease
     Column("leased_until", Instant),

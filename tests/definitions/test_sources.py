@@ -8,6 +8,7 @@ import pytest
 
 from leakwatch.definitions import Definition, Expected, Sample, available, load
 from leakwatch.fetch import Source, kinds, parse
+from leakwatch.fetch.opening import listed
 from leakwatch.model import Document, Reference
 from leakwatch.units import Rate
 
@@ -31,10 +32,13 @@ def source_of(definition: Definition, sample: Sample) -> Source:
 
 
 def found(source: Source, sample: Sample) -> list[Document | Reference]:
-    if source.definition.kind in ("urls", "folder"):
+    if source.definition.kind in ("urls", "folder", "git"):
         return []  # of these a listing says nothing of what there is
     if sample.of == "index":
         return [Reference(url="", id=name, version=version) for name, version in kinds.named(source, sample.body)]
+    if sample.of == "open":
+        opened = listed(source, Reference(url="", id=sample.parent), sample.body, source.base_url)
+        return [*opened.documents, *opened.references]
     listing = parse(source, sample.body, source.listing_url, sample.index)
     return [*listing.documents, *listing.references]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from leakwatch.demo import free_port
+from tests.integration.git.host import serving as serving_repositories
 from tests.peers.githost import serving_git
 from tests.peers.listening import listens
 
@@ -264,11 +265,25 @@ async def sitemap(folder: Path) -> AsyncIterator[Software]:
         yield Software(f"{wiki.base_url}/sitemaps/sitemap-index-w.xml", publish)
 
 
+@asynccontextmanager
+async def git_repository(folder: Path) -> AsyncIterator[Software]:
+    """A repository behind git's own HTTP back-end."""
+    async with serving_repositories(folder) as host:
+        tools = host.create("tools")
+
+        async def publish(title: str, text: str) -> None:
+            await asyncio.to_thread(tools.commit, {f"{title}.env": text}, title)
+            await asyncio.to_thread(tools.push)
+
+        yield Software(tools.url, publish)
+
+
 ALL: Mapping[str, Serving] = {
     "cgit-index": cgit_index,
     "dokuwiki": dokuwiki,
     "folder": files,
     "fossil": fossil,
+    "git": git_repository,
     "gitweb-index": gitweb_index,
     "hgweb": mercurial,
     "mediawiki": mediawiki,

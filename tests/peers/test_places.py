@@ -38,7 +38,7 @@ async def test_a_key_that_is_published_there_brings_a_notice(
 
 @pytest.mark.peers
 def test_whatever_is_called_verified_is_run_here() -> None:
-    run = {"bepasty", "bepasty-api", "cgit", "gitweb", "feed", "url-list", *ALL}
+    run = {"bepasty", "bepasty-api", "cgit", "gitweb", "feed", "url-list", "pypiserver", "verdaccio", *ALL}
     verified = {path.stem for path in available(Path("no such folder")) if load(path).verified}
     assert verified == run
 

@@ -63,7 +63,7 @@ def problems(toml: str) -> dict[int, str]:
         ('id = "a@href"', 'id = "a::nonsense("', 14, "fields.id: is not a CSS selector"),
         ('id = "a@href"\nurl = "a@href"', 'title = "a"', 13, "id or url is missing"),
         ('url = "a@href"', "", 17, "document: url is missing"),
-        ('page = "{url}"', 'page = "{urll}"', 18, "{urll} is not known here: use author, base_url, id"),
+        ('page = "{url}"', 'page = "{urll}"', 18, "{urll} is not known here: use author, base_url, commit, id"),
         ("{base_url}/recent", "{base_url}/{id}", 10, "{id} is not known here: use base_url"),
         ("raw.example", "https://raw.example/", 4, "write a host as"),
         ("raw.example", "raw.example:99999", 4, "ort out of range"),

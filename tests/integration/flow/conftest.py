@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from leakwatch.announce import Announcer
-from leakwatch.config import HttpConfig, NoticesConfig
+from leakwatch.config import GitConfig, HttpConfig, NoticesConfig
 from leakwatch.containers.opener import Opener
 from leakwatch.demo import PasteSite
 from leakwatch.engine.embedded import EmbeddedEngine
@@ -106,12 +107,13 @@ async def site() -> AsyncIterator[PasteSite]:
 
 
 @pytest.fixture
-async def flow(
+async def flow(  # noqa: PLR0917 - what it is made of
     database: Database,
     scanner: Scanner,
     executor: ThreadPoolExecutor,
     opener: Opener,
     request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> AsyncIterator[Flow]:
     config = getattr(request, "param", NoticesConfig(operator=["mailto:soc@issuer.example"]))
     pepper, engine = Pepper(b"p" * 32), EmbeddedEngine(database, poll=0.05)
@@ -120,18 +122,20 @@ async def flow(
         await registry.operator_channels(tx, config.operator)
         await sources.ensure(tx, [SOURCE.name], now())
     announcer = Announcer(engine=engine, config=config, domain="issuer.example")
-    pipeline = Pipeline(
-        database=database,
-        scanner=scanner,
-        digester=digester,
-        pepper=pepper,
-        registered=Registered(database, pepper),
-        announcer=announcer,
-        executor=executor,
-        opener=opener,
-    )
     watched: dict[str, Source] = {}
-    async with Session(HttpConfig(user_agent="test (a@b.example)", allow_networks=["127.0.0.0/8"])) as session:
+    http = HttpConfig(user_agent="test (a@b.example)", allow_networks=["127.0.0.0/8"])
+    async with Session(http, GitConfig(folder=str(tmp_path / "mirrors"))) as session:
+        pipeline = Pipeline(
+            database=database,
+            scanner=scanner,
+            digester=digester,
+            pepper=pepper,
+            registered=Registered(database, pepper),
+            announcer=announcer,
+            executor=executor,
+            opener=opener,
+            locate=session.locate,
+        )
         watch = Watch(
             watched=watched,
             database=database,

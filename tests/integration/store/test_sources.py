@@ -19,6 +19,8 @@ UNKNOWN: dict[str, Any] = {
     "gaps": 0,
     "gap_at": None,
     "left": 0,
+    "missed": 0,
+    "missed_at": None,
     "quota": None,
     "canary_at": None,
     "canary": None,

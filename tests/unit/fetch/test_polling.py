@@ -278,8 +278,10 @@ async def test_after_a_429_the_rest_is_told_to_wait_without_a_request(session: S
         fetched = await fetch(session, source(url, concurrency=1), references(url, "1", "later", "2", "3"))
 
     assert [one.reference.id for one in fetched.documents] == ["1"]
-    assert [reference.id for reference, _ in fetched.failures] == ["later", "2", "3"]
-    assert all(isinstance(error, RateLimited) and error.retry_after for _, error in fetched.failures)
+    [(later, error)] = fetched.failures
+    assert (later.id, type(error)) == ("later", RateLimited)
+    assert [reference.id for reference in fetched.left] == ["2", "3"]
+    assert fetched.wait == pytest.approx(error.retry_after, abs=5)
 
 
 async def test_a_document_over_the_cap_is_cut_and_says_so(session: Session) -> None:

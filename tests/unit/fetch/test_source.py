@@ -186,6 +186,7 @@ def test_only_the_sources_own_hosts_are_allowed(url: str, allowed: bool) -> None
         ),
         ('url = "{base_url}/raw/{id}"\npage = "{base_url}/{id}"', "https://site.example/7/more", ""),
         ('url = "{base_url}/raw/{id}"\npage = "{base_url}/{title}"', "https://site.example/words", ""),
+        ('url = "{base_url}/api/{id}"\npage = "{base_url}/{id}"\nopens = "git"', "https://site.example/7", ""),
     ],
 )
 def test_where_a_text_is_can_be_told_from_where_it_is_shown(document: str, shown: str, text: str) -> None:
@@ -193,8 +194,9 @@ def test_where_a_text_is_can_be_told_from_where_it_is_shown(document: str, shown
     assert source("https://site.example", toml).text_url(shown) == text
 
 
-def test_where_a_text_came_in_the_listing_nothing_says_where_it_is() -> None:
-    assert source("https://site.example", HTML + 'text = "p"\n').text_url("https://site.example/7") == ""
+@pytest.mark.parametrize("field", ["text", "page"])
+def test_where_a_listing_holds_a_text_or_a_page_of_its_own_nothing_says_where_the_text_is(field: str) -> None:
+    assert source("https://site.example", f'{HTML}{field} = "p"\n').text_url("https://site.example/7") == ""
 
 
 def test_a_base_url_keeps_its_final_slash_where_it_is_the_whole_address() -> None:

@@ -1,0 +1,60 @@
+"""The frontier of a source: what is known to exist and not scanned yet. What goes first, and what there is no room for.
+
+It lies in the fetch jobs: a listing, a poll and whatever opens into more adds to it, each fetch takes from it. Where
+a definition bounds it, what is less likely to hold a key may fill less of it, so that there is always room for what
+is likely; the rest is counted as missed and not remembered, so that it can be found in another way. Decisions return
+values.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from leakwatch.model import Reference, Via
+
+LIKELY, USUAL, OPENING, UNLIKELY = 8, 10, 11, 14  # as priorities of jobs: lower goes first
+_SHARES: Final = {LIKELY: 1.0, USUAL: 0.8, OPENING: 0.8, UNLIKELY: 0.5}  # of the frontier that each may fill
+_LIKELY: Final = re.compile(
+    r"(^|/)\.?env(\.|$)|\.env(\.|$)|\.(ipynb|envrc|toml|ya?ml|ini|cfg|conf|properties|tfvars|tfstate|npmrc|pypirc)$"
+    r"|(^|/)(docker-compose|config|settings|secrets?|credentials?|constants?|\.?bash_history|\.?zsh_history)\b"
+    r"|\b(openai|anthropic|claude|gpt|llm|langchain|huggingface|gemini|chatbot|agents?)\b",
+    re.IGNORECASE,
+)
+_UNLIKELY: Final = re.compile(
+    r"(^|/)(node_modules|vendor|third_party|site-packages|dist|\.yarn|Pods)/"
+    r"|\.(min\.js|min\.css|map|svg|png|jpe?g|gif|webp|ico|woff2?|ttf|otf|eot|mp[34]|mov|avi|po|mo|lock|sum|parquet"
+    r"|safetensors|bin|onnx|pt|h5)$|(^|/)(package-lock\.json|yarn\.lock|go\.sum|Cargo\.lock|poetry\.lock)$",
+    re.IGNORECASE,
+)
+_LONGEST: Final = 500  # characters of a name that are looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """References, those that go first before the others, and how many there was no room for."""
+
+    taken: tuple[Reference, ...]
+    missed: int
+
+
+def priority(reference: Reference) -> int:
+    """Return how soon a document is looked at, by what it is called."""
+    name = (reference.path or reference.title or reference.id)[-_LONGEST:]
+    if _UNLIKELY.search(name):
+        return UNLIKELY
+    if _LIKELY.search(name):
+        return LIKELY
+    return OPENING if reference.via is Via.GIT else USUAL
+
+
+def admit(references: Sequence[Reference], *, waiting: int, most: int | None) -> Admitted:
+    """Take what a frontier has room for, of which so many documents wait already."""
+    ordered = sorted(references, key=priority)
+    if most is None:
+        return Admitted(taken=tuple(ordered), missed=0)
+    taken: list[Reference] = []
+    for reference in ordered:
+        if waiting + len(taken) < most * _SHARES[priority(reference)]:
+            taken.append(reference)
+    return Admitted(taken=tuple(taken), missed=len(ordered) - len(taken))

@@ -1,0 +1,218 @@
+"""The shipped definitions of forges and registries, read by the whole flow: the API by its documents, git for real."""
+
+import gzip
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakwatch.definitions import find, load
+from leakwatch.fetch import Source
+from leakwatch.units import Rate
+from tests.installation import customers
+from tests.integration.flow.conftest import Flow
+from tests.integration.flow.test_repositories import places
+from tests.integration.flow.test_watch import dead, poll_once, state
+from tests.integration.git.host import Host, Repository, serving
+from tests.unit.containers.making import tarred
+
+AT = "2026-11-23T22:44:36Z"
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    (tmp_path / "host").mkdir()
+    async with serving(tmp_path / "host") as host:
+        yield host
+
+
+@pytest.fixture
+async def running(flow: Flow) -> AsyncIterator[None]:
+    async with flow.working():
+        yield
+
+
+def shipped(name: str, url: str, *, parameters: dict[str, str] | None = None, **override: Any) -> Source:
+    definition = load(find(name, Path("none")), override)
+    return Source(
+        name="site",
+        definition=definition,
+        base_url=url,
+        every=60.0,
+        rate=Rate(100_000, 1.0),
+        concurrency=4,
+        max_bytes=1_000_000,
+        robots="ignore",
+        parameters={**definition.parameters, **(parameters or {})},
+        token="made up",
+    )
+
+
+def gitlab(host: Host, tools: Repository) -> Source:
+    host.answers["/api/v4/projects"] = [
+        {
+            "id": 4,
+            "path_with_namespace": "ada/tools",
+            "http_url_to_repo": tools.url,
+            "web_url": f"{host.url}/ada/tools",
+            "last_activity_at": AT,
+        }
+    ]
+    return shipped("gitlab-projects", host.url)
+
+
+def gitlab_events(host: Host, tools: Repository) -> Source:
+    head = tools.git("rev-parse", "HEAD")
+    push = {"action": "pushed", "commit_title": "x", "commit_from": None, "commit_to": head}
+    host.answers["/api/v4/projects/4/events"] = [
+        {"id": 48, "created_at": AT, "author_username": "ada", "push_data": push}
+    ]
+    return shipped("gitlab-events", host.url, parameters={"project": "4", "place": "ada/tools"})
+
+
+def gitea(host: Host, tools: Repository) -> Source:
+    one = {"id": 7, "full_name": "ada/tools", "clone_url": tools.url, "html_url": f"{host.url}/ada/tools"}
+    host.answers["/api/v1/repos/search"] = {"ok": True, "data": [{**one, "updated_at": AT, "owner": {"login": "ada"}}]}
+    return shipped("gitea", host.url)
+
+
+def models(host: Host, tools: Repository) -> Source:
+    host.answers["/api/models"] = [{"id": "ada/tools", "author": "ada", "sha": "1" * 40, "lastModified": AT}]
+    return shipped("huggingface-models", host.url)
+
+
+def owner(host: Host, tools: Repository) -> Source:
+    one = {"id": 1, "full_name": "ada/tools", "clone_url": tools.url, "html_url": f"{host.url}/ada/tools"}
+    host.answers["/users/ada/repos"] = [{**one, "pushed_at": AT, "owner": {"login": "ada"}}]
+    return shipped("github-owner", host.url, parameters={"owner": "ada"})
+
+
+def new(host: Host, tools: Repository) -> Source:
+    event = {"id": "1", "type": "PublicEvent", "actor": {"login": "ada"}, "repo": {"name": "ada/tools"}}
+    host.answers["/events"] = [{**event, "payload": {}, "created_at": AT}]
+    return shipped("github-new", host.url, document={"url": "{base_url}/{title}.git"})
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("listed", "page"),
+    [
+        (gitlab, "{at}/-/blob/{commit}/app/.env"),
+        (gitlab_events, "{at}/-/blob/{commit}/app/.env"),
+        (gitea, "{at}/src/commit/{commit}/app/.env"),
+        (models, "{at}/blob/{commit}/app/.env"),
+        (owner, "{at}/blob/{commit}/app/.env"),
+        (new, "{at}/blob/{commit}/app/.env"),
+    ],
+)
+async def test_a_key_in_a_listed_repository_is_found_and_its_page_named(
+    flow: Flow, host: Host, listed: Any, page: str
+) -> None:
+    [customer] = customers(1, seed=81)
+    await flow.register(customer)
+    tools = host.create("ada/tools")
+    commit = tools.commit({"app/.env": f"KEY={customer.key}\n"})
+    tools.push()
+    await flow.add(listed(host, tools))
+    await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert place.url == page.format(at=f"{host.url}/ada/tools", commit=commit)
+    assert (place.position.line, place.path) == (1, "app/.env")
+    assert await dead(flow) == []
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow: Flow, host: Host) -> None:
+    owners = customers(3, seed=82)
+    await flow.register(*owners)
+    before, head = "1" * 40, "2" * 40
+    event = {"actor": {"login": "ada"}, "repo": {"name": "ada/tools"}, "created_at": AT}
+    host.answers["/events"] = [
+        {**event, "id": "1", "type": "PushEvent", "payload": {"before": before, "head": head}},
+        {
+            **event,
+            "id": "2",
+            "type": "IssueCommentEvent",
+            "payload": {
+                "comment": {"body": f"my key: {owners[0].key}", "html_url": "https://github.com/ada/tools/issues/7"}
+            },
+        },
+    ]
+    commit = {"sha": head, "html_url": "https://github.com/c", "commit": {"message": f"use {owners[1].key}"}}
+    patch = f"@@ -0,0 +1,2 @@\n+# settings\n+KEY={owners[2].key}"
+    file = {
+        "sha": "3" * 40,
+        "filename": "a.env",
+        "patch": patch,
+        "blob_url": "https://github.com/ada/tools/blob/2/a.env",
+    }
+    host.answers[f"/repos/ada/tools/compare/{before}...{head}"] = {"commits": [commit], "files": [file]}
+    await flow.add(shipped("github-events", host.url))
+    await poll_once(flow, flow.watched["site"])
+    assert {place.url for place in await places(flow)} == {
+        "https://github.com/ada/tools/issues/7",
+        "https://github.com/c",
+        "https://github.com/ada/tools/blob/2/a.env",
+    }
+    assert all(r.headers["Authorization"] == "Bearer made up" for r in host.requests)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_every_file_of_a_gist_is_a_document(flow: Flow, host: Host) -> None:
+    [customer] = customers(1, seed=83)
+    await flow.register(customer)
+    files = {n: {"filename": n, "raw_url": f"{host.url}/raw/{n}"} for n in ("a.txt", "b.env")}
+    host.answers |= {"/raw/a.txt": "nothing", "/raw/b.env": customer.key}
+    gist = {"id": "f" * 32, "html_url": "https://gist.github.com/f", "files": files, "updated_at": AT}
+    host.answers["/gists/public"] = [{**gist, "description": "mine", "owner": {"login": "ada"}}]
+    await flow.add(shipped("github-gists", host.url))
+    await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert (place.url, place.path, place.author) == ("https://gist.github.com/f", "b.env", "ada")
+    assert (await state(flow, "site")).documents == 2
+
+
+def npm(host: Host) -> tuple[Source, str]:
+    name = "@ada/tools"
+    host.answers["/registry/"] = {"db_name": "registry", "update_seq": 41}
+    host.answers["/registry/_changes"] = {"results": [{"seq": 42, "id": name, "changes": []}], "last_seq": 42}
+    versions = {v: {"name": name, "version": v, "dist": {"tarball": f"{host.url}/{v}.tgz"}} for v in ("1.0.0", "2.0.0")}
+    time = {"1.0.0": "2025-01-01T00:00:00Z", "2.0.0": AT}
+    host.answers[f"/{name}"] = {"name": name, "versions": versions, "time": time}
+    return shipped("npm", host.url, parameters={"registry": host.url}), "/2.0.0.tgz"
+
+
+def pypi(host: Host) -> tuple[Source, str]:
+    link = "https://pypi.org/project/tools/2.0/"
+    host.answers["/rss/updates.xml"] = (
+        f"<rss><channel><item><title>tools 2.0</title><link>{link}</link></item></channel></rss>"
+    )
+    file = {"filename": "tools-2.0.tar.gz", "url": f"{host.url}/tools-2.0.tar.gz", "upload_time_iso_8601": AT}
+    host.answers["/pypi/tools/2.0/json"] = {"info": {}, "urls": [file]}
+    return shipped("pypi", host.url), "/tools-2.0.tar.gz"
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("registry", [npm, pypi])
+async def test_a_new_version_of_a_package_is_fetched_and_no_old_one(flow: Flow, host: Host, registry: Any) -> None:
+    [customer] = customers(1, seed=84)
+    await flow.register(customer)
+    source, tarball = registry(host)
+    host.answers[tarball] = gzip.compress(tarred({"package/.env": f"KEY={customer.key}\n".encode()}))
+    await flow.add(source)
+    await poll_once(flow, source)
+    [place] = await places(flow)
+    assert (place.path, place.position.line) == (f"{tarball[1:]}!/package/.env", 1)
+    assert (await state(flow, "site")).documents == 1
+    asked = [request.path_qs for request in host.requests]
+    await poll_once(flow, source)
+    again = [request.path_qs for request in host.requests[len(asked) :]]
+    assert len(again) == 1  # the feed alone
+    if registry is npm:
+        assert again == ["/registry/_changes?since=42&limit=1000"]
+        assert "/registry/_changes?since=41&limit=1000" in asked

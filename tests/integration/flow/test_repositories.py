@@ -1,0 +1,219 @@
+"""Repositories through the whole flow: what a poll names is opened, what is in it is scanned, and the place is told."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from leakwatch import frontier
+from leakwatch.model import Place, Reference, Via
+from leakwatch.store import findings
+from leakwatch.watch import FETCH
+from tests.installation import customers
+from tests.integration.flow.conftest import Flow
+from tests.integration.flow.test_watch import alarms, dead, poll_once, state
+from tests.integration.git.host import AUTHOR, Host, serving
+from tests.integration.git.test_git import TOML
+from tests.unit.containers.making import zipped
+from tests.unit.fetch.sites import site, source
+
+FORGE = """
+name = "site"
+title = "A forge"
+kind = "json"
+[listing]
+url = "{base_url}/projects"
+items = "@"
+may_be_empty = true
+[fields]
+id = "id"
+version = "pushed"
+url = "clone"
+title = "name"
+[document]
+opens = "git"
+file = "{repository}/blob/{commit}/{path}"
+"""
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    (tmp_path / "host").mkdir()
+    async with serving(tmp_path / "host") as host:
+        yield host
+
+
+@pytest.fixture
+async def running(flow: Flow) -> AsyncIterator[None]:
+    async with flow.working():
+        yield
+
+
+async def places(flow: Flow) -> list[Place]:
+    async with flow.database.reading() as tx:
+        found = await findings.exposures(tx, [one.id for one in await findings.findings(tx)])
+        return [place for one in found for place in one.places]
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_key_in_a_repository_is_found_where_it_stands_and_so_is_one_that_was_taken_away(
+    flow: Flow, host: Host
+) -> None:
+    [now, before] = customers(2, seed=71)
+    await flow.register(now, before)
+    tools = host.create("tools")
+    gone = tools.commit({"old.env": f"\nA={before.key}\n"}, "oops")
+    tools.git("rm", "--quiet", "old.env")
+    there = tools.commit({"src/settings.py": f"import os\n\nKEY = '{now.key}'\n"}, "Add settings")
+    tools.push()
+    await flow.add(source(tools.url, TOML))
+    await poll_once(flow, flow.watched["site"])
+
+    found = {place.path: place for place in await places(flow)}
+    page = tools.url.removesuffix(".git")
+    assert {p.path: (p.url, p.author, p.position.line) for p in found.values()} == {
+        "src/settings.py": (f"{page}/blob/{there}/src/settings.py", AUTHOR, 3),
+        "old.env": (f"{page}/blob/{gone}/old.env", AUTHOR, 2),
+    }
+    assert found["old.env"].title == f"{gone[:12]} oops"
+    assert await dead(flow) == []
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_key_in_a_commits_message_is_found(flow: Flow, host: Host) -> None:
+    [owner] = customers(1, seed=72)
+    await flow.register(owner)
+    tools = host.create("tools")
+    commit = tools.commit({"a": "nothing"}, f"Use {owner.key} for now")
+    tools.push()
+    await flow.add(source(tools.url, TOML))
+    await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert place.url == f"{tools.url.removesuffix('.git')}/commit/{commit}"
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_an_archive_in_a_repository_is_opened_and_its_page_named(flow: Flow, host: Host) -> None:
+    [owner] = customers(1, seed=75)
+    await flow.register(owner)
+    tools = host.create("tools")
+    commit = tools.commit({"old/backup.zip": zipped({"dir/.env": f"A=b\nKEY={owner.key}\n".encode()})}, "Back up")
+    tools.push()
+    await flow.add(source(tools.url, TOML))
+    await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert (place.path, place.position.line) == ("old/backup.zip!/dir/.env", 2)
+    assert place.url == f"{tools.url.removesuffix('.git')}/blob/{commit}/old/backup.zip"
+    assert place.title == f"{commit[:12]} Back up"
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_what_a_commit_says_of_a_place_is_stored_redacted(flow: Flow, host: Host) -> None:
+    owner, other = customers(2, seed=76)
+    await flow.register(owner)
+    tools = host.create("tools")
+    tools.commit({f"{other.key}.env": owner.key}, f"Use {other.key}")
+    tools.push()
+    await flow.add(source(tools.url, TOML))
+    await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert place.author == AUTHOR
+    assert other.key[8:-8] not in repr(place)
+
+
+@pytest.mark.usefixtures("running")
+async def test_repositories_that_a_forge_lists_are_opened_once_for_each_push(flow: Flow, host: Host) -> None:
+    [first, second] = customers(2, seed=73)
+    await flow.register(first, second)
+    tools = host.create("tools")
+    tools.commit({"a.env": first.key})
+    tools.push()
+    listed: list[dict[str, Any]] = [{"id": 1, "pushed": "1", "clone": tools.url, "name": "ada/tools"}]
+
+    async def projects(_request: web.Request) -> web.StreamResponse:
+        return web.json_response(listed)
+
+    async with site(projects) as url:
+        await flow.add(source(url, f'hosts = ["{host.url.removeprefix("http://")}"]\n{FORGE}'))
+        await poll_once(flow, flow.watched["site"])
+        assert len(await places(flow)) == 1
+        asked = len(host.requests)
+        await poll_once(flow, flow.watched["site"])
+        assert len(host.requests) == asked
+        tools.commit({"b.env": second.key})
+        tools.push()
+        listed[0]["pushed"] = "2"
+        await poll_once(flow, flow.watched["site"])
+        assert {place.path for place in await places(flow)} == {"a.env", "b.env"}
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_repositorys_backlog_that_is_skipped_is_skipped_and_what_comes_later_is_not(
+    flow: Flow, host: Host
+) -> None:
+    owners = customers(2, seed=74)
+    await flow.register(*owners)
+    tools = host.create("tools")
+    tools.commit({"old.env": owners[0].key})
+    tools.push()
+    await flow.add(source(tools.url, TOML, backlog="skip"))
+    await poll_once(flow, flow.watched["site"])
+    tools.commit({"new.env": owners[1].key})
+    tools.push()
+    await poll_once(flow, flow.watched["site"])
+    assert [place.path for place in await places(flow)] == ["new.env"]
+
+
+@pytest.mark.usefixtures("running")
+async def test_what_a_frontier_has_no_room_for_is_counted_told_and_not_remembered(flow: Flow, host: Host) -> None:
+    tools = host.create("tools")
+    tools.commit({f"{n}.txt": f"text {n}" for n in range(20)} | {"a.env": "likely"})
+    tools.push()
+    await flow.add(source(tools.url, f"frontier = 10\n{TOML}"))
+    await poll_once(flow, flow.watched["site"])
+    at = await state(flow, "site")
+    assert (at.documents, at.missed) == (8, 14)  # 22 objects: the likely one, and eight tenths of the rest's room
+    assert await alarms(flow) == ["missed"]
+    async with flow.database.reading() as tx:
+        assert (await flow.engine.waiting(tx, FETCH)).get("site", 0) == 0
+
+
+def test_what_is_likely_goes_first_and_always_has_room() -> None:
+    likely, usual, unlikely = (Reference(url="u", id=name, path=name) for name in (".env", "a.py", "logo.png"))
+    repository = Reference(url="u", id="x", via=Via.GIT)
+    order = sorted([unlikely, repository, usual, likely], key=frontier.priority)
+    assert order == [likely, usual, repository, unlikely]
+    full = frontier.admit([unlikely, usual, likely], waiting=85, most=100)
+    assert (full.taken, full.missed) == ((likely,), 2)
+    assert frontier.admit([likely], waiting=100, most=100).missed == 1
+    assert frontier.admit([unlikely, likely], waiting=10**9, most=None).taken == (likely, unlikely)
+
+
+@pytest.mark.parametrize(
+    ("name", "priority"),
+    [
+        ("deploy/.env.production", frontier.LIKELY),
+        ("notebooks/Try OpenAI.ipynb", frontier.LIKELY),
+        ("src/config.py", frontier.LIKELY),
+        ("ada/langchain-demo", frontier.LIKELY),
+        ("src/main.go", frontier.USUAL),
+        ("environment.go", frontier.USUAL),
+        ("node_modules/x/index.js", frontier.UNLIKELY),
+        ("package-lock.json", frontier.UNLIKELY),
+        ("static/app.min.js", frontier.UNLIKELY),
+    ],
+)
+def test_names_say_how_likely_a_key_is(name: str, priority: int) -> None:
+    assert frontier.priority(Reference(url="u", id="1", path=name)) == priority
+
+
+def test_what_waits_is_packed_with_all_that_is_known_of_it() -> None:
+    from leakwatch.watch import _packed, _unpacked
+
+    one = Reference(url="u", id="1", via=Via.GIT, commit="a b", path="p")
+    assert _unpacked(json.loads(json.dumps(_packed(one)))) == one

@@ -1,0 +1,202 @@
+"""A site that counts what its tokens ask, by a script of limits: never is one request more made than it allows."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from leakwatch.errors import Blocked, FetchError, RateLimited, ServerFault
+from leakwatch.fetch import Session, Source
+from leakwatch.fetch.limits import Resting
+from leakwatch.fetch.page import Page
+from leakwatch.fetch.quota import Quota
+from leakwatch.fetch.tokens import Tokens
+from tests.unit.fetch.sites import HTML, http_config, site, source
+
+TOKEN = '[token]\nheader = "Authorization"\nform = "Bearer {token}"\n'
+
+
+@dataclass
+class Script:
+    """GitHub's limits as it documents them, in small: primary ones by resource, secondary ones, failures."""
+
+    allowed: dict[str, int]  # requests in a period, by resource
+    period: int = 2  # seconds
+    rest_after: int = 0  # requests of a token after which it is told to rest; 0: never
+    fails_every: int = 0
+    counts: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    seen: Counter[str] = field(default_factory=Counter)
+    rests: dict[str, float] = field(default_factory=dict)
+    offences: list[str] = field(default_factory=list)
+    served: int = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        token = request.headers.get("Authorization", "")
+        resource = "search" if request.path.startswith("/search") else "core"
+        now = time.time()
+        period = int(now) // self.period
+        reset = (period + 1) * self.period
+        used = self.counts[token, resource, period]
+        if now < self.rests.get(token, 0):
+            self.offences.append(f"{token} did not rest")
+        if used >= self.allowed[resource]:
+            self.offences.append(f"{token} asked for more of {resource} than there was")
+        self.seen[token] += 1
+        free = request.headers.get("If-None-Match") == '"1"'
+        self.counts[token, resource, period] += not free
+        left = max(0, self.allowed[resource] - self.counts[token, resource, period])
+        headers = {
+            "X-RateLimit-Remaining": str(left),
+            "X-RateLimit-Reset": str(reset),
+            "X-RateLimit-Resource": resource,
+            "ETag": '"1"',
+        }
+        await asyncio.sleep(0.01)
+        if self.rest_after and self.seen[token] % self.rest_after == 0:
+            self.rests[token] = time.time() + 1
+            said = {"message": "You have exceeded a secondary rate limit."}
+            return web.json_response(said, status=403, headers={**headers, "Retry-After": "1"})
+        if self.fails_every and self.seen.total() % self.fails_every == 0:
+            return web.Response(status=502)
+        if free:
+            return web.Response(status=304, headers=headers)
+        self.served += 1
+        return web.Response(text="x", headers=headers)
+
+
+def watched(url: str, tokens: int = 1) -> Source:
+    return source(url, HTML + TOKEN, token="\n".join(f"t{n}" for n in range(tokens)), concurrency=20)
+
+
+async def ask(session: Session, at: Source, path: str) -> Page:
+    """Ask for a page until it is there, as jobs are: after a rest, or a failure."""
+    while True:
+        try:
+            return await session.get(at.base_url + path, source=at)
+        except (RateLimited, ServerFault) as error:
+            await asyncio.sleep(error.retry_after or 0.05)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(allowed={"core": 12, "search": 3}),
+        Script(allowed={"core": 30, "search": 3}, rest_after=9),
+        Script(allowed={"core": 25, "search": 5}, fails_every=7),
+    ],
+    ids=["primary", "secondary", "failing"],
+)
+async def test_never_one_request_more_than_allowed_and_all_are_made(script: Script) -> None:
+    async with site(script.answer) as url, Session(http_config()) as session:
+        at = watched(url, tokens=3)
+        paths = [f"/repos/{n}" for n in range(30)] + [f"/search/code?q={n}" for n in range(6)]
+        pages = await asyncio.gather(*(ask(session, at, path) for path in paths))
+    assert script.offences == []
+    assert len(pages) == script.served == 36
+    assert set(script.seen) == {"Bearer t0", "Bearer t1", "Bearer t2"}
+
+
+async def test_what_has_not_changed_costs_nothing() -> None:
+    from leakwatch.fetch.page import Validators
+
+    script = Script(allowed={"core": 2}, period=60)
+    async with site(script.answer) as url, Session(http_config()) as session:
+        at = watched(url)
+        await session.get(f"{url}/events", source=at)
+        for _ in range(5):
+            page = await session.get(f"{url}/events", source=at, validators=Validators(etag='"1"'))
+            assert page.not_modified
+        await session.get(f"{url}/events", source=at)
+        with pytest.raises(Resting) as caught:
+            await session.get(f"{url}/events", source=at)
+    assert script.offences == []
+    assert 0 < (caught.value.retry_after or 0) < 62
+
+
+async def test_a_source_that_names_the_same_tokens_shares_what_they_may() -> None:
+    script = Script(allowed={"core": 3}, period=60)
+    async with site(script.answer) as url, Session(http_config()) as session:
+        for _ in range(3):
+            await session.get(f"{url}/a", source=watched(url))
+        with pytest.raises(Resting):
+            await session.get(f"{url}/b", source=watched(url))
+    assert script.offences == []
+
+
+async def test_a_refusal_that_is_a_limit_by_its_words_alone_is_rested_after_and_longer_each_time() -> None:
+    async def limited(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"message": "You have exceeded a secondary rate limit"}, status=403)
+
+    async def refused(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"message": "Repository access blocked"}, status=403)
+
+    async with site(limited) as url, Session(http_config()) as session:
+        with pytest.raises(RateLimited) as caught:
+            await session.get(f"{url}/a", source=watched(url))
+        assert caught.value.retry_after == 60
+        with pytest.raises(Resting):
+            await session.get(f"{url}/a", source=watched(url))
+    async with site(refused) as url, Session(http_config()) as session:
+        with pytest.raises(Blocked):
+            await session.get(f"{url}/a", source=watched(url))
+
+
+async def test_a_site_that_says_nothing_of_limits_is_asked_many_at_once() -> None:
+    tokens = Tokens(["t"])
+    first = await tokens.take("/x", "site")
+    await tokens.settle(first, Quota())
+    taken = await asyncio.wait_for(asyncio.gather(*(tokens.take("/x", "site") for _ in range(5))), 5)
+    assert {one.value for one in taken} == {"t"}
+
+
+async def test_a_strike_doubles_the_rest_where_the_site_names_none() -> None:
+    tokens = Tokens(["t"])
+    clock = asyncio.get_running_loop().time
+    for expected in (60, 120, 240):
+        taken = await tokens.take("/x", "site")
+        await tokens.settle(taken, Quota(), RateLimited("too much"))
+        assert taken.token.rests_until - clock() == pytest.approx(expected, abs=5)
+        taken.token.rests_until = 0.0
+    taken = await tokens.take("/x", "site")
+    await tokens.settle(taken, Quota())
+    assert taken.token.strikes == 0
+
+
+async def test_a_first_request_is_charged_to_all_that_it_could_draw_on() -> None:
+    tokens = Tokens(["t"], patience=0.01)
+    first = await tokens.take("/repos/a", "site")
+    await tokens.settle(first, Quota(left=1, reset=100.0, resource="core"))
+    probe = await tokens.take("/events", "site")
+    with pytest.raises(Resting):
+        await tokens.take("/repos/b", "site")
+    await tokens.settle(probe, Quota(left=5, reset=100.0, resource="events"))
+    again = await tokens.take("/repos/b", "site")  # it drew on something else
+    assert again.charged[-1].left == 0
+
+
+async def test_an_unforeseen_answer_leaves_the_request_spent() -> None:
+    tokens = Tokens(["t"], patience=0.01)
+    first = await tokens.take("/repos/a", "site")
+    await tokens.settle(first, Quota(left=1, reset=100.0, resource="core"))
+    second = await tokens.take("/repos/a", "site")
+    await tokens.settle(second, None, FetchError("no answer"))
+    with pytest.raises(Resting):
+        await tokens.take("/repos/a", "site")
+
+
+@pytest.mark.parametrize("rest", [60.0, None])
+async def test_a_rest_that_is_asked_for_holds_for_all_even_if_the_answer_spends_a_resource(rest: float | None) -> None:
+    tokens = Tokens(["t"], patience=0.01)
+    first = await tokens.take("/repos/a", "site")
+    await tokens.settle(first, Quota(left=5, reset=100.0, resource="core"))
+    search = await tokens.take("/search/code", "site")
+    spent = Quota(left=0, reset=100.0, resource="search", rest=rest)
+    await tokens.settle(search, spent, RateLimited("too much", retry_after=rest or 100.0))
+    if rest is None:
+        assert (await tokens.take("/repos/b", "site")).value == "t"
+    else:
+        with pytest.raises(Resting):
+            await tokens.take("/repos/b", "site")
