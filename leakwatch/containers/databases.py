@@ -50,9 +50,13 @@ def _table(connection: sqlite3.Connection, name: str, room: Room) -> Iterator[Pa
         chosen = ", ".join(map(_quoted, columns))
         rows = connection.execute(f"SELECT {chosen} FROM {_quoted(name)}")  # noqa: S608 - names cannot be parameters
         for row in rows:
-            cells = [(column, cell) for column, cell in zip(columns, row, strict=True) if isinstance(cell, bytes)]
-            lines.append(room.take(b"\t".join(cell for _, cell in cells if sniff(cell) is None) + b"\n"))
-            inner += [Part(f"{name}/{column}", room.take(cell)) for column, cell in cells if sniff(cell)]
+            plain = []
+            for column, cell in zip(columns, row, strict=True):
+                if isinstance(cell, bytes) and sniff(cell) is None:
+                    plain.append(cell)
+                elif isinstance(cell, bytes):
+                    inner.append(Part(f"{name}/{column}", room.take(cell)))
+            lines.append(room.take(b"\t".join(plain) + b"\n"))
             if room.full:
                 break
     except (sqlite3.Error, OverflowError):
