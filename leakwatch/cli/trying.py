@@ -1,16 +1,20 @@
 """What `leakwatch sources test` shows: each step of a poll, as lines for a person or as JSON."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from yarl import URL
 
 from leakwatch.config import HttpConfig
+from leakwatch.containers.opener import Opener
 from leakwatch.errors import BadContent, Blocked, EmptyListing, FetchError
 from leakwatch.fetch import Session, Source, Trace, fetch, kinds
 from leakwatch.fetch.body import ENCODINGS
+from leakwatch.members import parts
 from leakwatch.model import Document, Reference
 from leakwatch.scan import Scanner
 
@@ -74,15 +78,19 @@ async def scans(
     """Fetch some documents as the daemon would, and scan them. Nothing but counts comes out."""
     documents = [one for one in found if isinstance(one, Document)]
     fetched = await fetch(session, source, [one for one in found if isinstance(one, Reference)])
-    results = [
-        Scanned(
-            url=one.reference.shown_url,
-            characters=len(one.text),
-            candidates=tuple(sorted(Counter(c.detector for c in scanner.scan(one).candidates).items())),
-        )
-        for one in (*documents, *fetched.documents)
-    ]
+    with closing(Opener()) as opener:
+        results = [await asyncio.to_thread(_scanned, opener, scanner, one) for one in (*documents, *fetched.documents)]
     return results + [Scanned(url=r.shown_url, failure=str(error)) for r, error in fetched.failures]
+
+
+def _scanned(opener: Opener, scanner: Scanner, document: Document) -> Scanned:
+    """Scan a document and what is in it."""
+    found = {c.plaintext: c for part in parts(opener, document, Counter()) for c in scanner.scan(part).candidates}
+    return Scanned(
+        url=document.reference.shown_url,
+        characters=len(document.text),
+        candidates=tuple(sorted(Counter(c.detector for c in found.values()).items())),
+    )
 
 
 def item(found: Document | Reference) -> dict[str, str]:

@@ -36,7 +36,7 @@ class Limits:
     name: int = 1_000  # characters of a member's path
     pages: int = 2_000  # of a PDF
     seconds: float = 15.0  # that we wait for the worker, in all
-    memory: int = 1_000_000_000  # bytes of the worker's addresses
+    memory: int = 600_000_000  # bytes of the worker's addresses
 
 
 DEFAULT: Final = Limits()

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pypdf import PdfReader, PdfWriter
+from pypdf import PageObject, PdfReader, PdfWriter
 
 from leakwatch.containers import packed
 from leakwatch.containers.kinds import Kind, is_exhausted, sniff
@@ -328,6 +328,11 @@ def test_a_library_that_runs_out_of_memory_loses_one_container(monkeypatch: pyte
         raise MemoryError
 
     data = zipped({"a.tar": tarred({"x": b"x"}), "b": TEXT})
+    paper = zipped({"a.pdf": printed(TEXT), "b": TEXT})
+    monkeypatch.setattr(PageObject, "extract_text", starve)
+    found, cut = walked(paper)
+    assert [member.path for member in found] == ["a.pdf", "b"]
+    assert cut == {Cut.MEMORY: 1}
     monkeypatch.setattr(tarfile, "open", starve)
     assert walked(data) == ([Member("b", TEXT)], {Cut.MEMORY: 1})
 
