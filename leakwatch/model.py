@@ -118,6 +118,7 @@ class Candidate:
     plaintext: Plaintext
     masked: str  # public prefix and last four characters: all that may be shown
     position: Position
+    is_glued: bool = False  # to a letter or a digit before it or after it
 
 
 class Registration(NamedTuple):

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "run": "daemon.run",
     "demo": "daemon.demo",
     "check": "daemon.check",
+    "scan": "scan.command",
     "keys": "keys.group",
     "customers": "customers.group",
     "sources": "sources.group",

@@ -26,6 +26,18 @@ class DigestSieve:
         self._loose: frozenset[int] = frozenset()
         self.seen: set[int] = set()  # hashes of runs in which nothing registered stands
 
+    @classmethod
+    def of(cls, pepper: Pepper, numbers: bytes) -> "DigestSieve":
+        """Make another one's equal, of what `numbers` returned there."""
+        sieve = cls(pepper)
+        sieve._ordered.frombytes(numbers)
+        return sieve
+
+    @property
+    def numbers(self) -> bytes:
+        """What it holds, for a process of the same machine that holds the same pepper."""
+        return array("Q", sorted([*self._ordered, *self._loose])).tobytes()
+
     def __len__(self) -> int:
         return len(self._ordered) + len(self._loose)
 

@@ -39,6 +39,7 @@ class _Found(NamedTuple):
     key: str
     name: str
     masked: str
+    is_glued: bool
 
 
 class Scanner:
@@ -52,6 +53,7 @@ class Scanner:
         formats = [Format(detector) for detector in detectors]
         self.detectors: Mapping[str, Detector] = {detector.id: detector for detector in detectors}
         self.names = Names(formats)
+        self._formats = {format_.detector.id: format_ for format_ in formats}
         self._markers = Markers(formats, limit)
 
     def scan(self, document: Document, sieve: Sieve | None = None) -> Scan:
@@ -82,6 +84,11 @@ class Scanner:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
         return redaction.redact(text, partial(self._spans, sieve), partial(self._disguises, sieve))
 
+    def sound(self, candidate: Candidate) -> bool:
+        """Whether a candidate is built as its format's keys are, as far as that is known."""
+        format_ = self._formats.get(candidate.detector)
+        return format_ is None or format_.sound(candidate.plaintext.reveal())
+
     def _scan(self, field: Field, text: str, sieve: Sieve | None) -> Scan:
         """Scan one field, and all that is under its disguises."""
         data = _bytes(text)
@@ -110,14 +117,14 @@ class Scanner:
         first = rivals[0]
         name, format_ = self.names.among([r.format for r in rivals], first.key, layer.data, first.start, first.end)
         best = next(reading for reading in rivals if reading.format is format_)
-        return _Found(layer.origin(first.start), order, best.key, name, best.masked)
+        return _Found(layer.origin(first.start), order, best.key, name, best.masked, _is_glued(layer.data, best))
 
     def _token(self, key: str, layer: Layer, start: int, order: int) -> _Found:
         """What may be registered and has no marker, by the name of the format that takes it."""
         name = self.names.of(layer.data, start, start + len(key))
         reading = name.format.longest(layer.data[start : start + len(key)], 0) if name else None
         masked = reading.masked if reading else redaction.mask(key, "")
-        return _Found(layer.origin(start), order, key, name.name if name else UNKNOWN, masked)
+        return _Found(layer.origin(start), order, key, name.name if name else UNKNOWN, masked, is_glued=False)
 
     def _spans(self, sieve: Sieve | None, data: bytes) -> list[Span] | None:
         """What redaction must hide: from each start the longest reading, and what may be registered.
@@ -145,7 +152,20 @@ class Scanner:
 
 def _candidate(found: _Found, ruler: Ruler) -> Candidate:
     position = ruler.position(found.at)
-    return Candidate(detector=found.name, plaintext=Plaintext(found.key), masked=found.masked, position=position)
+    return Candidate(
+        detector=found.name,
+        plaintext=Plaintext(found.key),
+        masked=found.masked,
+        position=position,
+        is_glued=found.is_glued,
+    )
+
+
+def _is_glued(data: bytes, reading: Reading) -> bool:
+    r"""Whether a letter or digit stands right before a reading or after it; the letter of ``\n`` is none."""
+    before = data[max(0, reading.start - 2) : reading.start]
+    left = before[-1:].isalnum() and not before.startswith(b"\\")
+    return left or data[reading.end : reading.end + 1].isalnum()
 
 
 def _by_key(readings: Sequence[Reading]) -> list[list[Reading]]:

@@ -11,7 +11,6 @@ from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
 from leakwatch.scan.redaction import mask
 from leakwatch.scan.scanner import Scanner
-from leakwatch.scan.tokens import Nothing
 from tests.unit.scan.making import MARKED, made
 
 UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others
@@ -89,7 +88,7 @@ def test_words_that_are_glued_to_a_key_do_not_save_it_from_being_masked() -> Non
 def test_no_candidate_is_left_and_redacting_again_changes_nothing(pieces: list[str]) -> None:
     text = "".join(pieces)
     redacted = SCANNER.redact(text)
-    assert not SCANNER._spans(Nothing(), redacted.encode("utf-8", "surrogatepass"))
+    assert not SCANNER._spans(None, redacted.encode("utf-8", "surrogatepass"))
     assert SCANNER.redact(redacted) == redacted
 
 

@@ -1,0 +1,103 @@
+"""`leakwatch scan`: a one-off look at files."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from time import perf_counter
+from typing import IO, Final
+
+import click
+
+from leakwatch import config as configuration
+from leakwatch.cli.frame import UNFINISHED, WRONG, Frame, progress, visible
+from leakwatch.errors import ConfigError, InputError
+from leakwatch.survey import FORMATS, Crew, Folders, Hit, Inspected, Inspector, Known, Leak, Survey, shown
+from leakwatch.survey.owners import Owners, Register
+
+_LARGEST: Final = 1 << 30
+_STDIN: Final = "-"
+
+
+@click.command("scan")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, allow_dash=True))
+@click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
+@click.option("--all", "everything", is_flag=True, help="Show unlikely ones too: examples, placeholders.")
+@click.option("--offline", is_flag=True, help="Do not ask the database what belongs to a customer.")
+@click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes.  [default: one on each core]")
+@click.option("--max-size", type=click.IntRange(1), default=_LARGEST, show_default=True, help="Bytes of a file.")
+@click.option("--output", type=click.File("w", encoding="utf-8"), default="-", help="Write the report there.")
+@click.pass_obj
+def command(  # noqa: PLR0913 - its options
+    frame: Frame,
+    *,
+    paths: Sequence[Path],
+    form: str,
+    everything: bool,
+    offline: bool,
+    jobs: int,
+    max_size: int,
+    output: IO[str],
+) -> int:
+    """Look for keys in files, folders and, as `-`, standard input.
+
+    Keys are shown masked. With a configuration, those that are registered are told by customer and label. Nothing is
+    stored, nobody is told, and no key is tried. Exit status: 0 nothing found, 1 something, 3 not all could be read.
+    """
+    if Path(_STDIN) in paths and len(paths) > 1:
+        raise InputError("standard input is scanned alone", mend="give `-`, or files and folders")
+    began = perf_counter()
+    folders = Folders(paths, largest=max_size)
+    with ExitStack() as stack:
+        register = None if offline else _register(frame, stack)
+        known = register and register.known()
+        parts = _stdin(known) if Path(_STDIN) in paths else Crew(known, jobs).inspect(folders.jobs())
+        found = _gathered(parts)
+        owners = register.owners({d for hit in found.hits for d in hit.digests}) if register else {}
+    leaks, hidden = shown([_leak(hit, owners) for hit in found.hits], everything=everything)
+    survey = Survey(
+        leaks=leaks,
+        hidden=hidden,
+        is_matched=register is not None,
+        files=found.files,
+        size=found.size,
+        seconds=perf_counter() - began,
+        left=found.left + folders.left,
+        problems=[*folders.problems, *found.problems],
+    )
+    for line in FORMATS[form](survey):
+        click.echo(line, file=output)
+    for problem in survey.problems:
+        click.echo(f"leakwatch: {visible(problem)}", err=True)
+    return WRONG if leaks else UNFINISHED if survey.problems else 0
+
+
+def _register(frame: Frame, stack: ExitStack) -> Register | None:
+    """Return the register of keys, if there is a configuration."""
+    try:
+        path = frame.path or configuration.find()
+    except ConfigError:
+        click.echo("leakwatch: there is no configuration, so nothing is asked for its owner", err=True)
+        return None
+    return stack.enter_context(Register.opened(path))
+
+
+def _stdin(known: Known | None) -> Iterator[Inspected]:
+    inspected = Inspected()
+    with closing(Inspector(known)) as inspector:
+        inspector.stream(sys.stdin.buffer, "(standard input)", inspected)
+    yield inspected
+
+
+def _gathered(parts: Iterable[Inspected]) -> Inspected:
+    whole = Inspected()
+    with progress("files") as advance:
+        for part in parts:
+            whole.add(part)
+            advance(part.files)
+    return whole
+
+
+def _leak(hit: Hit, owners: Owners) -> Leak:
+    whose = dict.fromkeys(owner for digest in hit.digests for owner in owners.get(digest, ()))
+    return Leak(hit=hit, owners=tuple(whose))

@@ -1,0 +1,76 @@
+"""What there is to look at: files, folders, standard input. Nothing is followed out of them."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple, final
+
+_TOGETHER: Final = 64  # files that one process takes at once …
+_BYTES: Final = 4_000_000  # … or as many bytes
+_LEFT: Final = frozenset({".git", ".hg", ".svn"})  # packed history: it must be unpacked by what wrote it
+
+
+class Job(NamedTuple):
+    """Some files for one process, and their size in bytes."""
+
+    paths: tuple[str, ...]
+    size: int
+
+
+@final
+class Folders:
+    """Walks paths in order. What it leaves alone is counted in `left`, what it cannot read is told in `problems`."""
+
+    def __init__(self, paths: Iterable[Path], *, largest: int) -> None:
+        """`largest` is the size in bytes of the largest file that is looked at."""
+        self._paths = tuple(paths)
+        self._largest = largest
+        self.left = Counter[str]()
+        self.problems: list[str] = []
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield all files, so many together."""
+        together: list[str] = []
+        size = 0
+        for path, length in self._files():
+            if together and (len(together) >= _TOGETHER or size + length > _BYTES):
+                yield Job(tuple(together), size)
+                together, size = [], 0
+            together.append(path)
+            size += length
+        if together:
+            yield Job(tuple(together), size)
+
+    def _files(self) -> Iterator[tuple[str, int]]:
+        for path in self._paths:
+            if path.is_dir():
+                yield from self._within(path)
+            else:
+                yield from self._file(str(path))
+
+    def _within(self, folder: Path) -> Iterator[tuple[str, int]]:
+        for root, folders, files in os.walk(folder, onerror=self._unread):
+            self.left["history"] += len(_LEFT.intersection(folders))
+            folders[:] = sorted(name for name in folders if name not in _LEFT)
+            for name in sorted(files):
+                yield from self._file(os.path.join(root, name), named=False)  # noqa: PTH118 - a Path for each file would cost as much as its scan
+
+    def _file(self, path: str, *, named: bool = True) -> Iterator[tuple[str, int]]:
+        """A file with its size, if it is one to look at; whoever names a link means what it leads to."""
+        try:
+            found = os.stat(path, follow_symlinks=named)  # noqa: PTH116 - likewise
+        except OSError as error:
+            self._unread(error)
+            return
+        if not stat.S_ISREG(found.st_mode):
+            self.left["link" if stat.S_ISLNK(found.st_mode) else "special"] += 1
+        elif found.st_size > self._largest:
+            self.left["too-large"] += 1
+            self.problems.append(f"{path}: {found.st_size:,} bytes, more than --max-size allows")
+        else:
+            yield path, found.st_size
+
+    def _unread(self, error: OSError) -> None:
+        self.problems.append(f"{error.filename}: {error.strerror}")

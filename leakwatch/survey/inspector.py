@@ -1,0 +1,198 @@
+"""One file after another: read in windows, opened if it holds others, scanned, digested, judged.
+
+Each process has an inspector of its own. Plaintext does not leave it: what comes out is masked or digested.
+"""
+
+import codecs
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, final
+
+from leakwatch.containers.kinds import sniff
+from leakwatch.containers.opener import Opener
+from leakwatch.containers.walk import WITHIN
+from leakwatch.errors import whereabouts
+from leakwatch.match import Digester, DigestSieve
+from leakwatch.model import Candidate, Document, Field, Position, Reference
+from leakwatch.pepper import Pepper
+from leakwatch.scan import Scanner, shipped
+from leakwatch.survey.files import Job
+from leakwatch.survey.likelihood import Likelihood, Verdict, judge
+
+_WINDOW: Final = 16_000_000  # bytes of a file that are scanned at once
+_OVERLAP: Final = 64_000  # bytes of one window that the next begins with: a key in between is whole in one of them
+_NEIGHBOURS: Final = 4  # places before a key at which one may begin that it is a part of
+_ALIKE: Final = 4  # characters that all ways to read a key begin with
+_MARKS: Final = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8",
+}
+
+
+class Known(NamedTuple):
+    """What is registered, in a form that another process can be given. It stays in memory."""
+
+    secret: bytes  # the pepper
+    schemes: tuple[str, ...]
+    numbers: bytes  # of the sieve
+
+
+class Hit(NamedTuple):
+    """A possible key at one place."""
+
+    path: str  # redacted; "what.zip!/dir/.env" for what is in a container
+    field: Field
+    line: int
+    column: int
+    detector: str  # id of a detector, or name of a group
+    masked: str
+    likelihood: Likelihood
+    why: str  # it is not likelier
+    digests: tuple[bytes, ...]  # as they are stored, of each way to read it: the first is the one that is shown
+
+
+@dataclass(slots=True)
+class Inspected:
+    """What came of some files."""
+
+    files: int = 0
+    size: int = 0  # bytes
+    hits: list[Hit] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)  # what was not looked at, by the word for why
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, other: "Inspected") -> None:
+        """Add what came of other files."""
+        self.files += other.files
+        self.size += other.size
+        self.hits += other.hits
+        self.left += other.left
+        self.problems += other.problems
+
+
+@final
+class Inspector:
+    """Looks at files, by the detectors that are shipped and, if it is told, by what is registered."""
+
+    def __init__(self, known: Known | None) -> None:
+        self._scanner = Scanner(shipped())
+        self._opener = Opener()
+        self._sieve: DigestSieve | None = None
+        self._digester: Digester | None = None
+        if known:
+            pepper = Pepper(known.secret)
+            self._sieve = DigestSieve.of(pepper, known.numbers)
+            self._digester = Digester(pepper, known.schemes)
+
+    def close(self) -> None:
+        """End the process that opens containers, if there is one."""
+        self._opener.close()
+
+    def files(self, job: Job) -> Inspected:
+        """Look at files."""
+        inspected = Inspected()
+        for path in job.paths:
+            try:
+                with Path(path).open("rb") as file:
+                    self.stream(file, path, inspected)
+            except OSError as error:
+                inspected.problems.append(f"{self._scanner.redact(path, self._sieve)}: {error.strerror}")
+        return inspected
+
+    def stream(self, file: BinaryIO, name: str, inspected: Inspected) -> None:
+        """Look at what can be read from a file, by the name that it is shown with."""
+        inspected.files += 1
+        seen: set[str] = set()
+        first = file.read(_WINDOW)
+        inspected.size += len(first)
+        if sniff(first):
+            whole = first + file.read()
+            inspected.size += len(whole) - len(first)
+            for path, data in self._opener.members(whole, name, inspected.left):
+                self._text(data, f"{name}{WITHIN}{path}", inspected, set())
+            return
+        for window, line in _windows(file, first, inspected):
+            self._text(window, name, inspected, seen, line)
+
+    def _text(self, data: bytes, name: str, inspected: Inspected, seen: set[str], before: int = 0) -> None:
+        """Scan some bytes, before which there are so many ends of lines, for what was not yet seen in them."""
+        document = Document(reference=Reference(url="", id="", path=name), text=_decoded(data))
+        try:
+            scan = self._scanner.scan(document, self._sieve)
+        except Exception as error:  # noqa: BLE001 - a file that breaks its scan must not take others with it
+            inspected.problems.append(f"{name}: the scan raised {whereabouts(error)}; please report it")
+            return
+        inspected.left["beyond the limits"] += scan.skipped
+        inspected.left["bytes under disguises"] += scan.disguised
+        if scan.candidates:
+            shown = self._scanner.redact(name, self._sieve)
+            new = [candidate for candidate in scan.candidates if candidate.plaintext.reveal() not in seen]
+            seen.update(candidate.plaintext.reveal() for candidate in new)
+            places = _by_place(new)
+            hits = [self._hit(shown, rivals, before) for rivals in places]
+            inspected.hits += (_judged(hit, near) for hit, near in zip(hits, _nearby(places), strict=True))
+
+    def _hit(self, path: str, rivals: Sequence[Candidate], before: int) -> Hit:
+        best, at = rivals[0], rivals[0].position
+        verdict = self._verdict(best)
+        return Hit(
+            path=path,
+            field=at.field,
+            line=at.line + (before if at.field is Field.TEXT else 0),
+            column=at.column,
+            detector=best.detector,
+            masked=best.masked,
+            likelihood=verdict.likelihood,
+            why=verdict.why,
+            digests=tuple(d for c in rivals for d in self._digester.digest(c.plaintext)) if self._digester else (),
+        )
+
+    def _verdict(self, candidate: Candidate) -> Verdict:
+        detector = self._scanner.detectors.get(candidate.detector)
+        prefix = candidate.masked.partition("…")[0]
+        key = candidate.plaintext.reveal()
+        return judge(key, prefix, detector, sound=self._scanner.sound(candidate), is_glued=candidate.is_glued)
+
+
+def _by_place(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
+    """The ways to read each place together, the best first."""
+    places: dict[tuple[Position, str], list[Candidate]] = {}
+    for candidate in candidates:
+        beginning = candidate.plaintext.reveal()[:_ALIKE]  # under one disguise several seem to stand at one place
+        places.setdefault((candidate.position, beginning), []).append(candidate)
+    return list(places.values())
+
+
+def _nearby(places: Sequence[Sequence[Candidate]]) -> Iterator[bool]:
+    """Whether what stands at each place is but a part of what stands at one of the places before it."""
+    strings = [candidates[0].plaintext.reveal() for candidates in places]
+    for at, string in enumerate(strings):
+        yield any(string in before for before in strings[max(0, at - _NEIGHBOURS) : at])
+
+
+def _judged(hit: Hit, is_part: bool) -> Hit:  # noqa: FBT001 - one of two, as it comes from a list of them
+    return hit._replace(likelihood=Likelihood.UNLIKELY, why="a part of the key before it") if is_part else hit
+
+
+def _decoded(data: bytes) -> str:
+    """A file's text, by its byte order mark if it has one; of other encodings what is ASCII in them is enough."""
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    return data.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
+
+
+def _windows(file: BinaryIO, first: bytes, inspected: Inspected) -> Iterator[tuple[bytes, int]]:
+    """What a file holds, window by window, and how many ends of lines there are before each."""
+    window, lines = first, 0
+    while True:
+        yield window, lines
+        more = file.read(_WINDOW) if len(window) >= _WINDOW else b""
+        if not more:
+            return
+        inspected.size += len(more)
+        lines += window.count(b"\n", 0, len(window) - _OVERLAP)
+        window = window[-_OVERLAP:] + more
