@@ -18,6 +18,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import zstandard
@@ -26,6 +27,8 @@ KEY_CHARACTERS: Final = (string.ascii_letters + string.digits + "_.:~/+=-").enco
 SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
 _REACH: Final = 4096  # bytes to either side of an escape that belong to its stretch
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
+_LINES: Final = 3  # over which one key may be broken …
+_FEW: Final = 8  # … or over any, of so many
 _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 
 
@@ -82,26 +85,41 @@ def concatenation(data: bytes) -> Iterator[Undone]:
 def broken_lines(data: bytes) -> Iterator[Undone]:
     """Join the end of a line with the beginning of the next where a key may have been broken there.
 
-    Most ends of lines look like that. What has no digit when it is joined is taken for words: of random keys one in
-    thirty has none at twenty characters, one in a thousand at forty.
+    Most ends of lines look like that. What has neither a digit when it is joined nor letters as mixed as a key's is
+    taken for words. Where several lines follow one another, the key may have been broken over any of them.
     """
     for end, pattern in _BROKEN.items():
         if end in data:
-            yield from (joined for joined in _substituted(data, pattern, _nothing) if _DIGIT.search(joined.data))
+            for start, stop in _stretches(data, pattern):
+                if _MIXED.search(data, start, stop):
+                    yield from _chains(data, start, stop, pattern)
+
+
+def _chains(data: bytes, start: int, stop: int, pattern: re.Pattern[bytes]) -> Iterator[Undone]:
+    """All the lines of a stretch joined, then those that follow one another: a few of them, or all ways if few."""
+    edges = [(start, start), *(found.span() for found in pattern.finditer(data, start, stop)), (stop, stop)]
+    lines = [(here[1], after[0]) for here, after in pairwise(edges)]
+    lengths = [len(lines), *(n for n in range(len(lines) - 1, 1, -1) if n <= _LINES or len(lines) <= _FEW)]
+    for count in lengths:
+        for first in range(len(lines) - count + 1):
+            chain = lines[first : first + count]
+            yield from _kept(chain[0][0], chain[-1][1], b"".join(data[begin:end] for begin, end in chain))
 
 
 def base64(data: bytes) -> Iterator[Undone]:
-    """Decode base64 of either alphabet, padded or not; what was packed in it is unpacked."""
+    """Decode base64 of either alphabet, padded or not, whatever is glued to it; what was packed in it is unpacked."""
     for found in _BASE64.finditer(data):
-        for piece in _pieces(found[0]):
-            at = found.start() + found[0].index(piece)
-            yield from _kept(at, at + len(piece), _from_base64(piece))
+        run, at = found[0], found.start()
+        for phase in range(_GROUP):  # which of four characters begins the first group, nobody knows
+            yield from _kept(at + phase, found.end(), _from_base64(run[phase:]))
+        for packed in _PACKED.finditer(run):
+            yield from _kept(at + packed.start(), found.end(), _unpacked(_from_base64(run[packed.start() :])))
 
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
     """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
     for found in _HEX.finditer(data):
-        yield from _kept(found.start(), found.end(), binascii.unhexlify(found[0][: len(found[0]) // 2 * 2]))
+        yield from _kept(found.start(), found.end(), _unpacked(binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])))
     for found in _HEX_LIST.finditer(data):
         yield from _kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
 
@@ -140,6 +158,8 @@ def _stretches(data: bytes, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, i
             yield start, _grown(data, end)
         before = data[max(end, found.start() - _REACH, 0) : found.start()]
         start = found.start() - (len(before) - len(before.rstrip(KEY_CHARACTERS)))
+        if start < found.start() and data[start : start + 1] in _LETTERS and data[start - 1 : start] == b"\\":
+            start += 1  # the letter is part of an escape, as in \n
         end = found.end()
     if end >= 0:
         yield start, _grown(data, end)
@@ -152,7 +172,6 @@ def _grown(data: bytes, end: int) -> int:
 
 def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
     """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
-    undone = _unpacked(undone)
     if _TEXT.search(undone) or _ANY_WIDE.search(undone):
         yield Undone(start, end, undone)
 
@@ -170,13 +189,6 @@ def _behind_backslash(found: re.Match[bytes]) -> bytes:
             return bytes([int(found["octal"], 8) & 0xFF])
         case _:
             return _CONTROLS.get(found["other"], found["other"])
-
-
-def _pieces(run: bytes) -> Iterator[bytes]:
-    """The run, and the parts of it that are base64 of one alphabet alone: a name may be glued to it."""
-    yield run
-    for pattern in (_STANDARD, _URL_SAFE):
-        yield from (piece for piece in pattern.findall(run) if piece != run)
 
 
 def _from_base64(piece: bytes) -> bytes:
@@ -207,8 +219,9 @@ _UNPACK: Final[Mapping[bytes, Callable[[bytes], bytes]]] = {
     b"\xfd7zXZ\x00": lambda data: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, _UNPACKED),
     b"\x28\xb5\x2f\xfd": _unzstd,
 }
+_LETTERS: Final = frozenset((b"n", b"r", b"t", b"b", b"f", b"v", b"a"))
 _CONTROLS: Final[Mapping[bytes, bytes]] = {
-    **dict.fromkeys((b"n", b"r", b"t", b"b", b"f", b"v", b"a"), b"\n"),
+    **dict.fromkeys(_LETTERS, b"\n"),
     b"\n": b"",
     b"\r\n": b"",
 }
@@ -231,13 +244,13 @@ _TAG: Final = re.compile(rb"(?:</?[A-Za-z][^<>]{0,1000}+>)++")
 _CONCATENATION: Final = re.compile(
     _CLOSING + _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING + rb"(?=" + _KEY + rb")"
 )
-_DIGIT: Final = re.compile(rb"[0-9]")
+_MIXED: Final = re.compile(rb"[0-9]|[a-z][A-Z]{1,3}[a-z]{1,3}[A-Z]{1,3}[a-z]")
 _BROKEN: Final[Mapping[bytes, re.Pattern[bytes]]] = {
     end: re.compile(
         re.escape(end)
         + rb"(?:(?<="
         + _KEY
-        + rb"{16}"
+        + rb"{8}"
         + re.escape(end)
         + rb")"
         + _MARGIN
@@ -251,13 +264,13 @@ _BROKEN: Final[Mapping[bytes, re.Pattern[bytes]]] = {
         + _MARGIN
         + rb"(?="
         + _KEY
-        + rb"{16}))"
+        + rb"{8}))"
     )
     for end in (b"\n", b"\r\n", b"\\\n", b"\\n")
 }
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+={0,2}")
-_STANDARD: Final = re.compile(rb"[A-Za-z0-9+/]{22,}+={0,2}")
-_URL_SAFE: Final = re.compile(rb"[A-Za-z0-9_-]{22,}+={0,2}")
+_PACKED: Final = re.compile(rb"H4sI|eJ[w-z]|eN[o-r]|Qlpo|[/_]Td6WF|KLUv")  # what packed bytes begin with, in base64
+_GROUP: Final = 4  # characters of base64 that are three bytes
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
 _HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+0x[0-9A-Fa-f]{2}){15,}+")

@@ -22,6 +22,7 @@ _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt])*"
 _QUOTE: Final = rb"\\{0,3}[\"'`]"
 _MARGIN: Final = rb"[ \t]{0,80}(?:[>|#*]{1,3}[ \t]{0,8})?"
 _BREAK: Final = rb"(?:\\?\r?\n|\\n)" + _MARGIN
+_MIXED: Final = rb"(?:[0-9]|[a-z][A-Z]{1,3}[a-z]{1,3}[A-Z]{1,3}[a-z])"  # as words are not
 _INVISIBLE: Final = rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
 _NAMES: Final = (
     rb"(?:lowbar|UnderBar|period|colon|sol|plus|equals|hyphen|dash|Tilde"
@@ -48,7 +49,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.concatenation: (
         _KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + _KEY,
     ),
-    disguises.broken_lines: (rb"[0-9]" + _KEY + rb"*" + _BREAK + _KEY, _KEY + _BREAK + _KEY + rb"*[0-9]"),
+    disguises.broken_lines: (_MIXED + _KEY + rb"*" + _BREAK + _KEY, _KEY + _BREAK + _KEY + rb"*" + _MIXED),
     disguises.base64: (_QUAD + rb"{4}", _LITTLE + rb"{2}", _BIG + rb"{2}", _PACKED),
     disguises.hexadecimal: (
         _DIGITS + rb"{16}",

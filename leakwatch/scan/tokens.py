@@ -37,6 +37,7 @@ _KEPT: Final = (
     b"_.-",  # JWTs, and pairs with a dot
     b"_.~-",  # Entra's client secrets
     b"/+",  # base64
+    b"+",  # base64 that stands between slashes
     b"_.-~:",  # pairs with a colon
     b"_.-/+~",
 )
