@@ -28,7 +28,8 @@ def tables(data: bytes, _name: str, room: Room) -> Iterator[Part]:
     """Yield each table, and each blob in one that is a container itself."""
     connection = sqlite3.connect(":memory:")
     try:
-        connection.deserialize(data[: _VERSIONS.start] + _ROLLBACK + data[_VERSIONS.stop :])
+        logs = data[_VERSIONS] != _ROLLBACK
+        connection.deserialize(data[: _VERSIONS.start] + _ROLLBACK + data[_VERSIONS.stop :] if logs else data)
         connection.text_factory = bytes
         for limit, most in _LIMITS:
             connection.setlimit(limit, most)
