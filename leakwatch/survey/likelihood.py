@@ -25,9 +25,7 @@ _ROWS: Final = (string.ascii_lowercase, string.digits * 2, "qwertyuiopasdfghjklz
 _ORDERED: Final = frozenset(
     row[at : at + _RUN] for line in _ROWS for row in (line, line[::-1]) for at in range(len(row) - _RUN + 1)
 )
-_EVEN: Final = 0.75  # of the bits that characters drawn by chance would have
-_ALPHABETS: Final = ((string.hexdigits, 16), (string.ascii_lowercase + string.digits, 36))
-_LARGEST: Final = 62
+_LEAST: Final = 2.5  # bits a character: hexadecimal digits drawn by chance have more than three
 _TELLING: Final = 5  # characters of a prefix that stand within others by chance once in a billion
 
 
@@ -52,10 +50,10 @@ def judge(key: str, prefix: str, detector: Detector | None, *, sound: bool, is_g
     body = key.removeprefix(prefix)
     if why := _regular(body):
         return Verdict(Likelihood.UNLIKELY, why)
-    if not sound:
-        return Verdict(Likelihood.UNLIKELY, "its structure is not that of an issued key")
     if is_glued:
         return Verdict(Likelihood.UNLIKELY if len(prefix) < _TELLING else Likelihood.POSSIBLE, "glued to its neighbour")
+    if not sound:
+        return Verdict(Likelihood.POSSIBLE, "its structure is not that of the keys we know")
     if detector is None:
         return Verdict(Likelihood.POSSIBLE, "nothing near it says whose it is")
     return Verdict(Likelihood.LIKELY)
@@ -70,16 +68,11 @@ def _regular(body: str) -> str:
     small = body.lower()
     if _REPEATED.search(body) or any(small[at : at + _RUN] in _ORDERED for at in range(len(small) - _RUN + 1)):
         return "it repeats itself or counts"
-    if _evenness(body) < _EVEN:
+    if _bits(body) < _LEAST:
         return "too regular to be made by chance"
     return ""
 
 
-def _evenness(body: str) -> float:
-    """How many bits its characters have, of those that as many drawn by chance from the same alphabet would have."""
-    if not body:
-        return 0.0
-    size = next((size for letters, size in _ALPHABETS if set(body) <= set(letters)), _LARGEST)
-    length = len(body)
-    bits = -sum(n / length * log2(n / length) for n in Counter(body).values())
-    return bits / log2(min(size, length)) if length > 1 else 0.0
+def _bits(body: str) -> float:
+    """How many bits each of its characters has, by how often each occurs in it."""
+    return -sum(n / len(body) * log2(n / len(body)) for n in Counter(body).values())

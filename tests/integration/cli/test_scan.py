@@ -1,0 +1,151 @@
+"""`leakwatch scan` as its user meets it: what it shows of files, whose keys they are, and how it ends."""
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from leakwatch.match import digest_text
+from leakwatch.scan import shipped, synthesize
+from leakwatch.scan.synthetic import fill
+from tests.integration.cli.test_commands import HEADER, Leakwatch, Said, installed, leakwatch
+
+__all__ = ["installed", "leakwatch"]  # fixtures
+
+KEYS = {d.id: synthesize(d, Random(5)) for d in shipped() if d.id in {"groq", "anthropic-api", "huggingface-user"}}
+GROQ, ANTHROPIC = KEYS["groq"], KEYS["anthropic-api"]
+BARE = fill("{hex:40}", Random(6))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    (folder / "sub").mkdir(parents=True)
+    (folder / ".env").write_text(f"# keys\nGROQ_API_KEY={GROQ}\nHF_TOKEN=hf_{'x' * 34}\n")
+    (folder / "sub/notes.md").write_text(f"the internal one is {BARE}\n")
+    return folder
+
+
+def offline(leakwatch: Leakwatch, *arguments: str | Path, stdin: bytes = b"") -> Said:
+    return leakwatch("scan", "--offline", *map(str, arguments), stdin=stdin)
+
+
+def test_keys_are_shown_masked_and_placeholders_hidden(leakwatch: Leakwatch, files: Path) -> None:
+    said = offline(leakwatch, files)
+    assert said.status == 1
+    assert "LIKELY" in said.out
+    assert f"2:14       gsk_…{GROQ[-4:]}  Groq API key" in said.out
+    assert "1 likely; " in said.out
+    assert "unlikely not shown, see --all" in said.out
+    assert GROQ not in said.out
+    assert "xxxx" not in said.out
+    everything = offline(leakwatch, "--all", files).out
+    assert "hf_…xxxx  Hugging Face user access token  (a placeholder or an example)" in everything
+
+
+def test_what_is_registered_is_told_by_customer_even_without_a_marker(installed: Leakwatch, files: Path) -> None:
+    rows = [
+        f"Acme,soc@acme.example,en,Internal,gateway,,{digest_text(BARE)}",
+        f"Lumière,soc@lumiere.example,fr,Groq,essai,,{digest_text(GROQ)}",
+    ]
+    Path("customers.csv").write_text(HEADER + "\n".join(rows), encoding="utf-8")
+    assert installed("keys", "import", "customers.csv").status == 0
+    said = installed("scan", str(files))
+    assert said.status == 1
+    assert "REGISTERED" in said.out
+    assert "(Lumière, “essai”)" in said.out
+    assert "(Acme, “gateway”)" in said.out
+    assert BARE not in said.out
+    assert "2 registered" in said.out
+    records = json.loads(installed("scan", "--format", "json", str(files)).out)["findings"]
+    assert [(r["detector"], r["owners"]) for r in records if r["owners"]] == [
+        ("groq", [{"customer": "Lumière", "label": "essai"}]),
+        ("hex40", [{"customer": "Acme", "label": "gateway"}]),
+    ]
+
+
+def test_a_registered_placeholder_is_never_hidden(installed: Leakwatch, tmp_path: Path) -> None:
+    key = "gsk_" + "EXAMPLE0" * 6 + "test"
+    Path("customers.csv").write_text(f"{HEADER}Acme,soc@acme.example,en,Groq,odd,,{digest_text(key)}\n")
+    assert installed("keys", "import", "customers.csv").status == 0
+    (tmp_path / "x").write_text(f"a {key} b")
+    assert "(Acme, “odd”)" in installed("scan", "x").out
+
+
+def test_standard_input_is_scanned(leakwatch: Leakwatch) -> None:
+    said = offline(leakwatch, "-", stdin=f"curl -H 'x-api-key: {ANTHROPIC}'".encode())
+    assert said.status == 1
+    assert "(standard input)" in said.out
+    assert offline(leakwatch, "-", stdin=b"nothing").status == 0
+    both = offline(leakwatch, "-", ".")
+    assert both.status == 2
+    assert "standard input is scanned alone" in both.err
+
+
+def test_json_says_what_was_looked_at(leakwatch: Leakwatch, files: Path) -> None:
+    said = json.loads(offline(leakwatch, "--format", "json", files).out)
+    summary = said["summary"]
+    assert (summary["files"], summary["found"], summary["matched"], summary["problems"]) == (2, 1, False, [])
+    [record] = said["findings"]
+    assert record["path"] == str(files / ".env")
+    assert (record["line"], record["column"], record["detector"], record["likelihood"]) == (2, 14, "groq", "likely")
+
+
+def test_sarif_names_rules_places_and_levels(leakwatch: Leakwatch, files: Path) -> None:
+    Path("report.sarif").unlink(missing_ok=True)
+    said = offline(leakwatch, "--all", "--format", "sarif", "--output", "report.sarif", files)
+    assert said.out == ""
+    report: dict[str, Any] = json.loads(Path("report.sarif").read_text(encoding="utf-8"))
+    [run] = report["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert {"groq", "huggingface-user"} <= set(rules)
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]] == result["ruleId"]
+    first = run["results"][0]
+    assert first["level"] == "error"
+    assert first["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": str(files / ".env")},
+        "region": {"startLine": 2, "startColumn": 14},
+    }
+    assert GROQ not in json.dumps(report)
+    assert {"note", "error"} <= {result["level"] for result in run["results"]}
+
+
+def test_what_cannot_be_read_is_told_and_status_3_unless_something_is_found(leakwatch: Leakwatch, files: Path) -> None:
+    (files / ".env").unlink()
+    said = offline(leakwatch, "--max-size", "10", files)
+    assert said.status == 3
+    assert "notes.md: 61 bytes, more than --max-size allows" in said.err
+    assert "nothing found" in said.out
+
+
+def test_without_a_configuration_it_says_that_nobody_is_asked(
+    leakwatch: Leakwatch, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("leakwatch.toml").unlink()
+    monkeypatch.setattr("leakwatch.config.LOCATIONS", (Path("leakwatch.toml"),))
+    said = leakwatch("scan", str(files))
+    assert said.status == 1
+    assert "there is no configuration" in said.err
+
+
+def test_a_database_that_does_not_fit_is_told(leakwatch: Leakwatch, files: Path) -> None:
+    said = leakwatch("scan", str(files))
+    assert said.status == 3
+    assert "leakwatch db upgrade" in said.err
+
+
+def test_several_processes_find_what_one_finds(leakwatch: Leakwatch, files: Path) -> None:
+    for number in range(200):
+        (files / f"{number:03}.txt").write_text(synthesize(shipped()[6], Random(number)))
+    alone, shared = (json.loads(offline(leakwatch, "--jobs", n, "--format", "json", files).out) for n in ("1", "2"))
+    assert alone["findings"] == shared["findings"]
+    assert len(alone["findings"]) >= 200
+
+
+def test_nothing_is_written(leakwatch: Leakwatch, files: Path, tmp_path: Path) -> None:
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    offline(leakwatch, files)
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
