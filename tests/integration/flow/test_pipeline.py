@@ -8,7 +8,7 @@ from leakwatch.announce import Announcer, delivery_key
 from leakwatch.config import NoticesConfig
 from leakwatch.model import Batch, Document, Reference, now
 from leakwatch.pipeline import Outcome
-from leakwatch.scan import Scanner
+from leakwatch.scan import Scanner, Sieve
 from leakwatch.scan.synthetic import fill
 from leakwatch.store import findings, notices, registry, sources
 from leakwatch.store.database import Transaction
@@ -153,10 +153,10 @@ async def test_a_document_that_breaks_its_scan_takes_no_other_with_it(
     await flow.register(owner)
     whole = Scanner.scan
 
-    def breaks(scanner: Scanner, one: Document) -> object:
+    def breaks(scanner: Scanner, one: Document, sieve: Sieve) -> object:
         if one.reference.id == "1":
             raise ValueError(owner.key)
-        return whole(scanner, one)
+        return whole(scanner, one, sieve)
 
     monkeypatch.setattr(Scanner, "scan", breaks)
     outcome = await flow.process(document("poison", 1), document(owner.key, 2))
