@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from time import perf_counter
 from typing import Final
 
@@ -26,7 +26,7 @@ from leakwatch.containers.opener import Opener
 from leakwatch.errors import ScanFailed, whereabouts
 from leakwatch.fetch.source import Source
 from leakwatch.match import Digester, Found, Wanted, match
-from leakwatch.members import members, within
+from leakwatch.members import parts, place
 from leakwatch.model import Batch, Candidate, Document, Match, Place, Plaintext, Reference, RegisteredKey, now
 from leakwatch.pepper import Pepper
 from leakwatch.registered import Registered
@@ -153,20 +153,19 @@ class Pipeline:
         cut: Counter[str] = Counter()
         keys: dict[Plaintext, Candidate] = {}
         found: list[Found] = []
-        parts = skipped = disguised = 0
-        for part in chain(members(self._opener, document, cut), (document,)):
+        seen = skipped = disguised = 0
+        for part in parts(self._opener, document, cut):
             scan = self._scanner.scan(part, sieve)
             new = {c.plaintext: c for c in scan.candidates if c.plaintext not in keys}
             taken = dict(islice(new.items(), _MOST - len(keys)))
             if taken:
-                where = document.reference if part is document else within(document.reference, part)
-                shown = self._redacted(where, sieve)
+                shown = self._redacted(place(document, part), sieve)
                 found += [self._digester.found(shown, candidate) for candidate in taken.values()]
             keys |= taken
-            parts += 1
+            seen += 1
             skipped += scan.skipped + len(new) - len(taken)
             disguised += scan.disguised
-        metrics.opened(parts - 1, cut)
+        metrics.opened(seen - 1, cut)
         if cut:  # blind is never shown as clean
             log.warning("not all of a container was opened", reasons=dict(cut))
         return Scan(candidates=tuple(keys.values()), skipped=skipped, disguised=disguised), found
