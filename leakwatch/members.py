@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from leakwatch.containers.kinds import is_exhausted
 from leakwatch.containers.opener import Opener
 from leakwatch.containers.walk import WITHIN
 from leakwatch.fetch.page import Page
@@ -14,22 +15,25 @@ from leakwatch.model import Document, Reference
 _NAMELESS: Final = "document"
 
 
-def members(opener: Opener, document: Document, cut: Counter[str]) -> Iterator[Document]:
-    """Yield what is in a document, each with its own path, ``what.zip!/dir/.env``, and nothing else of its reference.
+def parts(opener: Opener, document: Document, cut: Counter[str]) -> Iterator[Document]:
+    """Yield what is in a document, and last the document itself. Blocks.
 
-    A document that is no container has none. What was left alone is counted in `cut`, by the word for why. Blocks.
+    A member has a path, ``what.zip!/dir/.env``, and nothing else of its document's reference. What was left alone is
+    counted in `cut`, by the word for why; where that is nothing, the packing around the members is not looked at.
     """
     if document.raw is None:
+        yield document
         return
     name = _name(document.reference)
     for path, data in opener.members(document.raw, name, cut):
         inner = Reference(url="", id="", path=f"{name}{WITHIN}{path}")
         yield Document(reference=inner, text=Page(url="", status=0, body=data).text())
+    yield document if cut or not is_exhausted(document.raw) else replace(document, text="")
 
 
-def within(reference: Reference, member: Document) -> Reference:
-    """Return where a member stands: its document's reference, with the path that leads into it."""
-    return replace(reference, path=member.reference.path)
+def place(document: Document, part: Document) -> Reference:
+    """Return where a part of a document stands: the document's reference, with the path that leads to the part."""
+    return replace(document.reference, path=part.reference.path)
 
 
 def _name(reference: Reference) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from time import perf_counter
 from typing import Final
 
@@ -26,7 +26,7 @@ from leakwatch.containers.opener import Opener
 from leakwatch.errors import ScanFailed, whereabouts
 from leakwatch.fetch.source import Source
 from leakwatch.match import Digester, Found, Wanted, match
-from leakwatch.members import members, within
+from leakwatch.members import parts, place
 from leakwatch.model import Batch, Candidate, Document, Match, Place, Plaintext, Reference, RegisteredKey, now
 from leakwatch.pepper import Pepper
 from leakwatch.registered import Registered
@@ -140,8 +140,8 @@ class Pipeline:
         places: dict[tuple[str, str], Reference] = {}
         for name in {_known_by(found.reference) for found in matches}:
             try:
-                if (place := await self._locate(source, known[name])) is not known[name]:
-                    places[name] = await loop.run_in_executor(self._executor, self._redacted, place, sieve)
+                if (named := await self._locate(source, known[name])) is not known[name]:
+                    places[name] = await loop.run_in_executor(self._executor, self._redacted, named, sieve)
             except Exception as error:  # noqa: BLE001 - an owner is told, even if less well
                 log.warning("a place could not be named in full", source=source.name, why=whereabouts(error))
         return [_at(found, places.get(_known_by(found.reference))) for found in matches]
@@ -176,20 +176,19 @@ class Pipeline:
         cut: Counter[str] = Counter()
         keys: dict[Plaintext, Candidate] = {}
         found: list[Found] = []
-        parts = skipped = disguised = 0
-        for part in chain(members(self._opener, document, cut), (document,)):
+        seen = skipped = disguised = 0
+        for part in parts(self._opener, document, cut):
             scan = self._scanner.scan(part, sieve)
             new = {c.plaintext: c for c in scan.candidates if c.plaintext not in keys}
             taken = dict(islice(new.items(), _MOST - len(keys)))
             if taken:
-                where = document.reference if part is document else within(document.reference, part)
-                shown = self._redacted(where, sieve)
+                shown = self._redacted(place(document, part), sieve)
                 found += [self._digester.found(shown, candidate) for candidate in taken.values()]
             keys |= taken
-            parts += 1
+            seen += 1
             skipped += scan.skipped + len(new) - len(taken)
             disguised += scan.disguised
-        metrics.opened(parts - 1, cut)
+        metrics.opened(seen - 1, cut)
         if cut:  # blind is never shown as clean
             log.warning("not all of a container was opened", reasons=dict(cut))
         return Scan(candidates=tuple(keys.values()), skipped=skipped, disguised=disguised), found
@@ -259,9 +258,9 @@ def _known_by(reference: Reference) -> tuple[str, str]:
     return reference.id, reference.version
 
 
-def _at(found: Match, place: Reference | None) -> Match:
+def _at(found: Match, named: Reference | None) -> Match:
     """Say where a match stands, if that is known better; the path in a container is known already."""
-    return found if place is None else replace(found, reference=replace(place, path=found.reference.path))
+    return found if named is None else replace(found, reference=replace(named, path=found.reference.path))
 
 
 _WANTED: Final = RegisteredKey(id=0, customer_id=0, provider="", label="", key_id="")

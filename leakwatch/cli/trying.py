@@ -1,16 +1,20 @@
 """What `leakwatch sources test` shows: each step of a poll, as lines for a person or as JSON."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from yarl import URL
 
 from leakwatch.config import HttpConfig
+from leakwatch.containers.opener import Opener
 from leakwatch.errors import BadContent, Blocked, EmptyListing, FetchError
 from leakwatch.fetch import Session, Source, Trace, fetch, kinds
 from leakwatch.fetch.body import ENCODINGS
+from leakwatch.members import parts
 from leakwatch.model import Document, Reference
 from leakwatch.scan import Scanner
 
@@ -84,18 +88,11 @@ async def scans(
     documents = [one for one in found if isinstance(one, Document)]
     fetched = await fetch(session, source, [one for one in found if isinstance(one, Reference)])
     results, texts = list[Scanned](), dict[str, str]()
-    for one in (*documents, *fetched.documents):
-        url = one.reference.shown_url
-        results.append(
-            Scanned(
-                url=url,
-                characters=len(one.text),
-                candidates=tuple(sorted(Counter(c.detector for c in scanner.scan(one).candidates).items())),
-                holds=words in one.text if words else None,
-                same=texts.get(one.text, ""),
-            )
-        )
-        texts.setdefault(one.text, url)
+    with closing(Opener()) as opener:
+        for one in (*documents, *fetched.documents):
+            scanned = await asyncio.to_thread(_scanned, opener, scanner, one, words)
+            results.append(replace(scanned, same=texts.get(one.text, "")))
+            texts.setdefault(one.text, scanned.url)
     results += [Scanned(url=r.shown_url, failure=str(error)) for r, error in fetched.failures]
     if fetched.wait:
         rests = f"the host wants to rest for another {fetched.wait:.0f} s"
@@ -104,6 +101,17 @@ async def scans(
     for opened in fetched.opened:
         inside += [*opened.documents, *opened.references]
     return results + (await scans(session, source, scanner, inside[: len(found)], words) if inside else [])
+
+
+def _scanned(opener: Opener, scanner: Scanner, document: Document, words: str) -> Scanned:
+    """Scan a document and what is in it."""
+    found = {c.plaintext: c for part in parts(opener, document, Counter()) for c in scanner.scan(part).candidates}
+    return Scanned(
+        url=document.reference.shown_url,
+        characters=len(document.text),
+        candidates=tuple(sorted(Counter(c.detector for c in found.values()).items())),
+        holds=words in document.text if words else None,
+    )
 
 
 def item(found: Document | Reference) -> dict[str, str]:

@@ -41,8 +41,11 @@ class _Entry(NamedTuple):
 
 
 def zipped(data: bytes, _name: str, room: Room) -> Iterator[Part]:
-    """Yield the members of a zip."""
-    for entry in _listed(data) or _sought(data, room):
+    """Yield the members of a zip, and its comment."""
+    comment, listed = _listed(data)
+    if comment:
+        yield Part("comment", room.take(comment))
+    for entry in listed or _sought(data, room):
         unpack = _METHODS.get(entry.method)
         if entry.flags & _IS_ENCRYPTED:
             room.skip(Cut.ENCRYPTED)
@@ -52,19 +55,19 @@ def zipped(data: bytes, _name: str, room: Room) -> Iterator[Part]:
             yield Part(entry.name, collected(unpack(data[entry.start : entry.end]), room))
 
 
-def _listed(data: bytes) -> list[_Entry]:
-    """The members that a zip's directory names; none where there is no directory that can be read."""
+def _listed(data: bytes) -> tuple[bytes, list[_Entry]]:
+    """The comment and the members that a zip's directory names; nothing where no directory can be read."""
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
-            infos = archive.infolist()
+            comment, infos = archive.comment, archive.infolist()
     except Exception:  # noqa: BLE001 - whatever a hostile directory makes of the library, the members can be sought
-        return []
+        return b"", []
     entries = []
     for info in infos:
         if (local := _local(data, info.header_offset)) is not None:
             end = local.start + info.compress_size
             entries.append(_Entry(info.filename, info.flag_bits, info.compress_type, local.start, end))
-    return entries
+    return comment, entries
 
 
 def _sought(data: bytes, room: Room) -> Iterator[_Entry]:
@@ -88,7 +91,7 @@ def _local(data: bytes, at: int) -> _Entry | None:
     if magic != _MAGIC:
         return None
     start = at + _LOCAL.size + name + extra
-    text = data[at + _LOCAL.size :][:name].decode("utf-8" if flags & _IS_UTF8 else "cp437", "replace")
+    text = data[at + _LOCAL.size : at + _LOCAL.size + name].decode("utf-8" if flags & _IS_UTF8 else "cp437", "replace")
     return _Entry(text, flags, method, start, start if flags & _IS_STREAMED else start + size)
 
 
@@ -100,6 +103,6 @@ def tarred(data: bytes, _name: str, room: Room) -> Iterator[Part]:
             if info.isreg():
                 holes = cast(list[tuple[int, int]] | None, info.sparse)
                 size = info.size if holes is None else sum(length for _, length in holes)
-                yield Part(info.name, room.take(data[info.offset_data :][: max(0, size)]))
+                yield Part(info.name, room.take(data[info.offset_data : info.offset_data + max(0, size)]))
             elif not info.isdir():
                 room.skip(Cut.LINK)

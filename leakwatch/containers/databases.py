@@ -28,7 +28,8 @@ def tables(data: bytes, _name: str, room: Room) -> Iterator[Part]:
     """Yield each table, and each blob in one that is a container itself."""
     connection = sqlite3.connect(":memory:")
     try:
-        connection.deserialize(data[: _VERSIONS.start] + _ROLLBACK + data[_VERSIONS.stop :])
+        logs = data[_VERSIONS] != _ROLLBACK
+        connection.deserialize(data[: _VERSIONS.start] + _ROLLBACK + data[_VERSIONS.stop :] if logs else data)
         connection.text_factory = bytes
         for limit, most in _LIMITS:
             connection.setlimit(limit, most)
@@ -50,9 +51,13 @@ def _table(connection: sqlite3.Connection, name: str, room: Room) -> Iterator[Pa
         chosen = ", ".join(map(_quoted, columns))
         rows = connection.execute(f"SELECT {chosen} FROM {_quoted(name)}")  # noqa: S608 - names cannot be parameters
         for row in rows:
-            cells = [(column, cell) for column, cell in zip(columns, row, strict=True) if isinstance(cell, bytes)]
-            lines.append(room.take(b"\t".join(cell for _, cell in cells if sniff(cell) is None) + b"\n"))
-            inner += [Part(f"{name}/{column}", room.take(cell)) for column, cell in cells if sniff(cell)]
+            plain = []
+            for column, cell in zip(columns, row, strict=True):
+                if isinstance(cell, bytes) and sniff(cell) is None:
+                    plain.append(cell)
+                elif isinstance(cell, bytes):
+                    inner.append(Part(f"{name}/{column}", room.take(cell)))
+            lines.append(room.take(b"\t".join(plain) + b"\n"))
             if room.full:
                 break
     except (sqlite3.Error, OverflowError):

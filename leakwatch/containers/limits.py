@@ -35,8 +35,8 @@ class Limits:
     depth: int = 8  # containers in one another
     name: int = 1_000  # characters of a member's path
     pages: int = 2_000  # of a PDF
-    seconds: float = 30.0  # that we wait for the worker
-    memory: int = 1_000_000_000  # bytes of the worker's addresses
+    seconds: float = 15.0  # that we wait for the worker, in all
+    memory: int = 600_000_000  # bytes of the worker's addresses
 
 
 DEFAULT: Final = Limits()

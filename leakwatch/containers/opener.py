@@ -3,7 +3,6 @@
 Everything that a worker says is taken with the same care as the document: it may be the document that speaks.
 """
 
-import asyncio
 import json
 import os
 import resource
@@ -72,13 +71,9 @@ class Opener:
             cut[error.reason] += 1
 
     def open(self, data: bytes, name: str) -> Opened:
-        """Return all that is in a container of that name. Blocks: not for the event loop."""
+        """Return all that is in a container of that name. Blocks, as `members` does: not for the event loop."""
         cut: Counter[str] = Counter()
         return Opened(members=tuple(self.members(data, name, cut)), cut=cut)
-
-    async def opened(self, data: bytes, name: str) -> Opened:
-        """Return all that is in a container of that name."""
-        return await asyncio.to_thread(self.open, data, name)
 
     def close(self) -> None:
         """End all workers. What is being opened is given up."""

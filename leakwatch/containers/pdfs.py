@@ -34,6 +34,8 @@ def _read(text: Callable[[], str], room: Room) -> bytes:
     """Return what is read, in UTF-8: a page that is broken takes no other with it."""
     try:
         return room.take(text().encode("utf-8", "replace"))
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - there is no end to what a hostile PDF raises
         room.skip(Cut.BROKEN)
         return b""

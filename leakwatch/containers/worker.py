@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import BinaryIO, Final
 
 from leakwatch.containers import frames
@@ -17,6 +18,7 @@ from leakwatch.containers.limits import Limits, Room
 from leakwatch.containers.walk import members
 
 MOST: Final = 1 << 31  # bytes of a document: its parent has read it, and knows what is too large
+_FIRST_TO_GO: Final = "1000"
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
@@ -57,7 +59,12 @@ def _open(data: bytes, name: str, limits: Limits, answers: BinaryIO) -> None:
 
 
 def confine() -> None:
-    """Forbid what nothing here needs: a dump of this memory, other processes' looks into it, ever more rights."""
+    """Forbid what nothing here needs: a dump of this memory, other processes' looks into it, ever more rights.
+
+    Where the machine's memory ends, this process does before its parent.
+    """
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - pathlib takes time to import
+        score.write(_FIRST_TO_GO)
     kernel = ctypes.CDLL(None)
     kernel.prctl(_PR_SET_DUMPABLE, 0)
     kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

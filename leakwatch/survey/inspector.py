@@ -12,9 +12,9 @@ from typing import BinaryIO, Final, NamedTuple, final
 
 from leakwatch.containers.kinds import sniff
 from leakwatch.containers.opener import Opener
-from leakwatch.containers.walk import WITHIN
 from leakwatch.errors import whereabouts
 from leakwatch.match import Digester, DigestSieve
+from leakwatch.members import parts
 from leakwatch.model import Candidate, Document, Field, Position, Reference
 from leakwatch.pepper import Pepper
 from leakwatch.scan import Scanner, shipped
@@ -113,15 +113,17 @@ class Inspector:
         if sniff(first):
             whole = first + file.read()
             inspected.size += len(whole) - len(first)
-            for path, data in self._opener.members(whole, name, inspected.left):
-                self._text(data, f"{name}{WITHIN}{path}", inspected, set())
+            document = Document(reference=Reference(url="", id="", path=name), text=_decoded(whole), raw=whole)
+            for part in parts(self._opener, document, inspected.left):
+                self._text(part, inspected, set())
             return
         for window, line in _windows(file, first, inspected):
-            self._text(window, name, inspected, seen, line)
+            document = Document(reference=Reference(url="", id="", path=name), text=_decoded(window))
+            self._text(document, inspected, seen, line)
 
-    def _text(self, data: bytes, name: str, inspected: Inspected, seen: set[str], before: int = 0) -> None:
-        """Scan some bytes, before which there are so many ends of lines, for what was not yet seen in them."""
-        document = Document(reference=Reference(url="", id="", path=name), text=_decoded(data))
+    def _text(self, document: Document, inspected: Inspected, seen: set[str], before: int = 0) -> None:
+        """Scan a text, before which there are so many ends of lines, for what was not yet seen in its file."""
+        name = document.reference.path
         try:
             scan = self._scanner.scan(document, self._sieve)
         except Exception as error:  # noqa: BLE001 - a file that breaks its scan must not take others with it

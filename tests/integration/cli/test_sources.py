@@ -10,6 +10,7 @@ from aiohttp import web
 from leakwatch.definitions import load
 from leakwatch.demo import DEFINITION, Mailbox, PasteSite
 from tests.installation import Installation, customers, mails, text_of, until
+from tests.unit.containers.making import zipped
 from tests.unit.fetch.sites import site as serving
 
 ROBOTS = "User-agent: *\nCrawl-delay: 2\nDisallow: /private\n"
@@ -107,7 +108,7 @@ async def test_a_test_shows_each_step_and_scans(installation: Installation) -> N
             return web.Response(text=ROBOTS.replace("2", "0.01"))
         if request.path == "/recent":
             return web.Response(text='<li><a href="/raw/1">one</a></li>', content_type="text/html")
-        return web.Response(text=f"T = {owner.key}")
+        return web.Response(body=zipped({"dir/.env": f"T = {owner.key}".encode()}))
 
     installation.define("demo-paste", DEFINITION)
     async with serving(handle) as url:
@@ -269,5 +270,6 @@ async def test_a_file_in_a_watched_folder_is_found_at_once(
     await installation.install([owner])
     async with installation.daemon():
         await asyncio.sleep(1)
-        (incoming / "a.env").write_text(f"T={owner.key}\n")
+        (incoming / "a.zip").write_bytes(zipped({"dir/.env": f"T={owner.key}\n".encode()}))
         await until(lambda: bool(mails(mailbox, owner.address)), "the customer has mail")
+    assert "a.zip!/dir/.env" in text_of(mails(mailbox, owner.address)[0]).replace("[.]", ".")

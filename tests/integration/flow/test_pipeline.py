@@ -153,7 +153,7 @@ async def test_a_document_that_breaks_its_scan_takes_no_other_with_it(
     await flow.register(owner)
     whole = Scanner.scan
 
-    def breaks(scanner: Scanner, one: Document, sieve: Sieve | None = None) -> object:
+    def breaks(scanner: Scanner, one: Document, sieve: Sieve) -> object:
         if one.reference.id == "1":
             raise ValueError(owner.key)
         return whole(scanner, one, sieve)

@@ -15,10 +15,10 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pypdf import PdfReader, PdfWriter
+from pypdf import PageObject, PdfReader, PdfWriter
 
 from leakwatch.containers import packed
-from leakwatch.containers.kinds import Kind, sniff
+from leakwatch.containers.kinds import Kind, is_exhausted, sniff
 from leakwatch.containers.limits import DEFAULT, Cut, Limits, Room
 from leakwatch.containers.walk import Member, members
 from tests.unit.containers.making import HOLDERS, KEY, TEXT, database, objects, pdf, printed, streamed, tarred, zipped
@@ -118,7 +118,7 @@ def test_a_directory_that_lies_is_not_believed() -> None:
 
 def test_what_only_looks_like_a_member_is_passed_over() -> None:
     assert walked(b"PK\x03\x04" + b"no member" * 9) == ([], {Cut.BROKEN: 1, Cut.METHOD: 1})
-    assert paths(b"PK\x03\x04") == []
+    assert walked(b"PK\x03\x04 cut within its head") == ([], {Cut.BROKEN: 1})
 
 
 def test_the_newer_ways_to_pack_a_zip_are_known() -> None:
@@ -127,6 +127,14 @@ def test_the_newer_ways_to_pack_a_zip_are_known() -> None:
         header = struct.pack("<4s2xHHHHIIIHH", b"PK\x03\x04", 0x800, method, 0, 0, 0, len(data), 0, len(name), 0)
         found, _ = walked(header + name + data)
         assert found == [Member("dir/.env", TEXT)]
+
+
+def test_a_zips_comment_is_seen() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.comment = KEY.encode()
+        archive.writestr("a", b"x")
+    assert walked(buffer.getvalue())[0] == [Member("comment", KEY.encode()), Member("a", b"x")]
 
 
 def test_what_is_encrypted_or_packed_in_an_unknown_way_is_counted() -> None:
@@ -320,6 +328,11 @@ def test_a_library_that_runs_out_of_memory_loses_one_container(monkeypatch: pyte
         raise MemoryError
 
     data = zipped({"a.tar": tarred({"x": b"x"}), "b": TEXT})
+    paper = zipped({"a.pdf": printed(TEXT), "b": TEXT})
+    monkeypatch.setattr(PageObject, "extract_text", starve)
+    found, cut = walked(paper)
+    assert [member.path for member in found] == ["a.pdf", "b"]
+    assert cut == {Cut.MEMORY: 1}
     monkeypatch.setattr(tarfile, "open", starve)
     assert walked(data) == ([Member("b", TEXT)], {Cut.MEMORY: 1})
 
@@ -342,6 +355,11 @@ def test_a_kind_is_told_by_what_stands_in_it(kind: str) -> None:
     assert sniff(HOLDERS[kind][1](TEXT)) == words.get(ending, ending)
 
 
+def test_a_file_in_which_more_can_be_than_its_members_is_not_exhausted() -> None:
+    exhausted = {kind for kind, (_, made, _) in HOLDERS.items() if is_exhausted(made(TEXT))}
+    assert HOLDERS.keys() - exhausted == {"tar", "old tar", "SQLite", "PDF", "zip behind a program"}
+
+
 def test_text_is_no_container() -> None:
     assert sniff(b"") is None
     assert sniff(b"BZh, said the bee, and other things") is None
@@ -349,4 +367,5 @@ def test_text_is_no_container() -> None:
     assert sniff(bytes(2_000)) is None
     assert sniff(b"PK is Pakistan" * 100) is None
     assert sniff(b"a" * 148 + b"0000000 " + b"b" * 1_000) is None
-    assert sniff(b"\n %PDF-1.7") is Kind.PDF
+    assert sniff(b"It begins with %PDF-1.7, and is no PDF") is None
+    assert sniff(b"\n %PDF-1.7\n1 0 obj 2") is Kind.PDF
