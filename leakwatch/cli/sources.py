@@ -193,7 +193,7 @@ async def _looked(frame: Frame, url: str) -> str:
     plain = f'name = "new"\ntitle = "new"\nkind = "html"\n{listing}'
     blank = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'
     source = _plain(parse_toml(f"{plain}{blank}", definitions.Definition, file=url), url)
-    async with Session(frame.config.http) as session:
+    async with Session(frame.config.http, frame.config.git) as session:
         return (await session.get(url, source=source)).text()
 
 
