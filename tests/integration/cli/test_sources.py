@@ -236,4 +236,4 @@ async def test_a_repository_is_tried_down_to_its_files_and_what_waits_and_was_mi
     assert tried.status == 0, tried.out
     assert f"scanned git+{tools.url}: 7 characters, nothing key-shaped" in tried.out
     [row] = listed.rows
-    assert (row["waiting"], row["missed"], row["state"]) == (0, 0, "new")
+    assert (row["waiting"], row["missed"], row["state"]) == (0, None, "new")  # nothing has polled it
