@@ -66,6 +66,7 @@ def _rows(tokens: int, *, whole: bool = False) -> Iterator[Row]:
     share = run.looked_at / run.pushes
     likely = run.likely_looked_at / max(1, run.likely)
     half, most = (quantiles(run.waits, n=100)[at] for at in (49, 98))
+    missed = 100 * run.missed / max(1, run.seen)
     yield Row(
         what=f"{tokens} token{'s' if tokens > 1 else ''}, {of}",
         value=100 * share,
@@ -73,7 +74,7 @@ def _rows(tokens: int, *, whole: bool = False) -> Iterator[Row]:
         ratio=share,
         note=(
             f"{100 * run.seen / run.pushes:.0f}% known; of those likely {100 * likely:.0f}%; half within "
-            f"{half:,.0f} s, 99% within {most:,.0f} s; of the known {100 * run.missed / max(1, run.seen):.0f}% missed for want of room"
+            f"{half:,.0f} s, 99% within {most:,.0f} s; of the known {missed:.0f}% missed for want of room"
         ),
     )
 
