@@ -1,5 +1,6 @@
 """Everything that could keep the daemon from doing its work, found before it starts."""
 
+import shutil
 import stat
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
@@ -23,6 +24,7 @@ async def problems(config: Config, *, live: bool) -> list[Problem]:
     found = [*_detectors(), *_definitions(config), *_secrets(config)]
     sources, broken = _sources(config)
     found += broken
+    found += _git(config, sources)
     found += [problem async for problem in _database(config)]
     if live:
         found += [problem async for problem in _mail(config)]
@@ -50,6 +52,19 @@ def _sources(config: Config) -> tuple[list[Source], list[Problem]]:
         return resolve(config), []
     except LeakwatchError as error:
         return [], list(_told(str(config.path), error))
+
+
+def _git(config: Config, sources: list[Source]) -> Iterator[Problem]:
+    """What keeps repositories from being fetched, where there are any."""
+    if not any(source.definition.kind == "git" or source.definition.document.opens == "git" for source in sources):
+        return
+    if shutil.which("git") is None:
+        yield Problem(file="git", line=0, what="git is not installed", mend="install git 2.39 or later")
+    try:
+        config.git.place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        what = f"the folder of the mirrors cannot be made: {error.strerror}"
+        yield Problem(file=str(config.git.place), line=0, what=what, mend="name another one as git.folder")
 
 
 def _secrets(config: Config) -> Iterator[Problem]:
@@ -100,7 +115,7 @@ async def _mail(config: Config) -> AsyncIterator[Problem]:
 
 
 async def _places(config: Config, sources: list[Source]) -> AsyncIterator[Problem]:
-    async with Session(config.http) as session:
+    async with Session(config.http, config.git) as session:
         for source in sources:
             try:
                 await poll(session, source, None)

@@ -282,7 +282,7 @@ async def _looked(frame: Frame, url: str) -> str:
     listing = f'[listing]\nurl = {quoted(url)}\nitems = "a"\n[fields]\nid = "."\nurl = "."\n'
     plain = f'name = "new"\ntitle = "new"\nkind = "html"\n{listing}'
     source = _plain(parse_toml(f"{plain}{_BLANK}", definitions.Definition, file=url), url)
-    async with Session(frame.config.http) as session:
+    async with Session(frame.config.http, frame.config.git) as session:
         return (await session.get(url, source=source)).text()
 
 

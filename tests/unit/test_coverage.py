@@ -21,7 +21,7 @@ def ago(**span: float) -> datetime:
 
 def state(**known: Any) -> SourceState:
     plain: dict[str, Any] = dict.fromkeys(SourceState.__dataclass_fields__)
-    counts = dict.fromkeys(("failures", "polls", "documents", "bytes", "news", "gaps", "left"), 0)
+    counts = dict.fromkeys(("failures", "polls", "documents", "bytes", "news", "gaps", "left", "missed"), 0)
     usual = {"name": "s", "next_poll_at": NOW, "polls": 5, "lull": 0.0, "succeeded_at": ago(minutes=1)}
     return SourceState(**{**plain, **counts, **usual, **known})
 
@@ -30,6 +30,8 @@ def state(**known: Any) -> SourceState:
     ("known", "found", "says"),
     [
         ({}, State.OK, ""),
+        ({"missed": 3, "missed_at": ago(hours=1)}, State.BEHIND, "documents were left out 60 min ago"),
+        ({"missed": 3, "missed_at": ago(hours=30)}, State.OK, ""),
         ({"polls": 0}, State.NEW, ""),
         ({"failures": 1, "reason": "blocked", "detail": "403"}, State.BLOCKED, "403"),
         ({"failures": 1, "reason": "timed_out", "detail": "20 s"}, State.FAILING, "20 s"),

@@ -74,6 +74,7 @@ def problems(toml: str) -> dict[int, str]:
         ('name = "site"', 'name = "site"\nevery = 5', 2, "every"),
         ('name = "site"', 'name = "site"\nbase_url = "paste.example"', 2, "https://host/path"),
         ('name = "site"', 'name = "site"\nconcurency = 5', 2, "did you mean concurrency"),
+        ('items = "li"', 'items = "li"\nsince = { ask = "{base_url}/" }', 12, "ask and answer belong together"),
         ("[document]", '[cut]\nid = "(a"\n[document]', 18, "cut.id: is not a regular expression"),
         ("[document]", '[cut]\nid = "a"\n[document]', 18, "cut.id: needs one group"),
         ("[document]", '[cut]\nid = "(a)(b)"\n[document]', 18, "cut.id: needs one group"),
@@ -84,6 +85,29 @@ def test_what_is_wrong_is_said_with_its_line(good: str, bad: str, line: int, say
     found = problems(GOOD.replace(good, bad, 1))
 
     assert says in found.get(line, ""), found
+
+
+@pytest.mark.parametrize(
+    ("opening", "says"),
+    [
+        ('[document]\nopens = "listing"', "open: and document.opens"),
+        ('[open]\nitems = "@"\n[document]', "open: and document.opens"),
+        ('[open]\n[document]\nopens = "listing"', "open.items: is missing"),
+        ('[open]\nitems = "a["\n[document]\nopens = "listing"', "open.items: is not JMESPath"),
+        (
+            '[open]\nitems = "@"\ndocument = { opens = "listing" }\n[document]\nopens = "listing"',
+            "open.document.opens: is no listing again",
+        ),
+        (
+            '[open]\nitems = "@"\ndocument = { url = "{index}" }\n[document]\nopens = "listing"',
+            "{index} is not known here: use author, base_url, commit, id, parent",
+        ),
+        ('[document]\nfile = "{title}"', "{title} is not known here: use base_url, commit, id, path, repository"),
+        ('[document]\ncommit = "{title}"', "{title} is not known here: use base_url, commit, id, path, repository"),
+    ],
+)
+def test_what_is_wrong_with_what_is_opened_is_said(opening: str, says: str) -> None:
+    assert says in "\n".join(problems(GOOD.replace("[document]", opening, 1)).values())
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:

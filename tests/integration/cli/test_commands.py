@@ -292,6 +292,18 @@ def test_check_tells_every_problem_with_its_place_and_mend(installed: Leakwatch,
     assert f"leakwatch.toml:{line}: no definition is named unheard-of" in said.err
 
 
+def test_check_says_what_keeps_repositories_from_being_fetched(
+    installed: Leakwatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = '[git]\nfolder = "/proc/none"\n[[source]]\nuse = "git"\nbase_url = "https://git.example/x.git"\n'
+    (tmp_path / "leakwatch.toml").write_text(CONFIG + source)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = installed("check")
+    assert said.status == 1
+    assert "git is not installed" in said.err
+    assert "the folder of the mirrors cannot be made" in said.err
+
+
 def test_check_live_tries_the_mail_server(installed: Leakwatch, tmp_path: Path) -> None:
     (tmp_path / "leakwatch.toml").write_text(CONFIG.replace("127.0.0.1:25", "127.0.0.1:1"))
     said = installed("check", "--live")

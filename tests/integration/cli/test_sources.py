@@ -10,6 +10,7 @@ from aiohttp import web
 from leakwatch.definitions import load
 from leakwatch.demo import DEFINITION, Mailbox, PasteSite
 from tests.installation import Installation, customers, mails, text_of, until
+from tests.integration.git.host import serving as serving_repositories
 from tests.unit.containers.making import zipped
 from tests.unit.fetch.sites import site as serving
 
@@ -273,3 +274,25 @@ async def test_a_file_in_a_watched_folder_is_found_at_once(
         (incoming / "a.zip").write_bytes(zipped({"dir/.env": f"T={owner.key}\n".encode()}))
         await until(lambda: bool(mails(mailbox, owner.address)), "the customer has mail")
     assert "a.zip!/dir/.env" in text_of(mails(mailbox, owner.address)[0]).replace("[.]", ".")
+
+
+async def test_a_repository_is_tried_down_to_its_files_and_what_waits_and_was_missed_is_listed(
+    installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "host").mkdir()
+    async with serving_repositories(tmp_path / "host") as host:
+        tools = host.create("tools")
+        tools.commit({"a.env": "nothing"})
+        tools.push()
+        installation.sources = (
+            f'[git]\nfolder = "{tmp_path}/mirrors"\n[[source]]\nuse = "git"\nbase_url = "{tools.url}"\n'
+        )
+        await installation.install([])
+        dry = await installation.run("sources", "test", "git", "--dry-run")
+        tried = await installation.run("sources", "test", "git")
+        listed = await installation.run("sources", "list", "--json")
+    assert dry.out.startswith(f"git ls-remote {tools.url}")
+    assert tried.status == 0, tried.out
+    assert f"scanned git+{tools.url}: 7 characters, nothing key-shaped" in tried.out
+    [row] = listed.rows
+    assert (row["waiting"], row["missed"], row["state"]) == (0, None, "new")  # nothing has polled it

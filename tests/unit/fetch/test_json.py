@@ -42,6 +42,19 @@ def test_an_objects_entries_can_be_the_items() -> None:
     assert facts('{"a": {}, "b": {}}', toml) == [{"id": "a"}, {"id": "b"}]
 
 
+def test_an_item_can_hold_several_documents_and_what_is_said_of_it_is_said_of_each() -> None:
+    toml = JSON.replace('items = "pastes"', 'items = "@"\neach = "files.*"').replace('id = "id"', 'id = "[1].name"')
+    toml = toml.replace('title = "title"', 'title = "[0].title"')
+    body = '[{"title": "t", "files": {"a": {"name": "a"}, "b": {"name": "b"}}}, {"title": "u"}]'
+    assert facts(body, toml) == [{"id": "a", "title": "t"}, {"id": "b", "title": "t"}]
+
+
+def test_what_one_part_says_of_another_can_be_looked_up() -> None:
+    toml = JSON.replace('items = "pastes"', 'items = "[@]"').replace('id = "id"', 'id = "get(times, name)"')
+    assert facts('{"times": {"x": "2026"}, "name": "x"}', toml) == [{"id": "2026"}]
+    assert facts('{"times": {}, "name": "x"}', toml) == [{}]
+
+
 def test_zero_and_false_are_facts() -> None:
     assert facts('{"pastes": [{"id": 0, "title": false}]}') == [{"id": "0", "title": "false"}]
 

@@ -598,3 +598,42 @@ def test_a_source_says_its_pace() -> None:
     watched: Source = source("http://site.example", every=60.0, fastest=10.0, slowest=600.0)
     assert watched.pace == (10.0, 600.0)
     assert source("http://site.example", every=60.0).pace == (60.0, 60.0)
+
+
+async def test_a_first_poll_asks_where_to_begin_and_is_told_when_nobody_says() -> None:
+    toml = """
+name = "site"
+title = "A feed of changes"
+kind = "json"
+[listing]
+url = "{base_url}/changes?since={since}"
+items = "results"
+may_be_empty = true
+order = "oldest_first"
+[listing.since]
+field = "version"
+form = "value"
+ask = "{base_url}/now"
+answer = "seq"
+[fields]
+id = "id"
+version = "seq"
+url = "url"
+"""
+    said: dict[str, object] = {"/now": {"seq": 7}, "/changes": {"results": []}}
+    asked: list[str] = []
+
+    async def changes(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path_qs)
+        return web.json_response(said[request.path])
+
+    async with site(changes) as url, Session(http_config()) as session:
+        at = source(url, toml)
+        first = await poll(session, at)
+        said["/changes"] = {"results": [{"id": "a", "seq": 9, "url": "/a"}]}
+        second = await poll(session, at, first.batch.checkpoint)
+        await poll(session, at, second.batch.checkpoint)
+        assert asked == ["/now", "/changes?since=7", "/changes?since=7", "/changes?since=9"]
+        said["/now"] = {}
+        with pytest.raises(EmptyListing, match=r"listing\.since\.answer \(seq\) found nothing"):
+            await poll(session, at)
