@@ -165,6 +165,20 @@ async def test_where_the_text_came_in_the_listing_an_answer_is_all_that_is_known
     assert [s.word for s in await stills(flow, finding)] == ["there"]
 
 
+async def test_where_a_place_was_opened_an_answer_is_all_that_is_known(
+    flow: Flow, site: PasteSite, again: Again
+) -> None:
+    """The page at which a person looks at a file of a repository need not show it."""
+    plain = source_named("site", site.url)
+    place = DocumentPlace(url="{base_url}/raw/{id}", opens="git")
+    source = replace(plain, definition=plain.definition.model_copy(update={"document": place}))
+    site.publish("a leak", "the file is loaded by a script")
+    finding = await found(flow, site, f"{site.url}/raw/0", source=source)
+    await make_due(flow)
+    await again.look()
+    assert [s.word for s in await stills(flow, finding)] == ["there"]
+
+
 async def test_a_document_that_is_longer_than_is_read_is_not_said_to_be_gone(
     flow: Flow, site: PasteSite, again: Again
 ) -> None:
@@ -187,13 +201,24 @@ async def test_a_site_that_is_away_says_nothing(flow: Flow, site: PasteSite, aga
     assert later is not None
 
 
+async def test_a_host_that_wants_to_rest_says_nothing(flow: Flow, site: PasteSite, again: Again) -> None:
+    site.publish("a leak", LEAK)
+    finding = await found(flow, site, f"{site.url}/raw/0")
+    await again._session.get(f"{site.url}/raw/0", source=flow.watched["site"])
+    again._session.pause(f"{site.url}/", 3600)
+    await make_due(flow)
+    await again.look()
+    [still] = await stills(flow, finding)
+    assert (still.word, still.looks) == ("not looked at", 0)
+
+
 async def test_an_address_that_was_redacted_and_a_file_are_not_looked_at(
     flow: Flow, site: PasteSite, again: Again
 ) -> None:
-    await found(flow, site, f"{site.url}/raw/…", "file:///srv/x")
+    await found(flow, site, f"{site.url}/raw/…", "file:///srv/x", "git+https://git.example/x")
     await make_due(flow)
     await again.look()
-    assert await next_look(flow) == [None, None]
+    assert await next_look(flow) == [None, None, None]
 
 
 async def test_neither_what_is_closed_nor_what_is_no_longer_watched_is_looked_at(

@@ -168,6 +168,18 @@ async def test_a_canary_that_is_named_by_its_page_is_read_where_its_text_is(
     assert await watchman.find(source) is False
 
 
+async def test_a_canary_where_a_listing_names_a_place_with_others_in_it_is_read_at_its_own_address(
+    flow: Flow, watchman: Watchman, site: PasteSite
+) -> None:
+    [owner] = customers(1, seed=61)
+    site.publish("canary", f"T = {owner.key}")
+    plain = with_canary(site, owner.key)
+    place = plain.definition.document.model_copy(update={"opens": "git"})
+    source = replace(plain, definition=plain.definition.model_copy(update={"document": place}))
+    await flow.add(source)
+    assert await watchman.find(source) is True
+
+
 async def test_a_listing_that_cannot_be_read_hides_its_canary(flow: Flow, watchman: Watchman, site: PasteSite) -> None:
     [owner] = customers(1, seed=61)
     site.publish("canary", f"T = {owner.key}")

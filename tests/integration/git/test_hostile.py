@@ -4,6 +4,7 @@ import asyncio
 import socket
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -17,6 +18,7 @@ from tests.installation import until_async
 from tests.integration.git.host import Host, Repository, git
 from tests.integration.git.test_git import TOML, opened, texts, watched
 from tests.unit.fetch.sites import Handler, http_config, site, source
+from tests.unit.fetch.test_proxies import Proxy
 
 
 async def opening(session: Session, repository: Repository) -> FetchError:
@@ -234,7 +236,18 @@ async def test_tor_resolves_for_itself_and_git_is_told_the_way() -> None:
     assert place.config == {"http.proxy": "socks5h://127.0.0.1:9050"}
 
 
-async def test_git_is_told_the_proxys_password_and_nothing_shows_it() -> None:
+async def test_git_logs_in_to_a_proxy(session: Session, host: Host) -> None:
+    tools = host.create("tools")
+    tools.commit({"a": "text"})
+    tools.push()
+    async with Proxy("socks5").serving() as proxy:
+        way: dict[str, Any] = {"proxy": proxy.url.replace("//", "//ada%40issuer@"), "proxy_password": "pass:wo/rd"}
+        polled = await poll(session, source(tools.url, TOML, **way))
+    assert len(polled.batch.references) == 1
+    assert set(proxy.logins) == {b"ada@issuer:pass:wo/rd"}
+
+
+async def test_nothing_shows_a_proxys_password_that_git_is_told() -> None:
     way = {"proxy": "socks5h://ada%40issuer@127.0.0.1:9050", "password": "pass:wo/rd"}
     place = await judged("http://code.onion/x", allowed=(), **way, name="site")
     assert place.config == {"http.proxy": "socks5h://ada%40issuer:pass%3Awo%2Frd@127.0.0.1:9050"}

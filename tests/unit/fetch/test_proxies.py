@@ -26,6 +26,7 @@ class Proxy:
         self.scheme = scheme
         self.told: list[str] = []
         self.heads: list[str] = []  # what an HTTP proxy is asked
+        self.logins: list[bytes] = []  # users and passwords that a SOCKS proxy was told, where they were offered
         self.goes: dict[str, str] = {}  # names that it resolves itself
         self.url = ""
         self._serving: set[asyncio.Task[None]] = set()
@@ -73,9 +74,13 @@ class Proxy:
         return target.hostname or "", target.port or 0
 
     async def _socks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[str, int]:
-        methods = (await reader.readexactly(2))[1]
-        await reader.readexactly(methods)
-        writer.write(b"\x05\x00")
+        methods = await reader.readexactly((await reader.readexactly(2))[1])
+        asked = 2 if b"\x02" in methods else 0
+        writer.write(bytes([5, asked]))
+        if asked:
+            user = await reader.readexactly((await reader.readexactly(2))[1])
+            self.logins.append(user + b":" + await reader.readexactly((await reader.readexactly(1))[0]))
+            writer.write(b"\x01\x00")
         kind = (await reader.readexactly(4))[3]
         if kind == 3:
             host = (await reader.readexactly((await reader.readexactly(1))[0])).decode()
