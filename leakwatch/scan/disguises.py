@@ -16,19 +16,23 @@ import re
 import string
 import sys
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import hyperscan
 import zstandard
+
+from leakwatch.scan.expressions import Search
 
 KEY_CHARACTERS: Final = (string.ascii_letters + string.digits + "_.:~/+=-").encode()
 SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
 _REACH: Final = 4096  # bytes to either side of an escape that belong to its stretch
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
-_LINES: Final = 3  # over which one key may be broken …
-_FEW: Final = 8  # … or over any, of so many
+_FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one
 _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 
 
@@ -96,24 +100,48 @@ def broken_lines(data: bytes) -> Iterator[Undone]:
 
 
 def _chains(data: bytes, start: int, stop: int, pattern: re.Pattern[bytes]) -> Iterator[Undone]:
-    """All the lines of a stretch joined, then those that follow one another: a few of them, or all ways if few."""
+    """All the lines of a stretch joined, then any of them that follow one another; of many lines each two."""
     edges = [(start, start), *(found.span() for found in pattern.finditer(data, start, stop)), (stop, stop)]
     lines = [(here[1], after[0]) for here, after in pairwise(edges)]
-    lengths = [len(lines), *(n for n in range(len(lines) - 1, 1, -1) if n <= _LINES or len(lines) <= _FEW)]
-    for count in lengths:
+    several = range(len(lines) - 1, 1, -1) if len(lines) <= _FEW else (2,)
+    for count in (len(lines), *several):
         for first in range(len(lines) - count + 1):
             chain = lines[first : first + count]
             yield from _kept(chain[0][0], chain[-1][1], b"".join(data[begin:end] for begin, end in chain))
 
 
 def base64(data: bytes) -> Iterator[Undone]:
-    """Decode base64 of either alphabet, padded or not, whatever is glued to it; what was packed in it is unpacked."""
+    """Decode base64 of either alphabet, padded or not, whatever is glued to it; what was packed in it is unpacked.
+
+    Which of four characters begins the first group, nobody knows: where text, or the head of something packed, is found
+    in a run, it tells. Most runs are neither, and are not decoded.
+    """
+    ends = _base64_ends(data)
+    if not ends:
+        return
     for found in _BASE64.finditer(data):
         run, at = found[0], found.start()
-        for phase in range(_GROUP):  # which of four characters begins the first group, nobody knows
-            yield from _kept(at + phase, found.end(), _from_base64(run[phase:]))
-        for packed in _PACKED.finditer(run):
+        first, last = bisect_right(ends, at), bisect_right(ends, found.end())
+        for phase in sorted({(end - at) % _GROUP for end in ends[first:last]}):
+            yield from _texts(at + phase, _GROUP / 3, _from_base64(run[phase:]))
+        for packed in _PACKED.finditer(run) if first < last else ():
             yield from _kept(at + packed.start(), found.end(), _unpacked(_from_base64(run[packed.start() :])))
+
+
+def _base64_ends(data: bytes) -> list[int]:
+    """Where base64 of some text, or of the head of something packed, may end."""
+    ends: list[int] = []
+
+    def on_match(_expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        ends.append(end)
+
+    _base64_search()(data, on_match)
+    return sorted(ends)
+
+
+@cache
+def _base64_search() -> Search:
+    return Search(IN_BASE64, hyperscan.HS_FLAG_DOTALL)
 
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
@@ -174,6 +202,14 @@ def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
     """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
     if _TEXT.search(undone) or _ANY_WIDE.search(undone):
         yield Undone(start, end, undone)
+
+
+def _texts(start: int, scale: float, undone: bytes) -> Iterator[Undone]:
+    """Keep the texts among bytes, each of which stands for so many: what is between them is noise."""
+    pattern = _SOME_TEXT if b"\0" not in undone else _SOME_TEXT_OR_WIDE
+    for found in pattern.finditer(undone):
+        begin, end = (start + int(scale * offset) for offset in found.span())
+        yield from _kept(begin, end, found[0])
 
 
 def _nothing(_found: re.Match[bytes]) -> bytes:
@@ -268,6 +304,16 @@ _BROKEN: Final[Mapping[bytes, re.Pattern[bytes]]] = {
     )
     for end in (b"\n", b"\r\n", b"\\\n", b"\\n")
 }
+# What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
+_QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
+_LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"
+_BIG: Final = rb"(?:A[A-H][A-Za-z0-9+/_-]A[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-])"
+IN_BASE64: Final = (
+    _QUAD + rb"{4}",
+    _LITTLE + rb"{2}",
+    _BIG + rb"{2}",
+    rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}",
+)
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+={0,2}")
 _PACKED: Final = re.compile(rb"H4sI|eJ[w-z]|eN[o-r]|Qlpo|[/_]Td6WF|KLUv")  # what packed bytes begin with, in base64
 _GROUP: Final = 4  # characters of base64 that are three bytes
@@ -287,3 +333,5 @@ _WIDE: Final = tuple(
     )
 )
 _ANY_WIDE: Final = re.compile(b"|".join(pattern.pattern for _, _, pattern in _WIDE))
+_SOME_TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]{%d,}+" % SHORTEST)
+_SOME_TEXT_OR_WIDE: Final = re.compile(_ANY_WIDE.pattern + b"|" + _SOME_TEXT.pattern)
