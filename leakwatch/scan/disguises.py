@@ -17,7 +17,7 @@ import string
 import sys
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import pairwise
@@ -122,8 +122,12 @@ def base64(data: bytes) -> Iterator[Undone]:
     for found in _BASE64.finditer(data):
         run, at = found[0], found.start()
         first, last = bisect_right(ends, at), bisect_right(ends, found.end())
-        for phase in sorted({(end - at) % _GROUP for end in ends[first:last]}):
-            yield from _texts(at + phase, _GROUP / 3, _from_base64(run[phase:]))
+        for phase in range(_GROUP):
+            offsets = [(end - at) // _GROUP * 3 - 1 for end in ends[first:last] if (end - at) % _GROUP == phase]
+            if offsets:
+                undone = _from_base64(run[phase:])
+                for begin, end in _texts(undone, offsets):
+                    yield from _kept(at + phase + begin * 4 // 3, at + phase + -(-end * 4 // 3), undone[begin:end])
         for packed in _PACKED.finditer(run) if first < last else ():
             yield from _kept(at + packed.start(), found.end(), _unpacked(_from_base64(run[packed.start() :])))
 
@@ -200,16 +204,20 @@ def _grown(data: bytes, end: int) -> int:
 
 def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
     """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
-    if _TEXT.search(undone) or _ANY_WIDE.search(undone):
+    if _TEXT.search(undone) or (b"\0" in undone and _ANY_WIDE.search(undone)):
         yield Undone(start, end, undone)
 
 
-def _texts(start: int, scale: float, undone: bytes) -> Iterator[Undone]:
-    """Keep the texts among bytes, each of which stands for so many: what is between them is noise."""
-    pattern = _SOME_TEXT if b"\0" not in undone else _SOME_TEXT_OR_WIDE
-    for found in pattern.finditer(undone):
-        begin, end = (start + int(scale * offset) for offset in found.span())
-        yield from _kept(begin, end, found[0])
+def _texts(undone: bytes, offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Return from where to where there is text around some places: what is between texts is noise."""
+    end = 0
+    for offset in offsets:
+        if offset >= end:
+            before = undone[max(end, offset - _REACH) : offset]
+            begin = offset - (len(before) - len(before.rstrip(_TEXT_BYTES)))
+            after = _TEXT_END.search(undone, offset)
+            end = after.start() if after else len(undone)
+            yield begin, end
 
 
 def _nothing(_found: re.Match[bytes]) -> bytes:
@@ -268,8 +276,7 @@ _MARGIN: Final = rb"[ \t]{0,80}+(?:[>|#*]{1,3}+[ \t]{0,8}+)?+"  # of a quoted, b
 _PERCENT: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
 _BACKSLASH: Final = re.compile(
     rb"\\(?:(?P<code>u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})"
-    rb"|(?P<octal>[0-7]{1,3})|(?P<other>\r\n|.))",
-    re.DOTALL,
+    rb"|(?P<octal>[0-7]{1,3})|(?P<other>\r\n|[\x00-\x7f]))"  # a part of a character would break it
 )
 _ENTITY: Final = re.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _QUOTED: Final = re.compile(rb"=(?:([0-9A-F]{2})|[ \t]{0,8}+\r?\n)")
@@ -333,5 +340,5 @@ _WIDE: Final = tuple(
     )
 )
 _ANY_WIDE: Final = re.compile(b"|".join(pattern.pattern for _, _, pattern in _WIDE))
-_SOME_TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]{%d,}+" % SHORTEST)
-_SOME_TEXT_OR_WIDE: Final = re.compile(_ANY_WIDE.pattern + b"|" + _SOME_TEXT.pattern)
+_TEXT_BYTES: Final = bytes([0x00, 0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)])  # of UTF-16 too
+_TEXT_END: Final = re.compile(rb"[^\x00\t\n\r\x20-\x7e\x80-\xff]")
