@@ -33,6 +33,10 @@ SHORTEST: Final = 16  # characters of the shortest key that is looked for withou
 _REACH: Final = 4096  # bytes to either side of an escape that belong to its stretch
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
 _FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one
+_SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
+_MOST_PACKED: Final = 1_400_000  # characters of base64 that are unpacked
+_FEW_PACKED: Final = 512  # characters that show whether the rest is worth it
+_TRIED: Final = 64  # places in one run that may be worth it
 _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 
 
@@ -117,6 +121,7 @@ def base64(data: bytes) -> Iterator[Undone]:
     in a run, it tells. Most runs are neither, and are not decoded.
     """
     ends = _base64_ends(data)
+    room = _UNPACKED + _SHARE * len(data)
     if not ends:
         return
     for found in _BASE64.finditer(data):
@@ -128,8 +133,23 @@ def base64(data: bytes) -> Iterator[Undone]:
                 undone = _from_base64(run[phase:])
                 for begin, end in _texts(undone, offsets):
                     yield from _kept(at + phase + begin * 4 // 3, at + phase + -(-end * 4 // 3), undone[begin:end])
-        for packed in _PACKED.finditer(run) if first < last else ():
-            yield from _kept(at + packed.start(), found.end(), _unpacked(_from_base64(run[packed.start() :])))
+        if first < last:
+            for start, unpacked in _packed_within(run, room):
+                room -= len(unpacked)
+                yield from _kept(at + start, found.end(), unpacked)
+
+
+def _packed_within(run: bytes, room: int) -> Iterator[tuple[int, bytes]]:
+    """Unpack what is packed in a run of base64: of the places that look like it the most are not, which a few tell."""
+    tried = 0
+    for found in _PACKED.finditer(run):
+        few = _from_base64(run[found.start() : found.start() + _FEW_PACKED])
+        if room > 0 and tried < _TRIED and _unpacked(few, _UNPACKED) is not None:
+            tried += 1
+            unpacked = _unpacked(_from_base64(run[found.start() : found.start() + _MOST_PACKED]), min(room, _UNPACKED))
+            if unpacked:
+                room -= len(unpacked)
+                yield found.start(), unpacked
 
 
 def _base64_ends(data: bytes) -> list[int]:
@@ -150,8 +170,12 @@ def _base64_search() -> Search:
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
     """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
+    room = _UNPACKED + _SHARE * len(data)
     for found in _HEX.finditer(data):
-        yield from _kept(found.start(), found.end(), _unpacked(binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])))
+        undone = binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])
+        unpacked = _unpacked(undone, min(room, _UNPACKED)) if room > 0 else None
+        room -= len(unpacked or b"")
+        yield from _kept(found.start(), found.end(), unpacked or undone)
     for found in _HEX_LIST.finditer(data):
         yield from _kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
 
@@ -241,26 +265,26 @@ def _from_base64(piece: bytes) -> bytes:
     return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
 
 
-def _unpacked(data: bytes) -> bytes:
-    """Return what is packed in some bytes, up to a limit; bytes in which nothing is, as they are."""
+def _unpacked(data: bytes, most: int) -> bytes | None:
+    """Return what is packed in some bytes, as far as they go and up to a limit; None where nothing is."""
     for magic, unpack in _UNPACK.items():
         if data.startswith(magic):
             with suppress(zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError):
-                return unpack(data)
-    return data
+                return unpack(data, most)
+    return None
 
 
-def _unzstd(data: bytes) -> bytes:
+def _unzstd(data: bytes, most: int) -> bytes:
     with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(data) as reader:
-        return reader.read(_UNPACKED)
+        return reader.read(most)
 
 
-_UNPACK: Final[Mapping[bytes, Callable[[bytes], bytes]]] = {
-    b"\x1f\x8b\x08": lambda data: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, _UNPACKED),
-    b"\x78\x9c": lambda data: zlib.decompressobj().decompress(data, _UNPACKED),
-    b"\x78\xda": lambda data: zlib.decompressobj().decompress(data, _UNPACKED),
-    b"BZh": lambda data: bz2.BZ2Decompressor().decompress(data, _UNPACKED),
-    b"\xfd7zXZ\x00": lambda data: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, _UNPACKED),
+_UNPACK: Final[Mapping[bytes, Callable[[bytes, int], bytes]]] = {
+    b"\x1f\x8b\x08": lambda data, most: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, most),
+    b"\x78\x9c": lambda data, most: zlib.decompressobj().decompress(data, most),
+    b"\x78\xda": lambda data, most: zlib.decompressobj().decompress(data, most),
+    b"BZh": lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
+    b"\xfd7zXZ\x00": lambda data, most: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, most),
     b"\x28\xb5\x2f\xfd": _unzstd,
 }
 _LETTERS: Final = frozenset((b"n", b"r", b"t", b"b", b"f", b"v", b"a"))
