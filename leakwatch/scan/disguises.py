@@ -16,19 +16,27 @@ import re
 import string
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import hyperscan
 import zstandard
+
+from leakwatch.scan.expressions import Search
 
 KEY_CHARACTERS: Final = (string.ascii_letters + string.digits + "_.:~/+=-").encode()
 SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
 _REACH: Final = 4096  # bytes to either side of an escape that belong to its stretch
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
-_LINES: Final = 3  # over which one key may be broken …
-_FEW: Final = 8  # … or over any, of so many
+_FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one
+_SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
+_MOST_PACKED: Final = 1_400_000  # characters of base64 that are unpacked
+_FEW_PACKED: Final = 512  # characters that show whether the rest is worth it
+_TRIED: Final = 64  # places in one run that may be worth it
 _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 
 
@@ -96,30 +104,78 @@ def broken_lines(data: bytes) -> Iterator[Undone]:
 
 
 def _chains(data: bytes, start: int, stop: int, pattern: re.Pattern[bytes]) -> Iterator[Undone]:
-    """All the lines of a stretch joined, then those that follow one another: a few of them, or all ways if few."""
+    """All the lines of a stretch joined, then any of them that follow one another; of many lines each two."""
     edges = [(start, start), *(found.span() for found in pattern.finditer(data, start, stop)), (stop, stop)]
     lines = [(here[1], after[0]) for here, after in pairwise(edges)]
-    lengths = [len(lines), *(n for n in range(len(lines) - 1, 1, -1) if n <= _LINES or len(lines) <= _FEW)]
-    for count in lengths:
+    several = range(len(lines) - 1, 1, -1) if len(lines) <= _FEW else (2,)
+    for count in (len(lines), *several):
         for first in range(len(lines) - count + 1):
             chain = lines[first : first + count]
             yield from _kept(chain[0][0], chain[-1][1], b"".join(data[begin:end] for begin, end in chain))
 
 
 def base64(data: bytes) -> Iterator[Undone]:
-    """Decode base64 of either alphabet, padded or not, whatever is glued to it; what was packed in it is unpacked."""
+    """Decode base64 of either alphabet, padded or not, whatever is glued to it; what was packed in it is unpacked.
+
+    Which of four characters begins the first group, nobody knows: where text, or the head of something packed, is found
+    in a run, it tells. Most runs are neither, and are not decoded.
+    """
+    ends = _base64_ends(data)
+    room = _UNPACKED + _SHARE * len(data)
+    if not ends:
+        return
     for found in _BASE64.finditer(data):
         run, at = found[0], found.start()
-        for phase in range(_GROUP):  # which of four characters begins the first group, nobody knows
-            yield from _kept(at + phase, found.end(), _from_base64(run[phase:]))
-        for packed in _PACKED.finditer(run):
-            yield from _kept(at + packed.start(), found.end(), _unpacked(_from_base64(run[packed.start() :])))
+        first, last = bisect_right(ends, at), bisect_right(ends, found.end())
+        for phase in range(_GROUP):
+            offsets = [(end - at) // _GROUP * 3 - 1 for end in ends[first:last] if (end - at) % _GROUP == phase]
+            if offsets:
+                undone = _from_base64(run[phase:])
+                for begin, end in _texts(undone, offsets):
+                    yield from _kept(at + phase + begin * 4 // 3, at + phase + -(-end * 4 // 3), undone[begin:end])
+        if first < last:
+            for start, unpacked in _packed_within(run, room):
+                room -= len(unpacked)
+                yield from _kept(at + start, found.end(), unpacked)
+
+
+def _packed_within(run: bytes, room: int) -> Iterator[tuple[int, bytes]]:
+    """Unpack what is packed in a run of base64: of the places that look like it the most are not, which a few tell."""
+    tried = 0
+    for found in _PACKED.finditer(run):
+        few = _from_base64(run[found.start() : found.start() + _FEW_PACKED])
+        if room > 0 and tried < _TRIED and _unpacked(few, _UNPACKED) is not None:
+            tried += 1
+            unpacked = _unpacked(_from_base64(run[found.start() : found.start() + _MOST_PACKED]), min(room, _UNPACKED))
+            if unpacked:
+                room -= len(unpacked)
+                yield found.start(), unpacked
+
+
+def _base64_ends(data: bytes) -> list[int]:
+    """Where base64 of some text, or of the head of something packed, may end."""
+    ends: list[int] = []
+
+    def on_match(_expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        ends.append(end)
+
+    _base64_search()(data, on_match)
+    return sorted(ends)
+
+
+@cache
+def _base64_search() -> Search:
+    return Search(IN_BASE64, hyperscan.HS_FLAG_DOTALL)
 
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
     """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
+    room = _UNPACKED + _SHARE * len(data)
     for found in _HEX.finditer(data):
-        yield from _kept(found.start(), found.end(), _unpacked(binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])))
+        undone = binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])
+        unpacked = _unpacked(undone, min(room, _UNPACKED)) if room > 0 else None
+        room -= len(unpacked or b"")
+        yield from _kept(found.start(), found.end(), unpacked or undone)
     for found in _HEX_LIST.finditer(data):
         yield from _kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
 
@@ -172,8 +228,20 @@ def _grown(data: bytes, end: int) -> int:
 
 def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
     """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
-    if _TEXT.search(undone) or _ANY_WIDE.search(undone):
+    if _TEXT.search(undone) or (b"\0" in undone and _ANY_WIDE.search(undone)):
         yield Undone(start, end, undone)
+
+
+def _texts(undone: bytes, offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Return from where to where there is text around some places: what is between texts is noise."""
+    end = 0
+    for offset in offsets:
+        if offset >= end:
+            before = undone[max(end, offset - _REACH) : offset]
+            begin = offset - (len(before) - len(before.rstrip(_TEXT_BYTES)))
+            after = _TEXT_END.search(undone, offset)
+            end = after.start() if after else len(undone)
+            yield begin, end
 
 
 def _nothing(_found: re.Match[bytes]) -> bytes:
@@ -197,26 +265,26 @@ def _from_base64(piece: bytes) -> bytes:
     return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
 
 
-def _unpacked(data: bytes) -> bytes:
-    """Return what is packed in some bytes, up to a limit; bytes in which nothing is, as they are."""
+def _unpacked(data: bytes, most: int) -> bytes | None:
+    """Return what is packed in some bytes, as far as they go and up to a limit; None where nothing is."""
     for magic, unpack in _UNPACK.items():
         if data.startswith(magic):
             with suppress(zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError):
-                return unpack(data)
-    return data
+                return unpack(data, most)
+    return None
 
 
-def _unzstd(data: bytes) -> bytes:
+def _unzstd(data: bytes, most: int) -> bytes:
     with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(data) as reader:
-        return reader.read(_UNPACKED)
+        return reader.read(most)
 
 
-_UNPACK: Final[Mapping[bytes, Callable[[bytes], bytes]]] = {
-    b"\x1f\x8b\x08": lambda data: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, _UNPACKED),
-    b"\x78\x9c": lambda data: zlib.decompressobj().decompress(data, _UNPACKED),
-    b"\x78\xda": lambda data: zlib.decompressobj().decompress(data, _UNPACKED),
-    b"BZh": lambda data: bz2.BZ2Decompressor().decompress(data, _UNPACKED),
-    b"\xfd7zXZ\x00": lambda data: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, _UNPACKED),
+_UNPACK: Final[Mapping[bytes, Callable[[bytes, int], bytes]]] = {
+    b"\x1f\x8b\x08": lambda data, most: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, most),
+    b"\x78\x9c": lambda data, most: zlib.decompressobj().decompress(data, most),
+    b"\x78\xda": lambda data, most: zlib.decompressobj().decompress(data, most),
+    b"BZh": lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
+    b"\xfd7zXZ\x00": lambda data, most: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, most),
     b"\x28\xb5\x2f\xfd": _unzstd,
 }
 _LETTERS: Final = frozenset((b"n", b"r", b"t", b"b", b"f", b"v", b"a"))
@@ -232,8 +300,7 @@ _MARGIN: Final = rb"[ \t]{0,80}+(?:[>|#*]{1,3}+[ \t]{0,8}+)?+"  # of a quoted, b
 _PERCENT: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
 _BACKSLASH: Final = re.compile(
     rb"\\(?:(?P<code>u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})"
-    rb"|(?P<octal>[0-7]{1,3})|(?P<other>\r\n|.))",
-    re.DOTALL,
+    rb"|(?P<octal>[0-7]{1,3})|(?P<other>\r\n|[\x00-\x7f]))"  # a part of a character would break it
 )
 _ENTITY: Final = re.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _QUOTED: Final = re.compile(rb"=(?:([0-9A-F]{2})|[ \t]{0,8}+\r?\n)")
@@ -268,6 +335,16 @@ _BROKEN: Final[Mapping[bytes, re.Pattern[bytes]]] = {
     )
     for end in (b"\n", b"\r\n", b"\\\n", b"\\n")
 }
+# What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
+_QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
+_LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"
+_BIG: Final = rb"(?:A[A-H][A-Za-z0-9+/_-]A[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-])"
+IN_BASE64: Final = (
+    _QUAD + rb"{4}",
+    _LITTLE + rb"{2}",
+    _BIG + rb"{2}",
+    rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}",
+)
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+={0,2}")
 _PACKED: Final = re.compile(rb"H4sI|eJ[w-z]|eN[o-r]|Qlpo|[/_]Td6WF|KLUv")  # what packed bytes begin with, in base64
 _GROUP: Final = 4  # characters of base64 that are three bytes
@@ -287,3 +364,5 @@ _WIDE: Final = tuple(
     )
 )
 _ANY_WIDE: Final = re.compile(b"|".join(pattern.pattern for _, _, pattern in _WIDE))
+_TEXT_BYTES: Final = bytes([0x00, 0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)])  # of UTF-16 too
+_TEXT_END: Final = re.compile(rb"[^\x00\t\n\r\x20-\x7e\x80-\xff]")

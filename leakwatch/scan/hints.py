@@ -28,11 +28,6 @@ _NAMES: Final = (
     rb"(?:lowbar|UnderBar|period|colon|sol|plus|equals|hyphen|dash|Tilde"
     rb"|shy|zwnj|zwj|ZeroWidthSpace|NoBreak|NegativeThinSpace|lrm|rlm)"
 )
-# What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
-_QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
-_LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"
-_BIG: Final = rb"(?:A[A-H][A-Za-z0-9+/_-]A[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-])"
-_PACKED: Final = rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}"
 _DIGITS: Final = rb"(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
@@ -49,8 +44,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.concatenation: (
         _KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + _KEY,
     ),
-    disguises.broken_lines: (_MIXED + _KEY + rb"*" + _BREAK + _KEY, _KEY + _BREAK + _KEY + rb"*" + _MIXED),
-    disguises.base64: (_QUAD + rb"{4}", _LITTLE + rb"{2}", _BIG + rb"{2}", _PACKED),
+    disguises.base64: disguises.IN_BASE64,
     disguises.hexadecimal: (
         _DIGITS + rb"{16}",
         rb"(?:[2-7][0-9A-Fa-f]00){8}",
@@ -59,6 +53,8 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     ),
     disguises.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
+    # The last: of most lists it takes more room than all others, and must not take theirs.
+    disguises.broken_lines: (_MIXED + _KEY + rb"*" + _BREAK + _KEY, _KEY + _BREAK + _KEY + rb"*" + _MIXED),
 }
 
 

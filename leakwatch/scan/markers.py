@@ -11,6 +11,7 @@ from leakwatch.errors import DefinitionError
 from leakwatch.scan.expressions import Search
 from leakwatch.scan.formats import CATCH_ALL, Format, Reading
 
+_ROOM: Final = 16  # bytes for each place more than the limit: a text full of keys alone has no more of them
 _COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
 _NEIGHBOURS: Final = 4  # places after a key at which it may end because another begins
 _FURTHER: Final = 2  # times the limit: so many further readings there may be
@@ -24,7 +25,10 @@ class Markers:
     """All marked formats in one hyperscan database. Threads may share it."""
 
     def __init__(self, formats: Sequence[Format], limit: int) -> None:
-        """`limit` bounds how many places are looked at in some bytes, and with twice as much their further readings."""
+        """`limit` bounds how many places are looked at in some bytes, and with twice as much their further readings.
+
+        There may be more places in more bytes: what is bounded is how dense they are, not how many keys a dump holds.
+        """
         finds: dict[str, list[Format]] = {}
         for format_ in formats:
             for find in format_.detector.find:
@@ -37,12 +41,12 @@ class Markers:
 
     def reader(self, data: bytes) -> "Reader":
         """Find the places in some bytes at which a key may begin, to be read from there."""
-        places, skipped = self._places(data)
+        places, skipped = self._places(data, self._limit + len(data) // _ROOM)
         return Reader(data, places, self._limit, skipped)
 
-    def _places(self, data: bytes) -> tuple[Places, int]:
+    def _places(self, data: bytes, limit: int) -> tuple[Places, int]:
         """Where a key may begin and of which formats, and how many such places were left out."""
-        hits, skipped = self._hits(data)
+        hits, skipped = self._hits(data, limit)
         places: dict[int, list[Format]] = {}
         for expression, at in hits:
             for format_ in self._formats[expression]:
@@ -51,18 +55,18 @@ class Markers:
                         places[start].append(format_)
         return places, skipped
 
-    def _hits(self, data: bytes) -> tuple[list[tuple[int, int]], int]:
+    def _hits(self, data: bytes, limit: int) -> tuple[list[tuple[int, int]], int]:
         """Which expressions hyperscan found and from where, up to the limit, and how many more there are."""
         hits: list[tuple[int, int]] = []
         skipped = 0
 
         def on_match(expression: int, start: int, _end: int, _flags: int, _context: object) -> bool:
             nonlocal skipped
-            if len(hits) < self._limit:
+            if len(hits) < limit:
                 hits.append((expression, start))
                 return False
             skipped += 1
-            return skipped >= _COUNTED * self._limit
+            return skipped >= _COUNTED * limit
 
         self._search(data, on_match)
         return hits, skipped

@@ -1,95 +1,27 @@
 """Every disguise that is undone, alone and over one another, and what a hostile text makes of the decoders."""
 
 import base64
-import bz2
 import gzip
-import html
 import json
-import lzma
-import quopri
+import re
 import zlib
-from collections.abc import Callable
 from random import Random
 from time import process_time
-from urllib.parse import quote
 
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.surroundings import DISGUISES, Disguise
 from leakwatch.scan import disguises, layers
-from leakwatch.scan.hints import HINTS
+from leakwatch.scan.disguises import SHORTEST
+from leakwatch.scan.hints import HINTS, hints
 from leakwatch.scan.layers import Budget, peel
 from leakwatch.scan.synthetic import fill
 
 UNHURRIED = settings(deadline=None)
 KEY = fill("exai_{base64url:75}.{alnum:20}", Random(1))
 BYTES = KEY.encode()
-Disguise = Callable[[bytes], bytes]
-
-
-def _broken(at: int, between: str) -> Disguise:
-    return lambda key: b"KEY=" + key[:at] + between.encode() + key[at:] + b"\nfoo"
-
-
-def _joined(*around: str) -> Disguise:
-    before, between, after = (text.encode() for text in around)
-    return lambda key: before + key[:20] + between + key[20:50] + between + key[50:] + after
-
-
-DISGUISES: dict[str, Disguise] = {
-    "base64": lambda key: b"data:\n  key: " + base64.b64encode(b"TOKEN=" + key) + b"\n",
-    "base64 without padding": lambda key: base64.b64encode(b"-" + key).rstrip(b"="),
-    "base64 for URLs": lambda key: b"?t=" + base64.urlsafe_b64encode(b"\xff\xfe\xfb" + key) + b"&x",
-    "base64 in lines": lambda key: base64.encodebytes(b'{"v": "' + key + b'", "other": "' + b"x" * 100 + b'"}'),
-    "base64 behind a name": lambda key: b"api_secret_value_" + base64.b64encode(b"v=" + key),
-    "base64 of gzip": lambda key: base64.b64encode(gzip.compress(b'{"k": "' + key + b'"}')),
-    "base64 of zlib": lambda key: base64.b64encode(zlib.compress(key)),
-    "base64 of bzip2": lambda key: base64.b64encode(bz2.compress(key)),
-    "base64 of xz": lambda key: base64.b64encode(lzma.compress(key)),
-    "base64 of zstd": lambda key: base64.b64encode(zstandard.compress(key)),
-    "hex": lambda key: key.hex().encode(),
-    "hex in capitals": lambda key: b"0x" + key.hex().upper().encode(),
-    "list of hex": lambda key: b"{" + ", ".join(f"0x{byte:02x}" for byte in key).encode() + b"}",
-    "list of numbers": lambda key: b"String.fromCharCode(" + ", ".join(map(str, key)).encode() + b")",
-    "percent": lambda key: quote("a=b key=" + key.decode() + "&", safe="").encode(),
-    "percent throughout": lambda key: "".join(f"%{byte:02X}" for byte in key).encode(),
-    "JSON": lambda key: json.dumps({"a": f'x\n{key.decode()}\n"z"'}).encode(),
-    "unicode escapes": lambda key: "".join(f"\\u{byte:04x}" for byte in key).encode(),
-    "long unicode escapes": lambda key: "".join(f"\\U{byte:08x}" for byte in key).encode(),
-    "braced escapes": lambda key: "".join(f"\\u{{{byte:x}}}" for byte in key).encode(),
-    "hex escapes": lambda key: "".join(f"\\x{byte:02x}" for byte in key).encode(),
-    "octal escapes": lambda key: "".join(f"\\{byte:03o}" for byte in key).encode(),
-    "one escaped hyphen": lambda key: key.replace(b"-", b"\\-").replace(b"_", b"\\_"),
-    "entities": lambda key: "".join(f"&#{byte};" for byte in key).encode(),
-    "hex entities": lambda key: "".join(f"&#x{byte:X};" for byte in key).encode(),
-    "named entities": lambda key: html.escape(f'a="1&key={key.decode()}"').encode().replace(b"_", b"&lowbar;"),
-    "quoted-printable": lambda key: quopri.encodestring(b"Here is my key: KEY=" + key + b"\n and more"),
-    "UTF-16": lambda key: ("the key " + key.decode()).encode("utf-16"),
-    "UTF-16, big end first": lambda key: ("the key " + key.decode()).encode("utf-16-be"),
-    "UTF-32": lambda key: ("the key " + key.decode()).encode("utf-32-le"),
-    "UTF-32, big end first": lambda key: ("the key " + key.decode()).encode("utf-32-be"),
-    "HTML's tags": _joined('<pre><span class="s">', '</span><span class="s2">', "</span></pre>"),
-    "zero-width spaces": _joined("KEY=", "\u200b", " "),
-    "soft hyphens and joiners": _joined("KEY=", "\u00ad\u200d", " "),
-    "plus": _joined('key = "', '" + "', '"'),
-    "plus over lines": _joined('key = ("', '"\n    + "', '")'),
-    "strings in a row": _joined("key = ('", "'\n       f'", "')"),
-    "dot": _joined("$key = '", "' . '", "';"),
-    "two dots": _joined('key = "', '" .. "', '"'),
-    "ampersand": _joined('key = "', '" & _\n "', '"').__call__ if False else _joined('key = "', '" & "', '"'),
-    "two bars": _joined("SELECT '", "' || '", "'"),
-    "continued string": _joined('key="', '" \\\n  "', '"'),
-    "broken near its beginning": _broken(5, "\n"),
-    "broken at 60": _broken(60, "\n"),
-    "broken near its end": _broken(90, "\n"),
-    "broken by Windows": _broken(60, "\r\n"),
-    "broken and indented": _broken(40, "\n        "),
-    "broken in a quotation": _broken(40, "\n> "),
-    "broken in a comment": _broken(40, "\n# "),
-    "broken by a backslash": _broken(40, "\\\n    "),
-}
 
 
 def _laid_bare(data: bytes, key: bytes = BYTES) -> list[int]:
@@ -160,6 +92,55 @@ def test_any_bytes_can_be_peeled_and_every_place_lies_in_the_text(data: bytes) -
             assert 0 <= start < end <= max(1, len(data))
 
 
+RUN = re.compile(rb"[A-Za-z0-9_.:~/+=-]{%d,}" % SHORTEST)
+FRAGMENTS = st.lists(
+    st.one_of(
+        st.sampled_from([disguise(BYTES) for disguise in DISGUISES.values()]),
+        st.sampled_from(
+            [b"%2", b"%41", b"\\", b"\\n", b"\\u00", b"&#4", b"&lowbar;", b"&", b"=\n", b"=3D", b"\xe2\x80\x8b"]
+        ),
+        st.sampled_from(
+            [b"<b>", b"</", b'"+"', b"' '", b"\n", b"\r\n", b"\\\n", b"> ", b"0x41, ", b"65,", b"[", b"\0", b"a\0"]
+        ),
+        st.text("abcXYZ019_-./+=:~ ", max_size=24).map(str.encode),
+        st.binary(max_size=6),
+    ),
+    max_size=12,
+)
+
+
+@settings(UNHURRIED, max_examples=400)
+@given(FRAGMENTS.map(b"".join))
+def test_a_decoder_lays_no_key_bare_where_its_hint_is_absent(data: bytes) -> None:
+    asked = hints().decoders(data)
+    for decoder in HINTS:
+        if decoder not in asked:
+            bare = [run for undone in decoder(data) for run in RUN.findall(undone.data) if run not in data]
+            assert bare == [], decoder
+
+
+def test_a_list_of_encoded_keys_in_lines_is_decoded_line_by_line() -> None:
+    """Lines that are joined take several times their size: that must not be the room of what else is in them."""
+    keys = [fill("exai_{base64url:75}.{alnum:20}", Random(seed)).encode() for seed in range(3_000)]
+    laid_bare = b"".join(layer.data for layer in peel(b"\n".join(map(base64.b64encode, keys))))
+    assert [key for key in keys if key not in laid_bare] == []
+
+
+def test_what_follows_a_backslash_is_a_whole_character() -> None:
+    for undone in disguises.backslash("x\\é\\-abcdefghijklmnop\\€".encode()):
+        undone.data.decode()
+
+
+@pytest.mark.parametrize("code", ["\\U00110000", "\\u{110000}"])
+def test_a_number_beyond_all_characters_is_a_blank(code: str) -> None:
+    (undone,) = disguises.backslash(f"{'a' * 20}{code}{'b' * 20}".encode())
+    assert undone.data == b"a" * 20 + b" " + b"b" * 20
+
+
+def test_what_is_wide_has_zeros() -> None:
+    assert not [*disguises.wide(b"no zero in it")]
+
+
 def test_what_is_no_encoding_is_not_taken_for_one() -> None:
     text = b"def test_something_long_named(self) -> None:\n    assert module.attribute.other == 1\n" * 20
     assert [layer.data for layer in peel(text)] == [text]
@@ -200,6 +181,9 @@ HOSTILE = {
     "quotes": b"\"'" * 150_000,
     "quotes and spaces": (b'"' + b" " * 150) * 2_000,
     "equal signs": b"=" * 300_000,
+    "beginnings of packed bytes": b"eJwB" * 75_000,
+    "noise that is packed here and there": b"AAeJxA" + base64.b64encode(Random(3).randbytes(240_000)),
+    "small bombs": b"\n".join([base64.b64encode(zlib.compress(bytes(60_000) + b"%d" % n)) for n in range(500)]),
     "line ends": b"a\n" * 150_000,
     "keys in lines": b"\n".join(b"%032x" % n for n in range(9_000)),
     "zeros": b"\0" * 300_000,
