@@ -17,6 +17,7 @@ from leakwatch.toml import Problem, Problems, Strict, line_of, read
 from leakwatch.units import Duration, QuietHours, Rate, RateField, Size
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
+_CACHE: Final = Path("/var/cache/leakwatch")  # the unit's CacheDirectory
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LAST_PORT: Final = 65_535
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -190,6 +191,8 @@ class GitConfig(Strict):
             return Path(expand(self.folder))
         if service := os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]:
             return Path(service) / "git"
+        if os.access(_CACHE, os.W_OK):  # the command line, run as the service's user
+            return _CACHE / "git"
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakwatch" / "git"
 
 
