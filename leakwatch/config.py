@@ -31,6 +31,7 @@ from leakwatch.values import (
 )
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
+_CACHE: Final = Path("/var/cache/leakwatch")  # the unit's CacheDirectory
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -82,6 +83,8 @@ class GitConfig(Strict):
             return Path(expand(self.folder))
         if service := os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]:
             return Path(service) / "git"
+        if os.access(_CACHE, os.W_OK):  # the command line, run as the service's user
+            return _CACHE / "git"
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakwatch" / "git"
 
 

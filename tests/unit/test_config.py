@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from leakwatch import config as module
-from leakwatch.config import Config, expand, load
+from leakwatch.config import Config, GitConfig, expand, load
 from leakwatch.errors import ConfigError, SecretError
 from leakwatch.toml import Problems
 
@@ -295,3 +296,22 @@ def test_a_pepper_that_nobody_named_names_the_table_where_it_belongs(path: Path)
     config = configured(path, ('pepper_file = "${CREDENTIALS_DIRECTORY}/pepper"', ""))
     with pytest.raises(SecretError, match=r"leakwatch\.toml:6: there is no pepper.*LEAKWATCH_PEPPER"):
         config.pepper()
+
+
+def test_mirrors_lie_where_they_are_named_or_in_the_services_or_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CACHE_DIRECTORY", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("leakwatch.config._CACHE", tmp_path / "none")
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert GitConfig().place == Path("/home/ada/.cache/leakwatch/git")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert GitConfig().place == Path("/caches/leakwatch/git")
+    monkeypatch.setattr("leakwatch.config._CACHE", tmp_path)
+    assert GitConfig().place == tmp_path / "git"
+    monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/leakwatch:/other")
+    assert GitConfig().place == Path("/var/cache/leakwatch/git")
+    assert GitConfig(folder="${XDG_CACHE_HOME}/x").place == Path("/caches/x")
+    with pytest.raises(ValidationError, match="write an absolute path"):
+        GitConfig(folder="mirrors")

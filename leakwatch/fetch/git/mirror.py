@@ -132,8 +132,9 @@ class Mirror:
         if not self.folder.is_dir():
             return
         new = self.folder / f"listed.{os.getpid()}.{threading.get_ident()}"
-        new.write_text(json.dumps({name: getattr(listed, name) for name in Listed.__dataclass_fields__}))
-        new.replace(self.folder / "listed.json")
+        with suppress(OSError):  # a full disk: it is listed again, and what is known is known
+            new.write_text(json.dumps({name: getattr(listed, name) for name in Listed.__dataclass_fields__}))
+            new.replace(self.folder / "listed.json")
 
     def touch(self) -> None:
         """Have it be the last to go when the disk is needed."""

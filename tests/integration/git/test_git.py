@@ -82,6 +82,7 @@ async def test_only_what_is_new_is_named_and_only_that_is_fetched(host: Host, se
     tools.push()
     at = watched(tools)
     first = await poll(session, at)
+    assert {request.headers["User-Agent"] for request in host.requests} == {http_config().user_agent}
     assert len(await opened(session, at)) == 21
     asked = len(host.requests)
     again = await poll(session, at, first.batch.checkpoint)
