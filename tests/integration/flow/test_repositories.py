@@ -183,6 +183,24 @@ async def test_what_a_frontier_has_no_room_for_is_counted_told_and_not_remembere
         assert (await flow.engine.waiting(tx, FETCH)).get("site", 0) == 0
 
 
+async def test_jobs_go_by_how_likely_a_key_is_and_count_for_their_documents(flow: Flow, host: Host) -> None:
+    at = source(f"{host.url}/x.git", TOML)
+    await flow.add(at)
+    names = [".env", *(f"{n}.go" for n in range(60)), "logo.png"]
+    objects = [Reference(url="git+u", id=name, path=name, via=Via.OBJECT) for name in names]
+    jobs = flow.watch._fetches(at, [*objects, Reference(url="u", id="x", via=Via.GIT)])
+    assert sorted((job.priority, job.size) for job in jobs) == [
+        (frontier.LIKELY, 1),
+        (frontier.USUAL, 10),
+        (frontier.USUAL, 50),
+        (frontier.OPENING, 1),
+        (frontier.UNLIKELY, 1),
+    ]
+    async with flow.database.transaction() as tx:
+        await flow.engine.enqueue(tx, jobs)
+        assert await flow.engine.waiting(tx, FETCH) == {"site": 63}
+
+
 def test_what_is_likely_goes_first_and_always_has_room() -> None:
     likely, usual, unlikely = (Reference(url="u", id=name, path=name) for name in (".env", "a.py", "logo.png"))
     repository = Reference(url="u", id="x", via=Via.GIT)
