@@ -110,7 +110,7 @@ _ONCE: Final = {
     "alone": "KEY",
     "nul": "\0\0KEY\0\0",
     "emoji": "🔑KEY🔑",
-    "other script": "ключ：KEY。",
+    "other script": "ключ：KEY。",  # noqa: RUF001 - meant to look like that
 }
 
 DISGUISES: Final[Mapping[str, Disguise]] = {

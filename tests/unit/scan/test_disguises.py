@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import zlib
+from collections.abc import Iterator
 from random import Random
 from time import process_time
 
@@ -211,7 +212,6 @@ def test_every_decoder_is_in_the_list() -> None:
     made = {
         name
         for name, value in vars(disguises).items()
-        if callable(value)
-        and getattr(value, "__annotations__", {}).get("return") == disguises.Iterator[disguises.Undone]
+        if callable(value) and getattr(value, "__annotations__", {}).get("return") == Iterator[disguises.Undone]
     }
     assert {decoder.__name__ for decoder in HINTS} == {name for name in made if not name.startswith("_")}
