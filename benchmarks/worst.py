@@ -1,4 +1,4 @@
-"""What the worst texts cost, byte for byte, against ordinary ones: as the daemon scans, with a million registered keys."""
+"""What the worst texts cost, byte for byte, against ordinary ones: as the daemon scans, with many registered keys."""
 
 import base64
 import os
