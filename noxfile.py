@@ -120,6 +120,18 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Hostile inputs, guided by coverage, for ten minutes or as many seconds as stand after `--`."""
+    _install(session, "fuzz", Path("requirements-fuzz.lock"))
+    [libraries] = Path(".peers/fuzz").glob("lib/python*/site-packages")
+    seconds = session.posargs[0] if session.posargs else "600"
+    limits = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=3000", "-max_len=40000"]
+    found = ["-artifact_prefix=.peers/fuzz/", "-print_final_stats=1"]
+    command = ["python", "-m", "tests.fuzz", ".peers/fuzz/corpus", *limits, *found]
+    session.run(*command, env={"PYTHONPATH": str(libraries)})
+
+
+@nox.session
 def systemd(session: nox.Session) -> None:
     """The installation, the unit and the daemon under a real systemd, which boots in namespaces of its own."""
     session.run("pytest", *(session.posargs or ["tests/systemd"]))
