@@ -6,6 +6,7 @@ They run in the environment that nox itself is in, the one made from `requiremen
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import nox
@@ -26,7 +27,9 @@ PACKAGES = {
     "libcgi-pm-perl": "/usr/share/perl5/CGI.pm",  # gitweb's
     "lighttpd": "/usr/sbin/lighttpd",
 }
+BROWSER_PACKAGES = {"chromium": "/usr/bin/chromium", "nodejs": "/usr/bin/node", "npm": "/usr/bin/npm"}
 PEERS_LOCK = Path("requirements-peers.lock")
+BROWSER_LOCK = Path("tests/browser/package-lock.json")
 
 
 @nox.session
@@ -80,13 +83,28 @@ def coverage100(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """The tests against other people's servers, after installing these; Debian's packages as root alone."""
     _install_bepasty(session, Path(".peers/bepasty"))
-    _install_packages(session)
+    _install_packages(session, PACKAGES)
     session.run("pytest", *(session.posargs or ["tests/peers"]))
 
 
-def _install_packages(session: nox.Session) -> None:
-    """Install what Debian brings; who may not is told by the tests that are skipped."""
-    missing = [package for package, program in PACKAGES.items() if not Path(program).exists()]
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The pages and mails in Chromium, after installing it and axe, which judges whether all can read them."""
+    _install_packages(session, BROWSER_PACKAGES)
+    folder = Path(".peers/browser")
+    stamp, wanted = folder / "stamp", BROWSER_LOCK.read_text()
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copyfile(BROWSER_LOCK.with_name(name), folder / name)
+        session.run("npm", "ci", f"--prefix={folder}", "--ignore-scripts", "--no-audit", "--no-fund", external=True)
+        stamp.write_text(wanted)
+    session.run("pytest", *(session.posargs or ["tests/browser"]))
+
+
+def _install_packages(session: nox.Session, packages: Mapping[str, str]) -> None:
+    """Install what Debian brings, by the program of each; who may not is told by the tests that are skipped."""
+    missing = [package for package, program in packages.items() if not Path(program).exists()]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         session.run("apt-get", "update", "--quiet", silent=True, external=True)
         install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]

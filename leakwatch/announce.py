@@ -1,7 +1,7 @@
 """Findings become notices: who is told, at once or held, and what the operator hears."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -13,15 +13,16 @@ from leakwatch import metrics
 from leakwatch.config import NoticesConfig
 from leakwatch.engine import Engine, NewJob
 from leakwatch.errors import ChannelUnusable
-from leakwatch.model import NoticeKind, now
-from leakwatch.notify import new_message_id, policy
-from leakwatch.store import notices, settings
+from leakwatch.model import Answer, Notice, NoticeKind, now
+from leakwatch.notify import defang, new_message_id, policy
+from leakwatch.store import answers, notices, settings
 from leakwatch.store.database import Transaction
 from leakwatch.store.findings import Recorded
 from leakwatch.store.notices import NoticeState
 
 log: Final = structlog.get_logger(__name__)
 DELIVER: Final = "deliver"
+_REMARK: Final = 500  # characters of a customer's remark in an alarm
 
 
 def delivery_key(delivery_id: int) -> str:
@@ -65,6 +66,20 @@ class Announcer:
             await self._open(tx, NoticeKind.EXPOSURE, customer_id=customer_id, finding_ids=finding_ids, held=held)
         every = [number for numbers in owed.values() for number in numbers]
         await self._open(tx, NoticeKind.FINDING, finding_ids=every)
+
+    async def answered(
+        self, tx: Transaction, notice: Notice, word: Answer, *, finding_ids: Collection[int], remark: str
+    ) -> None:
+        """Write down what a customer says of findings; the operator is told at once of what may be our mistake."""
+        await answers.give(tx, notice_id=notice.id, word=word, remark=remark, finding_ids=finding_ids, now=now())
+        tx.on_commit(partial(log.info, "notice answered", notice=notice.id, answer=word.value))
+        tx.on_commit(partial(metrics.answered, word))
+        if word is Answer.FALSE_ALARM:
+            about = ", ".join(map(str, sorted(finding_ids)))
+            said = f" They say: “{defang(remark, _REMARK)}”." if remark else ""
+            detail = f"{notice.customer} calls a false alarm what notice {notice.id} says (findings: {about}).{said}"
+            once = Once(f"notice {notice.id} false alarm", timedelta(hours=1))
+            await self.alarm(tx, word.value, f"{detail} See `leakwatch notices show {notice.id}`.", once=once)
 
     async def alarm(self, tx: Transaction, reason: str, detail: str, *, once: Once | None = None) -> None:
         """Tell the operator that something needs a person; what is told once is not told again for a while."""

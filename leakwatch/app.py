@@ -20,17 +20,18 @@ from leakwatch.fetch.source import Source, resolve
 from leakwatch.health import Health, attend
 from leakwatch.match import Digester
 from leakwatch.model import Guide, now
-from leakwatch.notify import Channels, Composer, Issuer
+from leakwatch.notify import Channels, Composer, Issuer, Links
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
 from leakwatch.relay import Relay
 from leakwatch.scan import Detector, Scanner
 from leakwatch.schedule import Schedule
+from leakwatch.signing import Signer
 from leakwatch.store import registry, schema, sources
 from leakwatch.store.opening import connect
 from leakwatch.supervisor import Supervisor
 from leakwatch.watch import Watch
-from leakwatch.web import Web
+from leakwatch.web import Pages, Web
 
 log: Final = structlog.get_logger(__name__)
 GRACE: Final = 20.0  # seconds that work in flight has to settle when we are told to stop
@@ -49,6 +50,14 @@ def composer(config: Config, detectors: Sequence[Detector]) -> Composer:
 def _guide(detector: Detector) -> Guide:
     how = detector.revocation
     return Guide(name=detector.name, provider=detector.provider, page=how.page, steps=how.steps)
+
+
+def links(config: Config) -> Links | None:
+    """Return who makes the addresses in notices, where customers can reach us. Raises SecretError."""
+    keys = config.signing_keys()
+    if config.web.public_url is None or keys is None:
+        return None
+    return Links(config.web.public_url, Signer(keys), valid=config.web.links_valid)
 
 
 def announcer(config: Config, engine: EmbeddedEngine) -> Announcer:
@@ -70,12 +79,14 @@ class App:
         self._executor = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="scan")
         self._channels = Channels(config.email, config.smtp_password())
         tell = announcer(config, self.engine)
+        writer, addresses = composer(config, detectors), links(config)
         relay = Relay(
             database=self.database,
             engine=self.engine,
-            composer=composer(config, detectors),
+            composer=writer,
             channels=self._channels,
             announcer=tell,
+            links=addresses,
         )
         pipeline = Pipeline(
             database=self.database,
@@ -99,7 +110,15 @@ class App:
         self.schedule = Schedule(watch.wake)
         self.health = Health(database=self.database, engine=self.engine, watched=self.sources)
         checks = {"database": self.health.database, "engine": self.health.engine}
-        self._web = Web(config.web.listen, checks, metrics.REGISTRY)
+        pages = addresses and Pages(
+            database=self.database,
+            announcer=tell,
+            composer=writer,
+            links=addresses,
+            redact=scanner.redact,
+            proxies=config.web.proxy_networks,
+        )
+        self._web = Web(config.web.listen, checks, metrics.REGISTRY, pages=pages)
         self._stop = asyncio.Event()
         self._supervisor = Supervisor()
         self._reloads: set[asyncio.Task[None]] = set()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from leakwatch import definitions, scan
+from leakwatch.app import links
 from leakwatch.config import Config
 from leakwatch.errors import LeakwatchError
 from leakwatch.fetch import Session, poll
@@ -53,12 +54,22 @@ def _sources(config: Config) -> tuple[list[Source], list[Problem]]:
 
 
 def _secrets(config: Config) -> Iterator[Problem]:
-    for read in (lambda: Pepper(config.pepper()), config.smtp_password, config.database_password):
+    for read in (
+        lambda: Pepper(config.pepper()),
+        config.smtp_password,
+        config.database_password,
+        lambda: links(config),
+    ):
         try:
             read()
         except LeakwatchError as error:
             yield from _told(str(config.path), error)
-    files = (config.matching.pepper_file, config.email.password_file, config.database.password_file)
+    files = (
+        config.matching.pepper_file,
+        config.email.password_file,
+        config.database.password_file,
+        config.web.signing_key_file,
+    )
     for file in filter(None, files):
         yield from _exposed(config, file)
 

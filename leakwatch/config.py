@@ -4,120 +4,26 @@ import ipaddress
 import os
 import re
 from dataclasses import replace
-from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from leakwatch.errors import ConfigError, SecretError
+from leakwatch.fields import Channel, Contact, DatabaseUrl, Listen, Mailbox, Name, Network, PublicUrl, SmtpUrl, WebUrl
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
 from leakwatch.units import Duration, Rate, RateField, Size
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_LAST_PORT: Final = 65_535
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-
-def _network(value: str) -> str:
-    ipaddress.ip_network(value)
-    return value
-
-
-def _no_password(value: str) -> str:
-    if urlsplit(value).password is not None:
-        message = "a password does not stand in the configuration: use password_file or the environment"
-        raise ValueError(message)
-    return value
-
-
-def _contact(value: str) -> str:
-    if "@" not in value and "+http" not in value:
-        message = "name a contact: an address, or a page as +https://…"
-        raise ValueError(message)
-    if not value.isprintable():
-        message = "a header is one line of printable characters"
-        raise ValueError(message)
-    return value
-
-
-def _mailbox(value: str) -> str:
-    if "@" not in parseaddr(value)[1] or not value.isprintable():
-        message = 'write a mailbox as "Name <user@host>"'
-        raise ValueError(message)
-    return value
-
-
-def _web_url(value: str) -> str:
-    parts = urlsplit(_no_password(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        message = "write a web address: https://host/path"
-        raise ValueError(message)
-    _port(parts)
-    return value
-
-
-def _port(parts: SplitResult) -> None:
-    try:
-        _ = parts.port  # raises ValueError for one that is none
-    except ValueError:
-        message = "the port is a number up to 65535"
-        raise ValueError(message) from None  # the error itself repeats what may be half a password
-
-
-def _database_url(value: str) -> str:
-    parts = urlsplit(_no_password(value))
-    kind = parts.scheme.partition("+")[0]
-    if kind not in ("sqlite", "postgresql"):
-        message = f"{kind or 'this'} is no database that we know: write sqlite:////path or postgresql://user@host/name"
-        raise ValueError(message)
-    _port(parts)
-    return value
-
-
-def _smtp_url(value: str) -> str:
-    parts = urlsplit(_no_password(value))
-    if parts.scheme not in ("smtps", "smtp", "smtp+insecure") or not parts.hostname:
-        message = "write smtps://user@host:465 (TLS), smtp://user@host:587 (STARTTLS) or smtp+insecure://localhost:25"
-        raise ValueError(message)
-    _port(parts)
-    return value
-
-
-def _channel(value: str) -> str:
-    if ":" not in value or not value.isprintable():
-        message = "write a channel as mailto:user@host or as an Apprise URL"
-        raise ValueError(message)
-    return value
-
-
-def _listen(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and int(port) <= _LAST_PORT):
-        message = 'write an address as "127.0.0.1:8321", with a port up to 65535'
-        raise ValueError(message)
-    return value
-
-
-def _source_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        message = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at the most"
-        raise ValueError(message)
-    return value
-
-
-Mailbox = Annotated[str, AfterValidator(_mailbox)]
-WebUrl = Annotated[str, AfterValidator(_web_url)]
-Name = Annotated[str, AfterValidator(_source_name)]
 
 
 class DatabaseConfig(Strict):
     """Where everything durable is kept."""
 
-    url: Annotated[str, AfterValidator(_database_url), Field(examples=["sqlite:////var/lib/leakwatch/leakwatch.db"])]
+    url: Annotated[DatabaseUrl, Field(examples=["sqlite:////var/lib/leakwatch/leakwatch.db"])]
     password_file: str | None = None
 
 
@@ -131,10 +37,8 @@ class MatchingConfig(Strict):
 class HttpConfig(Strict):
     """How we fetch: who we say we are, what we never wait for, what we never read."""
 
-    user_agent: Annotated[
-        str, AfterValidator(_contact), Field(examples=["leakwatch (+https://issuer.example; security@issuer.example)"])
-    ]
-    allow_networks: list[Annotated[str, AfterValidator(_network)]] = []
+    user_agent: Annotated[Contact, Field(examples=["leakwatch (+https://issuer.example; security@issuer.example)"])]
+    allow_networks: list[Network] = []
     connect_timeout: Duration = 10.0
     read_timeout: Duration = 20.0
     total_timeout: Duration = 60.0
@@ -154,7 +58,7 @@ class NoticesConfig(Strict):
 
     hold: bool = False
     breaker: RateField = Rate(100, 3600.0)
-    operator: list[Annotated[str, AfterValidator(_channel)]] = []
+    operator: list[Channel] = []
     operator_locale: str = "en"
     retry_for: Duration = 259_200.0
 
@@ -164,7 +68,7 @@ class EmailConfig(Strict):
 
     sender: Annotated[Mailbox, Field(alias="from", examples=["Example Security <security@issuer.example>"])]
     reply_to: Mailbox | None = None
-    smtp: Annotated[str, AfterValidator(_smtp_url), Field(examples=["smtps://mailer@mail.issuer.example:465"])]
+    smtp: Annotated[SmtpUrl, Field(examples=["smtps://mailer@mail.issuer.example:465"])]
     password_file: str | None = None
     timeout: Duration = 60.0
     connections: Annotated[int, Field(ge=1, le=100)] = 2
@@ -176,9 +80,18 @@ class EmailConfig(Strict):
 
 
 class WebConfig(Strict):
-    """Health, readiness and metrics."""
+    """Health, readiness and metrics; the customer's page, where it has an address."""
 
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8321"
+    listen: Listen = "127.0.0.1:8321"
+    public_url: PublicUrl | None = None
+    signing_key_file: str | None = None
+    links_valid: Duration = 7_776_000.0
+    proxies: list[Network] = ["127.0.0.0/8", "::1/128"]
+
+    @cached_property
+    def proxy_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of proxies whose word on who asks is taken."""
+        return tuple(ipaddress.ip_network(n) for n in self.proxies)
 
 
 class LogConfig(Strict):
@@ -253,6 +166,16 @@ class Config(Strict):
     def database_password(self) -> str | None:
         """Read the database's password, or None where there is none. Raises SecretError."""
         return self._secret("database password", ("database", "password_file"), "LEAKWATCH_DATABASE_PASSWORD") or None
+
+    def signing_keys(self) -> list[bytes] | None:
+        """Read the keys that sign what only we can have made, the newest first; None where there is none.
+
+        They are required as soon as something needs them. Raises SecretError.
+        """
+        required = self.web.public_url is not None
+        setting = ("web", "signing_key_file")
+        lines = self._secret("signing key", setting, "LEAKWATCH_SIGNING_KEY", required=required).splitlines()
+        return [line.strip().encode() for line in lines if line.strip()] or None
 
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""

@@ -156,6 +156,14 @@ class Place:
     last_seen_at: datetime
 
 
+class Answer(StrEnum):
+    """What a customer says of an exposed key."""
+
+    ACKNOWLEDGED = "acknowledged"  # they know and work on it: they are not reminded any more
+    REVOKED = "revoked"
+    FALSE_ALARM = "false_alarm"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
     """One finding as a notice tells of it."""
@@ -168,6 +176,9 @@ class Exposure:
     masked: str
     first_seen_at: datetime
     places: tuple[Place, ...]
+    answer: Answer | None = None  # its owner's last word
+    answered_at: datetime | None = None
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

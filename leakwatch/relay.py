@@ -17,10 +17,10 @@ from leakwatch.config import Config
 from leakwatch.engine import Engine, Job, Queue, Retry
 from leakwatch.errors import ChannelUnusable, DatabaseDown, DeliveryError, LeakwatchError
 from leakwatch.model import NoticeKind, now
-from leakwatch.notify import Accepted, Channels, Composer
-from leakwatch.store import notices
+from leakwatch.notify import Accepted, Channels, Composer, Links
+from leakwatch.store import notices, parcels
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.notices import Parcel
+from leakwatch.store.parcels import Parcel
 
 log: Final = structlog.get_logger(__name__)
 _BASE: Final = 5.0  # seconds before the second try
@@ -33,14 +33,23 @@ _CHATS: Final = 4  # deliveries besides those on the mail server's connections, 
 class Relay:
     """Sends what is owed, one delivery at a time."""
 
-    def __init__(
-        self, *, database: Database, engine: Engine, composer: Composer, channels: Channels, announcer: Announcer
+    def __init__(  # noqa: PLR0913 - the parts, named once in app.py
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        composer: Composer,
+        channels: Channels,
+        announcer: Announcer,
+        links: Links | None = None,
     ) -> None:
+        """Without `links` a notice can be answered by a reply alone."""
         self._database = database
         self._engine = engine
         self._composer = composer
         self._channels = channels
         self._announcer = announcer
+        self._links = links
 
     def queue(self, config: Config) -> Queue:
         """Return the queue of deliveries: tried for as long as the configuration says, then given up."""
@@ -59,7 +68,7 @@ class Relay:
     async def handle(self, job: Job, *, retry: Retry, operator_locale: str) -> None:
         """Send the delivery that a job names. Raises DeliveryError when it was not accepted."""
         async with self._database.reading() as tx:
-            parcel = await notices.parcel(tx, _number(job), operator_locale=operator_locale)
+            parcel = await parcels.parcel(tx, _number(job), operator_locale=operator_locale)
         if parcel is None or parcel.state != notices.PENDING:
             return  # sent by a try whose job was not settled, held again, or gone with its customer
         if parcel.retired:
@@ -91,11 +100,13 @@ class Relay:
 
     async def _send(self, parcel: Parcel) -> Accepted:
         """Compose and send, outside any transaction."""
-        message = await asyncio.to_thread(self._composer.compose, parcel.notice, parcel.sightings)
+        is_ours = parcel.notice.kind is not NoticeKind.EXPOSURE
+        answering = None if self._links is None or is_ours else self._links.answering(parcel.notice.id, now())
+        message = await asyncio.to_thread(self._composer.compose, parcel.notice, parcel.sightings, answering)
         return await self._channels.deliver(
             parcel.channel_url,
             message,
-            trusted=parcel.notice.kind is not NoticeKind.EXPOSURE,
+            trusted=is_ours,
             message_id=parcel.message_id,
             in_reply_to=parcel.thread,
             date=now(),  # not when it was opened: it may have been held since

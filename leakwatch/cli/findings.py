@@ -9,7 +9,7 @@ import click
 from leakwatch.cli.frame import Frame, json_option, show, with_database
 from leakwatch.errors import InputError
 from leakwatch.model import Exposure, now
-from leakwatch.store import findings
+from leakwatch.store import answers, findings
 from leakwatch.store.database import Database
 
 
@@ -35,12 +35,15 @@ async def list_(_frame: Frame, database: Database, *, every: bool, customer: str
 @json_option
 @with_database
 async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool) -> None:
-    """Show every place where an exposed key was seen."""
+    """Show every place where an exposed key was seen, and what its owner answered."""
     async with database.reading() as tx:
         if await findings.one(tx, number) is None:
             raise InputError(f"there is no finding {number}", mend="see `leakwatch findings list --all`")
         [exposure] = await findings.exposures(tx, [number])
+        given = await answers.of_finding(tx, number)
     show(list(_places(exposure)), as_json=as_json)
+    if given and not as_json:  # the list of findings has the last one for programs
+        show([{"answer": g.word, "at": g.at, "notice": g.notice_id, "remark": g.remark} for g in given], as_json=False)
 
 
 @group.command()

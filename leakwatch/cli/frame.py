@@ -120,6 +120,11 @@ def show(rows: Sequence[Row], *, as_json: bool, empty: str = "nothing to show") 
     console().print(table)
 
 
+def show_object(facts: Row) -> None:
+    """Print one thing for a program."""
+    click.echo(json.dumps(facts, indent=2, default=_plain, ensure_ascii=False))
+
+
 def console() -> Console:
     """Return standard output: as wide as the terminal, and never cut when there is none."""
     piped = not sys.stdout.isatty()

@@ -1,20 +1,23 @@
 """`leakwatch notices`: what is owed, to whom, and what became of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import click
 
 from leakwatch.announce import delivery_key
-from leakwatch.app import announcer, composer
-from leakwatch.cli.frame import Frame, json_option, show, shown_channel, with_database
+from leakwatch.app import announcer, composer, links
+from leakwatch.cli.frame import Frame, json_option, show, show_object, shown_channel, with_database
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import InputError
+from leakwatch.model import NoticeKind, now
 from leakwatch.scan import shipped
-from leakwatch.store import notices
+from leakwatch.store import answers, notices, parcels
+from leakwatch.store.answers import Given
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.notices import DEAD, HELD, PENDING, NoticeState
+from leakwatch.store.notices import DEAD, HELD, PENDING, Attempt, NoticeState
 
 
 @click.group("notices")
@@ -42,25 +45,24 @@ async def list_(_frame: Frame, database: Database, *, held: bool, dead: bool, li
 @json_option
 @with_database
 async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool) -> None:
-    """Show every try of a notice's deliveries, and what the peer said."""
+    """Show all that is known of a notice: every try, what the peer said, what its customer answered."""
     async with database.reading() as tx:
         notice = await _one(tx, number)
         tries = await notices.attempts(tx, [d.id for d in notice.deliveries])
+        given = await answers.of_notice(tx, number)
+    if as_json:
+        show_object(_whole(notice, tries, given))
+        return
     rows = [
-        {
-            "channel": shown_channel(d.channel_url),
-            "message_id": d.message_id,
-            "at": t.at,
-            "code": t.code,
-            "reason": t.reason or "accepted",
-        }
-        | {"detail": t.detail}
+        {"channel": shown_channel(d.channel_url), "message_id": d.message_id, "at": t.at, "code": t.code}
+        | {"reason": t.reason or "accepted", "detail": t.detail}
         for d in notice.deliveries
         for t in tries.get(d.id, [])
     ]
-    show(
-        rows, as_json=as_json, empty=f"notice {number} has not been tried" + (f": {notice.held}" if notice.held else "")
-    )
+    held = f": {notice.held}" if notice.held else ""
+    show(rows, as_json=False, empty=f"notice {number} has not been tried{held}")
+    if given:
+        show([{"answer": g.word, "at": g.at, "findings": g.findings, "remark": g.remark} for g in given], as_json=False)
 
 
 @group.command()
@@ -73,9 +75,11 @@ async def preview(frame: Frame, database: Database, *, number: int, as_html: boo
         notice = await _one(tx, number)
         if not notice.deliveries:
             raise InputError(f"notice {number} goes to nobody", mend="its recipient has no channel")
-        parcel = await notices.parcel(tx, notice.deliveries[0].id, operator_locale=frame.config.notices.operator_locale)
+        parcel = await parcels.parcel(tx, notice.deliveries[0].id, operator_locale=frame.config.notices.operator_locale)
     assert parcel is not None  # noqa: S101 - read in the transaction that found the delivery
-    message = composer(frame.config, shipped()).compose(parcel.notice, parcel.sightings)
+    addresses = links(frame.config)
+    answering = addresses.shown(number, now()) if addresses and notice.kind is NoticeKind.EXPOSURE else None
+    message = composer(frame.config, shipped()).compose(parcel.notice, parcel.sightings, answering)
     click.echo(message.html if as_html else f"Subject: {message.subject}\n\n{message.text}")
 
 
@@ -135,6 +139,15 @@ def _rows(notice: NoticeState, due: dict[str, datetime]) -> Iterator[dict[str, A
             "created_at": notice.created_at,
             "accepted_at": d.accepted_at if d else None,
         }
+
+
+def _whole(notice: NoticeState, tries: Mapping[int, Sequence[Attempt]], given: Sequence[Given]) -> dict[str, Any]:
+    """Return a notice for a program; no channel's address but a mail's is shown."""
+    deliveries = [
+        {**asdict(d), "channel_url": shown_channel(d.channel_url), "tries": [asdict(t) for t in tries.get(d.id, [])]}
+        for d in notice.deliveries
+    ]
+    return {**asdict(notice), "deliveries": deliveries, "answers": [asdict(g) for g in given]}
 
 
 def _chosen(numbers: Sequence[int], *, every: bool) -> None:

@@ -48,12 +48,15 @@ class Language:
         """Return a message in this language, or as it is where it has no translation."""
         return self.translations.gettext(message) if message else ""  # the empty msgid is the catalogue's header
 
+    def date(self, at: datetime) -> str:
+        """Return a date as people of this region write it."""
+        return format_date(at.astimezone(UTC), "long", locale=self.locale)
+
     def moment(self, at: datetime) -> str:
         """Return a date and time as people of this region write it, in UTC and saying so."""
         at = at.astimezone(UTC)
-        date = format_date(at, "long", locale=self.locale)
         time = format_time(at, "short", locale=self.locale)
-        return self.gettext("%(date)s at %(time)s UTC") % {"date": date, "time": time}
+        return self.gettext("%(date)s at %(time)s UTC") % {"date": self.date(at), "time": time}
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,6 @@ silence once the message was sent       `MailUnreachable`: it may have been take
 """
 
 import asyncio
-import ipaddress
 import os
 import ssl
 from collections.abc import Iterator
@@ -38,6 +37,7 @@ from aiosmtplib import (
 
 from leakwatch.config import EmailConfig
 from leakwatch.errors import ConfigError, DeliveryError, MailDeferred, MailRefused, MailUnreachable
+from leakwatch.fields import is_loopback
 from leakwatch.notify.cleaning import clean
 
 _IDLE: Final = 30.0  # seconds that an unused connection is kept: servers close theirs after a minute or more
@@ -228,7 +228,7 @@ class MailServer:
         return MailUnreachable(said, mend=_AGAIN, code=error.code)
 
     def _check(self) -> None:
-        if self._url.scheme == "smtp+insecure" and not _is_loopback(self._host):
+        if self._url.scheme == "smtp+insecure" and not is_loopback(self._host):
             message = f"smtp+insecure://{self._host} would send notices in the clear over a network"
             raise ConfigError(message, mend="write smtps:// or smtp://; smtp+insecure:// is for localhost")
         if self._user and not self._password:
@@ -267,10 +267,3 @@ def _words(error: BaseException) -> str:
     """Return what the system calls an error: asyncio's own words are of calls and tuples."""
     number = error.errno if isinstance(error, OSError) else None
     return os.strerror(number) if number and number > 0 else clean(str(error), _SAID)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

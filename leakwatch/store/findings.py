@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, Select, bindparam, func, select, update
 
-from leakwatch.model import Exposure, Field, Place, Position
+from leakwatch.model import Answer, Exposure, Field, Place, Position
 from leakwatch.store.database import Transaction, batches
 from leakwatch.store.tables import Id, Instant, customer, finding, registered_key, sighting
 
@@ -53,6 +53,8 @@ class Finding:
     first_seen_at: datetime
     last_seen_at: datetime
     closed_at: datetime | None
+    answer: str | None  # its owner's last word
+    answered_at: datetime | None
     sightings: int
 
 
@@ -163,7 +165,8 @@ async def _reopen(tx: Transaction, finding_ids: Collection[int]) -> set[int]:
     reopened: set[int] = set()
     for batch in batches(finding_ids):
         closed = finding.c.id.in_(batch), finding.c.closed_at.is_not(None)
-        changed = update(finding).where(*closed).values(closed_at=None).returning(finding.c.id)
+        anew = {"closed_at": None, "answer": None, "answered_at": None}
+        changed = update(finding).where(*closed).values(anew).returning(finding.c.id)
         reopened.update((await tx.execute(changed)).scalars())
     return reopened
 
@@ -215,6 +218,9 @@ def _exposure(row: RowMapping, places: Sequence[Place]) -> Exposure:
         masked=row["masked"],
         first_seen_at=row["first_seen_at"],
         places=tuple(places),
+        answer=Answer(row["answer"]) if row["answer"] else None,
+        answered_at=row["answered_at"],
+        closed_at=row["closed_at"],
     )
 
 

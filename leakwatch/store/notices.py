@@ -6,29 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, func, insert, or_, select, update
+from sqlalchemy import Select, func, insert, or_, select, update
 
-from leakwatch.model import Notice, NoticeKind
-from leakwatch.store import findings
+from leakwatch.model import NoticeKind
 from leakwatch.store.database import Transaction, batches
-from leakwatch.store.tables import (
-    attempt,
-    channel,
-    customer,
-    delivery,
-    finding,
-    notice,
-    notice_finding,
-    registered_key,
-    sighting,
-)
+from leakwatch.store.tables import attempt, channel, customer, delivery, notice, notice_finding
 
-PLACES: Final = 20  # of one finding that a notice names, at most
 _DELIVERY: Final = (
     *(delivery.c[name] for name in ("id", "message_id", "state", "attempts", "code", "reason", "detail")),
     *(delivery.c.created_at, delivery.c.accepted_at, channel.c.url.label("channel_url")),
 )
-HELD, PENDING, ACCEPTED, DEAD = "held", "pending", "accepted", "dead"
+HELD, PENDING, ACCEPTED, DEAD, WITHDRAWN = "held", "pending", "accepted", "dead", "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +25,6 @@ class OpenedNotice:
 
     notice_id: int
     delivery_ids: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
-    """All that it takes to send one delivery."""
-
-    delivery_id: int
-    state: str  # only what is pending is sent
-    channel_url: str
-    message_id: str
-    thread: str | None  # the Message-ID that this one answers: the first about one of its findings on this channel
-    attempts: int  # so far
-    retired: bool  # nobody is told on this channel any more
-    notice: Notice
-    sightings: dict[int, int]  # by finding: how many in all, where the notice names the newest `PLACES`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,43 +115,6 @@ async def release(tx: Transaction, *, notice_ids: Collection[int] | None = None)
         changed = update(delivery).where(*held).values(state=PENDING).returning(delivery.c.id)
         freed += (await tx.execute(changed)).scalars()
     return sorted(freed)
-
-
-async def parcel(tx: Transaction, delivery_id: int, *, operator_locale: str = "en") -> Parcel | None:
-    """Return all that it takes to send a delivery."""
-    columns = [delivery.c[name] for name in ("id", "state", "message_id", "attempts", "notice_id", "channel_id")]
-    about = notice.c.kind, notice.c.alarm, notice.c.detail, notice.c.created_at, customer.c.name, customer.c.locale
-    query = (
-        select(*columns, channel.c.url, channel.c.retired_at, *about)
-        .join_from(delivery, channel)
-        .join(notice)
-        .outerjoin(customer)
-    )
-    row = (await tx.execute(query.where(delivery.c.id == delivery_id))).mappings().first()
-    if row is None:
-        return None
-    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == row["notice_id"])
-    finding_ids = (await tx.execute(told)).scalars().all()
-    return Parcel(
-        delivery_id=delivery_id,
-        state=row["state"],
-        channel_url=row["url"],
-        message_id=row["message_id"],
-        thread=await _thread(tx, row),
-        attempts=row["attempts"],
-        retired=row["retired_at"] is not None,
-        notice=Notice(
-            id=row["notice_id"],
-            kind=NoticeKind(row["kind"]),
-            customer=row["name"] or ", ".join(await _owners(tx, row["notice_id"])),
-            locale=row["locale"] or operator_locale,
-            created_at=row["created_at"],
-            exposures=tuple(await findings.exposures(tx, finding_ids, places=PLACES)),
-            alarm=row["alarm"] or "",
-            detail=row["detail"] or "",
-        ),
-        sightings=await _sightings(tx, row["notice_id"]),
-    )
 
 
 async def customer_of(tx: Transaction, delivery_id: int) -> str | None:
@@ -285,32 +221,6 @@ async def _deliveries(tx: Transaction, rows: list[dict[str, Any]]) -> tuple[int,
         return ()
     made = await tx.execute(insert(delivery).returning(delivery.c.id), rows)
     return tuple(sorted(made.scalars()))
-
-
-async def _thread(tx: Transaction, row: RowMapping) -> str | None:
-    """Return the Message-ID that began the thread, unless it is this delivery's own."""
-    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == row["notice_id"])
-    about = select(notice_finding.c.notice_id).where(notice_finding.c.finding_id.in_(told))
-    same = delivery.c.channel_id == row["channel_id"], delivery.c.notice_id.in_(about)
-    first = await tx.execute(select(delivery.c.message_id).where(*same).order_by(delivery.c.notice_id).limit(1))
-    began: str | None = first.scalar()
-    return None if began == row["message_id"] else began
-
-
-async def _owners(tx: Transaction, notice_id: int) -> Sequence[str]:
-    """Return the names of the customers whose findings a notice tells of."""
-    query = select(customer.c.name).distinct().join_from(notice_finding, finding).join(registered_key).join(customer)
-    return (
-        (await tx.execute(query.where(notice_finding.c.notice_id == notice_id).order_by(customer.c.name)))
-        .scalars()
-        .all()
-    )
-
-
-async def _sightings(tx: Transaction, notice_id: int) -> dict[int, int]:
-    query = select(sighting.c.finding_id, func.count()).group_by(sighting.c.finding_id)
-    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == notice_id)
-    return dict((await tx.execute(query.where(sighting.c.finding_id.in_(told)))).all())
 
 
 async def _tried(  # noqa: PLR0913 - an attempt's own facts

@@ -51,8 +51,8 @@ every = "90s"
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("LEAKWATCH_CONFIG", "LEAKWATCH_PEPPER", "LEAKWATCH_SMTP_PASSWORD", "LEAKWATCH_DATABASE_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("CONFIG", "PEPPER", "SMTP_PASSWORD", "DATABASE_PASSWORD", "SIGNING_KEY"):
+        monkeypatch.delenv(f"LEAKWATCH_{name}", raising=False)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     return tmp_path / "leakwatch.toml"
 
@@ -118,6 +118,9 @@ def test_a_good_file_is_read(path: Path) -> None:
         ('every = "90s"', 'backlog = "maybe"', 33, "'scan' or 'skip'"),
         ('name = "second"', "", 29, "a second source named bepasty (give it a name of its own)"),
         ('name = "second"', 'name = "bepasty"', 30, "a second source named bepasty"),
+        ('listen = "127.0.0.1:8321"', 'public_url = "http://leakwatch.example"', 23, "https://host"),
+        ('listen = "127.0.0.1:8321"', 'public_url = "https://leakwatch.example/?x"', 23, "https://host"),
+        ('listen = "127.0.0.1:8321"', 'proxies = ["10.0.0.1/8"]', 23, "host bits"),
         ('every = "90s"', "every = 90s", 33, "is not TOML"),
     ],
 )
@@ -214,6 +217,24 @@ def test_the_file_goes_before_the_environment(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("LEAKWATCH_PEPPER", "from outside")
     with pytest.raises(SecretError, match="No such file"):
         configured(path).pepper()  # a file that is named and missing is never passed over
+
+
+def test_links_need_a_key_and_old_keys_stay(path: Path) -> None:
+    url = ("[web]", '[web]\npublic_url = "https://leakwatch.issuer.example/"')
+    assert configured(path).signing_keys() is None
+    config = configured(path, url)
+    assert config.web.public_url == "https://leakwatch.issuer.example"
+    with pytest.raises(SecretError, match=r"leakwatch\.toml:22: there is no signing key.*LEAKWATCH_SIGNING_KEY"):
+        config.signing_keys()
+
+    (path.parent / "signing").write_text(" newest \n\nolder\n")
+    config = configured(path, url, ("public_url", 'signing_key_file = "signing"\npublic_url'))
+    assert config.signing_keys() == [b"newest", b"older"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8321", "localhost", "[::1]:8321"])
+def test_a_page_on_this_machine_needs_no_tls(path: Path, host: str) -> None:
+    assert configured(path, ("[web]", f'[web]\npublic_url = "http://{host}"')).web.public_url == f"http://{host}"
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from leakwatch.engine import NewJob
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import Gone
 from leakwatch.match import digest_text
-from leakwatch.store import findings, registry
+from leakwatch.model import Answer, NoticeKind, now
+from leakwatch.store import answers, findings, notices, registry
 from leakwatch.store.database import Database
 from tests.installation import customers
 from tests.integration.store.making import place, registration, seen
@@ -183,6 +184,54 @@ def test_a_finding_is_listed_shown_and_closed_and_its_place_commands_no_terminal
     assert "1 closed" in installed("findings", "close", str(listed["id"])).err
     assert installed("findings", "list", "--json").rows == []
     assert [row["closed_at"] is None for row in installed("findings", "list", "--all", "--json").rows] == [False]
+
+
+def test_what_a_customer_answered_is_shown(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_answer_one(tmp_path, "it was\u202e an example"))
+    [listed] = installed("findings", "list", "--json").rows
+    assert listed["answer"] == "false_alarm"
+    for noun, number in (("findings", listed["id"]), ("notices", 1)):
+        shown = installed(noun, "show", str(number))
+        assert "false_alarm" in shown.out
+        assert "an example" in shown.out
+        assert all(c.isprintable() or c == "\n" for c in shown.out)
+    notice = installed("notices", "show", "1", "--json").rows
+    assert [(a["word"], a["findings"]) for a in notice["answers"]] == [("false_alarm", [listed["id"]])]
+    assert [(d["channel_url"], d["tries"]) for d in notice["deliveries"]] == [("acme@example.org", [])]
+
+
+def test_a_preview_shows_a_link_that_opens_nothing(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_answer_one(tmp_path, ""))
+    with (tmp_path / "leakwatch.toml").open("a") as file:
+        file.write('[web]\npublic_url = "https://leakwatch.issuer.example"\nsigning_key_file = "signing"\n')
+    assert installed("check").status == 1
+    assert installed("notices", "preview", "1").status == 2
+    (tmp_path / "signing").touch(0o600)
+    (tmp_path / "signing").write_text("s" * 32)
+    preview = installed("notices", "preview", "1").out
+    assert "https://leakwatch.issuer.example/a/…" in preview
+    assert installed("check").status == 0
+
+
+async def _answer_one(folder: Path, remark: str) -> None:
+    """Find acme's key, owe the notice, and answer it."""
+    await _find_one(folder)
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        owner = await registry.customer_named(tx, "acme")
+        assert owner is not None
+        opened = await notices.open_notice(
+            tx,
+            kind=NoticeKind.EXPOSURE,
+            customer_id=owner.id,
+            finding_ids=[1],
+            held=None,
+            make_message_id=lambda: "<1@issuer.example>",
+            now=now(),
+        )
+        facts = {"word": Answer.FALSE_ALARM, "remark": remark, "finding_ids": [1], "now": now()}
+        await answers.give(tx, notice_id=opened.notice_id, **facts)  # type: ignore[arg-type] # as named
+    await database.close()
 
 
 def test_a_key_that_is_retired_is_listed_no_more(installed: Leakwatch, tmp_path: Path) -> None:

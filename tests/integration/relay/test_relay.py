@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ from leakwatch.errors import (
     MailUnreachable,
 )
 from leakwatch.model import Message, NoticeKind, now
-from leakwatch.notify import Accepted, Channels, Composer, Issuer, new_message_id
+from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, new_message_id
 from leakwatch.relay import Relay, tries
+from leakwatch.signing import Signer
 from leakwatch.store import findings, notices, registry
 from leakwatch.store.database import Database
 from tests.integration.smtp.server import Mailbox, eventually, free_port, serving
@@ -194,6 +196,20 @@ async def test_the_customer_is_told_in_theirs(sqlite_house: House) -> None:
     assert "publique" in house.channels.sent[0].message.subject
 
 
+async def test_a_customer_gets_a_link_and_the_operator_none(sqlite_house: House) -> None:
+    links = Links("https://leakwatch.issuer.example", Signer([b"s" * 32]), valid=60.0)
+    house = built(sqlite_house.database, Scripted(), links)
+    number = await house.owe()
+    await house.handle(number)
+    await house.handle(await house.owe(kind=NoticeKind.FINDING))
+    to_customer, to_operator = house.channels.sent
+    [token] = re.findall(r"https://leakwatch\.issuer\.example/a/([\w-]+)\n", to_customer.message.text)
+    opened = links.notice(token)
+    assert opened is not None
+    assert opened.number == 1
+    assert "/a/" not in to_operator.message.text + to_operator.message.html
+
+
 async def test_a_later_notice_answers_the_first(sqlite_house: House) -> None:
     house = sqlite_house
     first = await house.owe()
@@ -304,10 +320,12 @@ def test_the_queue_follows_the_configuration() -> None:
     assert queue.bury is not None
 
 
-def built(database: Database, channels: Any) -> House:
+def built(database: Database, channels: Any, links: Links | None = None) -> House:
     engine = EmbeddedEngine(database, poll=0.05)
     announcer = Announcer(engine=engine, config=config().notices, domain="issuer.example")
-    relay = Relay(database=database, engine=engine, composer=COMPOSER, channels=channels, announcer=announcer)
+    relay = Relay(
+        database=database, engine=engine, composer=COMPOSER, channels=channels, announcer=announcer, links=links
+    )
     return House(database=database, channels=channels, engine=engine, relay=relay)
 
 

@@ -15,6 +15,10 @@ from leakwatch.store.database import Database
 from leakwatch.store.tables import metadata
 from tests.integration.store.making import registration
 
+VERSIONS = sorted((Path(__file__).parents[3] / "migrations/versions").glob("*.py"))
+ALL = [path.name.partition("_")[0] for path in VERSIONS]
+HEAD, NEXT = ALL[-1], f"{len(ALL) + 1:04}"
+
 
 @pytest.fixture
 async def empty(database: Database) -> Database:
@@ -30,15 +34,15 @@ def next_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """The folder of a leakwatch that has one more migration: what `upgrade` does in it is the test's to write."""
     folder = tmp_path / "migrations with 100% odd name"
     (folder / "versions").mkdir(parents=True)
-    for file in ("env.py", "versions/0001_first.py"):
+    for file in ("env.py", *(f"versions/{path.name}" for path in VERSIONS)):
         (folder / file).write_text((schema.migrations() / file).read_text())
     monkeypatch.setattr(schema, "migrations", lambda: folder)
-    yield folder / "versions" / "0002_next.py"
+    yield folder / "versions" / f"{NEXT}_next.py"
     monkeypatch.undo()
 
 
 def _migration(body: str) -> str:
-    head = "import sqlalchemy as sa\nfrom alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
+    head = f"import sqlalchemy as sa\nfrom alembic import op\nrevision = '{NEXT}'\ndown_revision = '{HEAD}'\n"
     return f"{head}def upgrade():\n    {body}\n"
 
 
@@ -55,11 +59,11 @@ async def test_the_migrated_schema_is_the_one_of_the_models(database: Database) 
 
 async def test_a_database_is_upgraded_once(empty: Database) -> None:
     assert await schema.current(empty) is None
-    with pytest.raises(SchemaOutdated, match=r"without a schema.* needs 0001: run `leakwatch db upgrade`"):
+    with pytest.raises(SchemaOutdated, match=rf"without a schema.* needs {HEAD}: run `leakwatch db upgrade`"):
         await schema.check(empty)
-    assert await schema.upgrade(empty) == ["0001"]
+    assert await schema.upgrade(empty) == ALL
     assert await schema.upgrade(empty) == []
-    assert await schema.current(empty) == "0001"
+    assert await schema.current(empty) == HEAD
     await schema.check(empty)
 
 
@@ -67,21 +71,21 @@ async def test_two_nodes_upgrade_at_once(empty: Database) -> None:
     other = Database(empty.url.render_as_string(hide_password=False))
     done = await asyncio.gather(schema.upgrade(empty), schema.upgrade(other))
     await other.close()
-    assert sorted(done) == [[], ["0001"]]
+    assert sorted(done) == [[], ALL]
 
 
 async def test_an_old_database_is_told_to_upgrade(database: Database, next_migrations: Path) -> None:
     next_migrations.write_text(_migration("pass"))
-    with pytest.raises(SchemaOutdated, match=r"at revision 0001.* needs 0002: run `leakwatch db upgrade`"):
+    with pytest.raises(SchemaOutdated, match=rf"at revision {HEAD}.* needs {NEXT}: run `leakwatch db upgrade`"):
         await schema.check(database)
-    assert await schema.upgrade(database) == ["0002"]
+    assert await schema.upgrade(database) == [NEXT]
     await schema.check(database)
 
 
 async def test_a_newer_database_is_not_touched(database: Database) -> None:
     async with database.transaction() as tx:
         await tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(SchemaOutdated, match=r"9999, which is newer than this version of leakwatch \(0001\)"):
+    with pytest.raises(SchemaOutdated, match=rf"9999, which is newer than this version of leakwatch \({HEAD}\)"):
         await schema.check(database)
     with pytest.raises(SchemaOutdated, match="newer"):
         await schema.upgrade(database)
@@ -96,7 +100,7 @@ async def test_altering_a_table_keeps_what_refers_to_it(database: Database, next
             'table.alter_column("name", new_column_name="called")'
         )
     )
-    assert await schema.upgrade(database) == ["0002"]
+    assert await schema.upgrade(database) == [NEXT]
     async with database.reading() as tx:
         assert (await tx.execute(text("SELECT count(*) FROM registered_key"))).scalar() == 3
         assert (await tx.execute(text("SELECT called FROM customer"))).scalar() == "ann"
@@ -106,7 +110,7 @@ async def test_a_migration_that_fails_changes_nothing(database: Database, next_m
     next_migrations.write_text(_migration("op.create_table('half', sa.Column('x', sa.Text)); raise RuntimeError"))
     with pytest.raises(RuntimeError):
         await schema.upgrade(database)
-    assert await schema.current(database) == "0001"
+    assert await schema.current(database) == HEAD
     async with database.reading() as tx:
         assert "half" not in await tx.connection.run_sync(lambda sync: inspect(sync).get_table_names())
 

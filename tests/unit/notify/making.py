@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from leakwatch.model import Exposure, Field, Guide, Notice, NoticeKind, Place, Position
-from leakwatch.notify import Composer, Issuer
+from leakwatch.notify import Composer, Issuer, Links
+from leakwatch.signing import Signer
 
 MOMENT: Final = datetime(2026, 7, 27, 14, 3, tzinfo=UTC)
 GUIDE: Final = Guide(
@@ -24,6 +25,8 @@ OTHER: Final = Guide(
 )
 GUIDES: Final = {"openai-project": GUIDE, "openai-legacy": GUIDE, "groq": OTHER}
 ISSUER: Final = Issuer(name="Example AI Security", sender="security@issuer.example", reply_to="answers@issuer.example")
+LINKS: Final = Links("https://leakwatch.issuer.example", Signer([b"s" * 32]), valid=7_776_000.0)
+ANSWERING: Final = LINKS.answering(42, MOMENT)
 HOSTILE: Final = (
     "URGENT: log in at https://evil.example/login or evil.example\r\nBcc: everyone@evil.example\r\n\r\n"
     "\u202egnp.exe\u202c\u200b\x00\x1b[31m{{ 7*7 }}{% raw %}<script>alert(1)</script>&amp;@everyone"

@@ -1,14 +1,27 @@
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.model import Field, NoticeKind, Position
+from leakwatch.model import Answer, Field, NoticeKind, Position
+from leakwatch.notify import Answering
 from leakwatch.notify.language import languages
-from tests.unit.notify.making import HOSTILE, alarm, composer, exposure, hostile, notice, place, ten_keys
+from tests.unit.notify.making import (
+    ANSWERING,
+    HOSTILE,
+    MOMENT,
+    alarm,
+    composer,
+    exposure,
+    hostile,
+    notice,
+    place,
+    ten_keys,
+)
 
 COMPOSER = composer()
 EVERY = {
@@ -24,7 +37,7 @@ EVERY = {
 }
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "div", "table", "tbody", "tr", "td", "th"),
-    *("h1", "h2", "h3", "p", "a", "code", "ul", "ol", "li", "span", "bdi", "strong"),
+    *("h1", "h2", "p", "a", "code", "ul", "ol", "li", "span", "bdi", "strong"),
 }
 EACH = pytest.mark.parametrize("name", EVERY)
 LOCALES = pytest.mark.parametrize("locale", sorted(languages()))
@@ -58,8 +71,9 @@ def words(text: str) -> list[str]:
 
 @EACH
 @LOCALES
-def test_text_and_html_say_the_same(name: str, locale: str) -> None:
-    message = COMPOSER.compose(replace(EVERY[name], locale=locale))
+@pytest.mark.parametrize("answering", [None, ANSWERING], ids=["", "answering"])
+def test_text_and_html_say_the_same(name: str, locale: str, answering: Answering | None) -> None:
+    message = COMPOSER.compose(replace(EVERY[name], locale=locale), None, answering)
     html = words(" ".join(Seen(message.html).text))
     text = words(message.text)
     assert {word for word in text if word not in html} <= {"1", "2", "3", "4"}  # the list's numbers are the program's
@@ -69,7 +83,7 @@ def test_text_and_html_say_the_same(name: str, locale: str) -> None:
 @EACH
 @LOCALES
 def test_html_stands_alone(name: str, locale: str) -> None:
-    html = COMPOSER.compose(replace(EVERY[name], locale=locale)).html
+    html = COMPOSER.compose(replace(EVERY[name], locale=locale), None, ANSWERING).html
     tags = Seen(html).tags
     assert {tag for tag, _ in tags} <= TAGS
     assert not [attrs for _, attrs in tags if {"src", "srcset", "background"} & attrs.keys()]
@@ -207,6 +221,35 @@ def test_the_customer_is_told_how_to_answer_and_what_we_never_ask() -> None:
     assert "Your answer goes to answers@issuer.example." in text
     assert "We will never ask you for a key" in text
     assert "We have not disabled the key" in text
+
+
+def test_a_reader_can_answer_on_a_page_and_see_that_the_message_is_genuine() -> None:
+    message = COMPOSER.compose(notice(), None, ANSWERING)
+    text = " ".join(message.text.split())
+    assert f"Answer on our page: {ANSWERING.page} " in text
+    assert f'<a href="{ANSWERING.page}" rel="noreferrer"' in message.html
+    assert "open leakwatch.issuer.example/a/ yourself and enter the reference 42-" in text
+    assert text.endswith(f"Reference: {ANSWERING.reference}, July 27, 2026 at 2:03 PM UTC")
+    assert "works until October 25, 2026" in text
+    assert ANSWERING.stop not in message.text + message.html
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer.ACKNOWLEDGED, "You told us on July 28, 2026 that you know of it."),
+        (Answer.REVOKED, "You told us on July 28, 2026 that the key is revoked."),
+        (Answer.FALSE_ALARM, "You told us on July 28, 2026 that it is a false alarm."),
+    ],
+)
+def test_what_was_answered_is_told_to_its_customer_alone(answer: Answer, words: str) -> None:
+    answered = exposure(answer=answer, answered_at=MOMENT + timedelta(days=1))
+    for told in (answered, replace(answered, closed_at=MOMENT + timedelta(days=2))):
+        message = COMPOSER.compose(notice(exposures=(told,)))
+        wanted = "We closed this case on July 29, 2026." if told.closed_at else words
+        assert wanted in message.text
+        assert wanted in message.html
+        assert wanted not in COMPOSER.compose(notice(NoticeKind.FINDING, exposures=(told,))).text
 
 
 @settings(deadline=None, max_examples=50)  # two languages are read on the first

@@ -15,7 +15,7 @@ from leakwatch.model import Message, NoticeKind
 from leakwatch.notify import new_message_id
 from leakwatch.notify.email import EmailChannel, mailbox
 from leakwatch.notify.language import languages
-from tests.unit.notify.making import alarm, composer, hostile, notice, ten_keys
+from tests.unit.notify.making import ANSWERING, alarm, composer, hostile, notice, ten_keys
 
 MOMENT = datetime(2026, 7, 27, 14, 3, tzinfo=UTC)
 ANYTHING = st.text(st.characters(), max_size=300)
@@ -26,7 +26,9 @@ EVERY = {
     "alarm": alarm(),
     "ten": ten_keys(),
     "hostile": hostile(),
+    "bare": notice(),  # where customers have no page
 }
+BARE = {"finding", "alarm", "bare"}
 
 
 class Mail(SingleFileSnapshotExtension):
@@ -62,7 +64,8 @@ def travelled(mail: EmailMessage) -> EmailMessage:
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("locale", sorted(languages()))
 def test_whole_mails(name: str, locale: str, snapshot: SnapshotAssertion) -> None:
-    mail = written(COMPOSER.compose(replace(EVERY[name], locale=locale)))
+    answering = None if name in BARE else ANSWERING
+    mail = written(COMPOSER.compose(replace(EVERY[name], locale=locale), None, answering))
     mail.set_boundary("=-boundary")
     headers, _, _ = mail.as_bytes().decode("ascii").replace("\r\n", "\n").partition("\n\n")
     parts = (f"[{p.get_content_type()}]\n\n{p.get_content()}".replace("\r\n", "\n") for p in mail.iter_parts())

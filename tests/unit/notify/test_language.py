@@ -33,9 +33,9 @@ def said_in_code() -> set[str]:
     found: set[str] = set()
     keywords = {"_": None, "gettext": None, "ngettext": (1, 2), "_message": None}
     options = {"trim_blocks": "true", "lstrip_blocks": "true", "newstyle_gettext": "true"}
-    notify = ROOT / "leakwatch/notify"
-    sources = [("python", path) for path in notify.glob("*.py")]
-    sources += [("jinja2", path) for path in notify.glob("templates/**/*.j2")]
+    package = ROOT / "leakwatch"
+    sources = [("python", path) for path in package.glob("notify/*.py")]
+    sources += [("jinja2", path) for path in package.glob("*/templates/**/*.j2")]
     for method, path in sources:
         for _, message, _, _ in extract_from_file(method, path, keywords=keywords, options=options):
             found.add(message if isinstance(message, str) else message[0])

@@ -1,0 +1,127 @@
+"""The texts that the operator writes into the configuration, each with what it must be: pydantic types."""
+
+import ipaddress
+import re
+from email.utils import parseaddr
+from typing import Annotated, Final
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator
+
+_LAST_PORT: Final = 65_535
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def _network(value: str) -> str:
+    ipaddress.ip_network(value)
+    return value
+
+
+def _no_password(value: str) -> str:
+    if urlsplit(value).password is not None:
+        message = "a password does not stand in the configuration: use password_file or the environment"
+        raise ValueError(message)
+    return value
+
+
+def _contact(value: str) -> str:
+    if "@" not in value and "+http" not in value:
+        message = "name a contact: an address, or a page as +https://…"
+        raise ValueError(message)
+    if not value.isprintable():
+        message = "a header is one line of printable characters"
+        raise ValueError(message)
+    return value
+
+
+def _mailbox(value: str) -> str:
+    if "@" not in parseaddr(value)[1] or not value.isprintable():
+        message = 'write a mailbox as "Name <user@host>"'
+        raise ValueError(message)
+    return value
+
+
+def _web_url(value: str) -> str:
+    parts = urlsplit(_no_password(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        message = "write a web address: https://host/path"
+        raise ValueError(message)
+    _port(parts)
+    return value
+
+
+def _port(parts: SplitResult) -> None:
+    try:
+        _ = parts.port  # raises ValueError for one that is none
+    except ValueError:
+        message = "the port is a number up to 65535"
+        raise ValueError(message) from None  # the error itself repeats what may be half a password
+
+
+def _database_url(value: str) -> str:
+    parts = urlsplit(_no_password(value))
+    kind = parts.scheme.partition("+")[0]
+    if kind not in ("sqlite", "postgresql"):
+        message = f"{kind or 'this'} is no database that we know: write sqlite:////path or postgresql://user@host/name"
+        raise ValueError(message)
+    _port(parts)
+    return value
+
+
+def _smtp_url(value: str) -> str:
+    parts = urlsplit(_no_password(value))
+    if parts.scheme not in ("smtps", "smtp", "smtp+insecure") or not parts.hostname:
+        message = "write smtps://user@host:465 (TLS), smtp://user@host:587 (STARTTLS) or smtp+insecure://localhost:25"
+        raise ValueError(message)
+    _port(parts)
+    return value
+
+
+def _public_url(value: str) -> str:
+    parts = urlsplit(_web_url(value))
+    if parts.query or parts.fragment or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
+        message = "write https://host, as customers reach it; http:// is for this machine alone"
+        raise ValueError(message)
+    return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _channel(value: str) -> str:
+    if ":" not in value or not value.isprintable():
+        message = "write a channel as mailto:user@host or as an Apprise URL"
+        raise ValueError(message)
+    return value
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit() and int(port) <= _LAST_PORT):
+        message = 'write an address as "127.0.0.1:8321", with a port up to 65535'
+        raise ValueError(message)
+    return value
+
+
+def _source_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        message = "a name is made of a-z, 0-9, '.', '_' and '-', 64 at the most"
+        raise ValueError(message)
+    return value
+
+
+Network = Annotated[str, AfterValidator(_network)]
+Contact = Annotated[str, AfterValidator(_contact)]
+Mailbox = Annotated[str, AfterValidator(_mailbox)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+SmtpUrl = Annotated[str, AfterValidator(_smtp_url)]
+Channel = Annotated[str, AfterValidator(_channel)]
+Listen = Annotated[str, AfterValidator(_listen)]
+Name = Annotated[str, AfterValidator(_source_name)]
