@@ -1,9 +1,9 @@
 """Findings become notices: who is told, at once or held, and what the operator hears."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -15,13 +15,14 @@ from leakwatch.engine import Engine, NewJob
 from leakwatch.errors import ChannelUnusable
 from leakwatch.model import Answer, Notice, NoticeKind, now
 from leakwatch.notify import defang, new_message_id, policy
-from leakwatch.store import answers, notices, settings
+from leakwatch.store import answers, notices, reminders, settings, untold
 from leakwatch.store.database import Transaction
 from leakwatch.store.findings import Recorded
 from leakwatch.store.notices import NoticeState
 
 log: Final = structlog.get_logger(__name__)
 DELIVER: Final = "deliver"
+_URGENT: Final = (NoticeKind.EXPOSURE, NoticeKind.DIGEST)  # what counts for the breaker
 _REMARK: Final = 500  # characters of a customer's remark in an alarm
 
 
@@ -54,11 +55,16 @@ class Announcer:
         self._domain = domain  # of the Message-IDs
 
     async def findings(self, tx: Transaction, recorded: Sequence[Recorded], *, observe: bool) -> None:
-        """Tell each customer of what is new among the recorded sightings, in one notice, and the operator of all."""
+        """Tell each customer of what is new among the recorded sightings, in one notice, and the operator of all.
+
+        New places of what a customer knows of join their next digest; those of an observed source do not.
+        """
         owed: dict[int, list[int]] = defaultdict(list)
         for sighting in recorded:
             if sighting.new_finding:
                 owed[sighting.customer_id].append(sighting.finding_id)
+        if not observe:
+            await self._later(tx, recorded)
         if not owed:
             return
         held = await self._held(tx, len(owed), observe=observe)
@@ -66,6 +72,27 @@ class Announcer:
             await self._open(tx, NoticeKind.EXPOSURE, customer_id=customer_id, finding_ids=finding_ids, held=held)
         every = [number for numbers in owed.values() for number in numbers]
         await self._open(tx, NoticeKind.FINDING, finding_ids=every)
+
+    async def digests(self, tx: Transaction, told: Mapping[int, Mapping[int, datetime]]) -> None:
+        """Tell customers in which new places keys were seen that they know of: by finding, since when."""
+        held = await self._held(tx, len(told), observe=False) if told else None
+        for customer_id, since in told.items():
+            await self._open(tx, NoticeKind.DIGEST, customer_id=customer_id, finding_ids=since, held=held)
+
+    async def remind(self, tx: Transaction, customer_id: int, finding_ids: Collection[int]) -> None:
+        """Ask a customer again what became of these findings."""
+        await self._open(tx, NoticeKind.REMINDER, customer_id=customer_id, finding_ids=finding_ids)
+
+    async def reminders_left(self, tx: Transaction) -> int:
+        """Return how many reminders may go now: as many as the breaker lets notices through, and none under `hold`."""
+        window = timedelta(seconds=self._config.breaker.seconds)
+        recent = await notices.count_since(tx, now() - window, (NoticeKind.REMINDER,))
+        return 0 if self._config.hold else max(0, self._config.breaker.count - recent)
+
+    async def stop(self, tx: Transaction, notice_id: int) -> None:
+        """Remind no more of what a notice tells of. It answers nothing."""
+        ended = await reminders.stop(tx, notice_id)
+        tx.on_commit(partial(log.info, "reminders stopped", notice=notice_id, notices=ended))
 
     async def answered(
         self, tx: Transaction, notice: Notice, word: Answer, *, finding_ids: Collection[int], remark: str
@@ -107,12 +134,21 @@ class Announcer:
         await self._engine.hurry(tx, [delivery_key(number) for number in waiting])
         return len(again) + len(waiting)
 
+    async def _later(self, tx: Transaction, recorded: Sequence[Recorded]) -> None:
+        opened = {sighting.finding_id for sighting in recorded if sighting.new_finding}
+        since: dict[int, datetime] = {}
+        for sighting in recorded:
+            if sighting.new_sighting and sighting.finding_id not in opened:
+                since[sighting.finding_id] = min(sighting.seen_at, since.get(sighting.finding_id, sighting.seen_at))
+        if since:
+            await untold.note(tx, since, interval=timedelta(seconds=self._config.digest), now=now())
+
     def _message_id(self) -> str:
         return new_message_id(self._domain)
 
     async def _held(self, tx: Transaction, opening: int, *, observe: bool) -> str | None:
         window = timedelta(seconds=self._config.breaker.seconds)
-        recent = await notices.count_since(tx, now() - window, NoticeKind.EXPOSURE, held=(policy.BREAKER,))
+        recent = await notices.count_since(tx, now() - window, _URGENT, held=(policy.BREAKER,))
         held = policy.hold_reason(
             hold=self._config.hold, observe=observe, recent=recent, opening=opening, breaker=self._config.breaker
         )
@@ -142,7 +178,7 @@ class Announcer:
         kind: NoticeKind,
         *,
         customer_id: int | None = None,
-        finding_ids: Sequence[int] = (),
+        finding_ids: Collection[int] | Mapping[int, datetime] = (),
         held: str | None = None,
         alarm: str = "",
         detail: str = "",
@@ -159,7 +195,7 @@ class Announcer:
             detail=detail,
         )
         tx.on_commit(partial(metrics.notice_opened, kind, held))
-        if kind is NoticeKind.EXPOSURE and not opened.delivery_ids:
+        if kind.to_customer and not opened.delivery_ids:
             detail = f"Notice {opened.notice_id} of an exposed key reaches nobody: its customer has no channel."
             await self.alarm(tx, ChannelUnusable.reason, f"{detail} See `leakwatch customers list`.")
         if held is None:

@@ -17,6 +17,7 @@ from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import DatabaseDown, LeakwatchError
 from leakwatch.fetch import Session
 from leakwatch.fetch.source import Source, resolve
+from leakwatch.followup import FollowUp
 from leakwatch.health import Health, attend
 from leakwatch.match import Digester
 from leakwatch.model import Guide, now
@@ -87,7 +88,9 @@ class App:
             channels=self._channels,
             announcer=tell,
             links=addresses,
+            reminders_after=config.notices.reminders if addresses else (),  # what cannot be answered is not asked
         )
+        self._follow_up = FollowUp(database=self.database, engine=self.engine, announcer=tell, config=config.notices)
         pipeline = Pipeline(
             database=self.database,
             scanner=scanner,
@@ -105,7 +108,7 @@ class App:
             announcer=tell,
             pepper=self._pepper,
         )
-        for queue in (*watch.queues(), relay.queue(config)):
+        for queue in (*watch.queues(), relay.queue(config), self._follow_up.queue()):
             self.engine.serve(queue)
         self.schedule = Schedule(watch.wake)
         self.health = Health(database=self.database, engine=self.engine, watched=self.sources)
@@ -161,6 +164,7 @@ class App:
             await registry.bind_pepper(tx, self._pepper.fingerprint)
             await registry.operator_channels(tx, self.config.notices.operator)
             await sources.ensure(tx, self.sources, now())
+            await self._follow_up.begin(tx)
 
     async def _work(self) -> None:
         work = asyncio.create_task(self.engine.run(), name="engine")

@@ -195,8 +195,15 @@ class NoticeKind(StrEnum):
     """What a notice is about."""
 
     EXPOSURE = "exposure"  # to a customer: your key is public
+    DIGEST = "digest"  # to a customer: a key that you know of was seen in more places
+    REMINDER = "reminder"  # to a customer: you have not answered
     FINDING = "finding"  # to the operator: a customer's key is public
     ALARM = "alarm"  # to the operator: something needs a person
+
+    @property
+    def to_customer(self) -> bool:
+        """Whether a customer gets it, who can answer on a page; if not, it is the operator's."""
+        return self in (NoticeKind.EXPOSURE, NoticeKind.DIGEST, NoticeKind.REMINDER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,9 @@ job. Dying between the two sends it again, under the same Message-ID.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -17,8 +19,8 @@ from leakwatch.config import Config
 from leakwatch.engine import Engine, Job, Queue, Retry
 from leakwatch.errors import ChannelUnusable, DatabaseDown, DeliveryError, LeakwatchError
 from leakwatch.model import NoticeKind, now
-from leakwatch.notify import Accepted, Channels, Composer, Links
-from leakwatch.store import notices, parcels
+from leakwatch.notify import Accepted, Channels, Composer, Links, Postmark, policy
+from leakwatch.store import notices, parcels, reminders
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.parcels import Parcel
 
@@ -42,14 +44,16 @@ class Relay:
         channels: Channels,
         announcer: Announcer,
         links: Links | None = None,
+        reminders_after: Sequence[float] = (),
     ) -> None:
-        """Without `links` a notice can be answered by a reply alone."""
+        """Without `links` a notice can be answered by a reply alone; `reminders_after` are seconds."""
         self._database = database
         self._engine = engine
         self._composer = composer
         self._channels = channels
         self._announcer = announcer
         self._links = links
+        self._reminders = reminders_after
 
     def queue(self, config: Config) -> Queue:
         """Return the queue of deliveries: tried for as long as the configuration says, then given up."""
@@ -71,6 +75,9 @@ class Relay:
             parcel = await parcels.parcel(tx, _number(job), operator_locale=operator_locale)
         if parcel is None or parcel.state != notices.PENDING:
             return  # sent by a try whose job was not settled, held again, or gone with its customer
+        if policy.is_moot(parcel.notice):
+            await self._withdraw(parcel, job)
+            return
         if parcel.retired:
             raise ChannelUnusable(
                 "the channel was retired before the notice went out", mend="`leakwatch notices retry`"
@@ -100,17 +107,16 @@ class Relay:
 
     async def _send(self, parcel: Parcel) -> Accepted:
         """Compose and send, outside any transaction."""
-        is_ours = parcel.notice.kind is not NoticeKind.EXPOSURE
-        answering = None if self._links is None or is_ours else self._links.answering(parcel.notice.id, now())
-        message = await asyncio.to_thread(self._composer.compose, parcel.notice, parcel.sightings, answering)
-        return await self._channels.deliver(
-            parcel.channel_url,
-            message,
-            trusted=is_ours,
+        at, told = now(), parcel.notice  # now, not when it was opened: it may have been held since
+        answering = self._links.answering(told.id, at) if self._links and told.kind.to_customer else None
+        message = await asyncio.to_thread(self._composer.compose, told, parcel.sightings, answering)
+        postmark = Postmark(
             message_id=parcel.message_id,
             in_reply_to=parcel.thread,
-            date=now(),  # not when it was opened: it may have been held since
+            date=at,
+            stop=answering.stop if answering and told.kind is NoticeKind.REMINDER else "",
         )
+        return await self._channels.deliver(parcel.channel_url, message, postmark, trusted=not told.kind.to_customer)
 
     async def _accepted(self, parcel: Parcel, accepted: Accepted, job: Job) -> None:
         """Write down what the server took, however long the database is down: else it would be sent again."""
@@ -120,9 +126,18 @@ class Relay:
                     await notices.accepted(
                         tx, parcel.delivery_id, code=accepted.code, detail=accepted.detail, now=now()
                     )
+                    if self._reminders:
+                        first = now() + timedelta(seconds=self._reminders[0])
+                        await reminders.start(tx, parcel.delivery_id, first)
                     await self._engine.complete(tx, job)
                 return
             await asyncio.sleep(_AGAIN)
+
+    async def _withdraw(self, parcel: Parcel, job: Job) -> None:
+        async with self._database.transaction() as tx:
+            await notices.withdrawn(tx, parcel.delivery_id)
+            await self._engine.complete(tx, job)
+        log.info("notice withdrawn: what it asks has been answered", delivery=parcel.delivery_id)
 
     async def _deferred(self, parcel: Parcel, error: DeliveryError) -> None:
         """Write down a try that is followed by another."""

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES: Final = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -56,6 +56,14 @@ def _duration(value: Any) -> float:
     return value
 
 
+def _growing(values: list[float]) -> list[float]:
+    """Take durations none of which is shorter than the one before."""
+    if values != sorted(values):
+        message = "each is at least as long as the one before"
+        raise ValueError(message)
+    return values
+
+
 def size(value: Any) -> int:
     """Read a size in bytes: ``"10 MB"``, ``"512 KiB"``. Raises ValueError."""
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -97,6 +105,7 @@ Duration = Annotated[
     BeforeValidator(_duration),
     WithJsonSchema({"type": "string", "examples": ["60s", "1h 30m"]}),
 ]
+Growing = Annotated[list[Duration], AfterValidator(_growing)]
 Size = Annotated[
     int,
     BeforeValidator(_size),

@@ -1,6 +1,6 @@
 """Notices on their way out: what they say, and the channels that carry them."""
 
-from leakwatch.notify.channel import Accepted, new_message_id
+from leakwatch.notify.channel import Accepted, Postmark, new_message_id
 from leakwatch.notify.cleaning import clean, defang
 from leakwatch.notify.compose import Composer, Issuer
 from leakwatch.notify.language import language, languages
@@ -14,6 +14,7 @@ __all__ = [
     "Composer",
     "Issuer",
     "Links",
+    "Postmark",
     "clean",
     "defang",
     "language",

@@ -2,7 +2,6 @@
 
 import re
 import ssl
-from datetime import datetime
 from email.charset import SHORTEST, Charset
 from email.header import Header
 from email.headerregistry import Address
@@ -15,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from leakwatch.config import EmailConfig
 from leakwatch.errors import ChannelUnusable, ConfigError
 from leakwatch.model import Message
-from leakwatch.notify.channel import Accepted
+from leakwatch.notify.channel import Accepted, Postmark
 from leakwatch.notify.cleaning import clean
 from leakwatch.notify.smtp import Envelope, MailServer
 
@@ -33,11 +32,9 @@ class EmailChannel:
         self._reply_to = _configured("email.reply_to", config.reply_to or config.sender)
         self._server = MailServer(config, password, tls)
 
-    async def deliver(
-        self, address: str, message: Message, *, message_id: str, in_reply_to: str | None, date: datetime
-    ) -> Accepted:
+    async def deliver(self, address: str, message: Message, postmark: Postmark) -> Accepted:
         """Send a message to one address (see `mailbox`). Raises DeliveryError; see `MailServer`."""
-        mail = self.mail(address, message, message_id=message_id, in_reply_to=in_reply_to, date=date)
+        mail = self.mail(address, message, postmark)
         recipient = mail["To"].addresses[0].addr_spec
         utf8 = not (recipient.isascii() and self._sender.addr_spec.isascii())
         content = mail.as_bytes(policy=_Wire(linesep="\r\n", utf8=utf8))
@@ -45,20 +42,21 @@ class EmailChannel:
         response = await self._server.send(envelope)
         return Accepted(code=response.code, detail=clean(response.message, _SAID))
 
-    def mail(
-        self, address: str, message: Message, *, message_id: str, in_reply_to: str | None, date: datetime
-    ) -> EmailMessage:
+    def mail(self, address: str, message: Message, postmark: Postmark) -> EmailMessage:
         """Write the mail: text, and HTML that says the same. No Bcc, and no reply by machines to a machine."""
         mail = EmailMessage(policy=_Wire(linesep="\r\n"))
         mail["From"] = self._sender
         mail["To"] = _addressed(address)
         mail["Reply-To"] = self._reply_to
         mail["Subject"] = clean(message.subject, _SAID)
-        mail["Date"] = format_datetime(date)
-        mail["Message-ID"] = message_id
-        if in_reply_to:
-            mail["In-Reply-To"] = in_reply_to
-            mail["References"] = in_reply_to
+        mail["Date"] = format_datetime(postmark.date)
+        mail["Message-ID"] = postmark.message_id
+        if postmark.in_reply_to:
+            mail["In-Reply-To"] = postmark.in_reply_to
+            mail["References"] = postmark.in_reply_to
+        if postmark.stop:  # RFC 8058
+            mail["List-Unsubscribe"] = f"<{postmark.stop}>"
+            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail["Auto-Submitted"] = "auto-generated"
         mail["X-Auto-Response-Suppress"] = "All"
         mail.set_content(message.text, cte="quoted-printable")

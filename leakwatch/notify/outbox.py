@@ -1,11 +1,10 @@
 """The channels by which messages leave: which of them carries a URL."""
 
 import ssl
-from datetime import datetime
 
 from leakwatch.config import EmailConfig
 from leakwatch.model import Message
-from leakwatch.notify.channel import Accepted
+from leakwatch.notify.channel import Accepted, Postmark
 from leakwatch.notify.chat import ChatChannel
 from leakwatch.notify.email import EmailChannel, mailbox
 
@@ -18,22 +17,10 @@ class Channels:
         self._email = EmailChannel(config, password, tls)
         self._chat = ChatChannel()
 
-    async def deliver(  # noqa: PLR0913 - a delivery's own facts
-        self,
-        channel_url: str,
-        message: Message,
-        *,
-        trusted: bool,
-        message_id: str,
-        in_reply_to: str | None,
-        date: datetime,
-    ) -> Accepted:
+    async def deliver(self, channel_url: str, message: Message, postmark: Postmark, *, trusted: bool) -> Accepted:
         """Send a message once. `trusted` are the operator's own channels. Raises DeliveryError."""
         if channel_url.lower().startswith("mailto:"):
-            address = mailbox(channel_url)
-            return await self._email.deliver(
-                address, message, message_id=message_id, in_reply_to=in_reply_to, date=date
-            )
+            return await self._email.deliver(mailbox(channel_url), message, postmark)
         return await self._chat.deliver(channel_url, message, trusted=trusted)
 
     async def probe(self) -> None:

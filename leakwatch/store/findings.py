@@ -36,6 +36,7 @@ class Recorded:
     customer_id: int
     new_finding: bool  # this sighting opened the finding, or opened it again
     new_sighting: bool
+    seen_at: datetime  # when the sighting's document was seen for the first time, as far as the caller says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,15 @@ async def record(tx: Transaction, sightings: Sequence[NewSighting]) -> list[Reco
         unseen.discard((number, s.document))
         opens = is_new and number in opened
         opened -= {number} if opens else set()
-        recorded.append(Recorded(finding_id=number, customer_id=customer_id, new_finding=opens, new_sighting=is_new))
+        recorded.append(
+            Recorded(
+                finding_id=number,
+                customer_id=customer_id,
+                new_finding=opens,
+                new_sighting=is_new,
+                seen_at=s.place.first_seen_at,
+            )
+        )
     return recorded
 
 

@@ -1,7 +1,7 @@
 """Messages that are owed, to whom, and what became of each: the ledger of what was sent."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -64,6 +64,9 @@ class NoticeState:
     detail: str
     created_at: datetime
     held: str | None
+    remind_at: datetime | None
+    reminders: int
+    reminders_ended: str | None
     findings: tuple[int, ...]
     deliveries: tuple[Delivery, ...]
 
@@ -73,19 +76,23 @@ async def open_notice(  # noqa: PLR0913 - a notice's own facts
     *,
     kind: NoticeKind,
     customer_id: int | None,
-    finding_ids: Iterable[int],
+    finding_ids: Iterable[int] | Mapping[int, datetime],
     held: str | None,
     make_message_id: Callable[[], str],
     now: datetime,
     alarm: str = "",
     detail: str = "",
 ) -> OpenedNotice:
-    """Owe a message to a customer, or to the operator (None): one delivery for each of their channels."""
+    """Owe a message to a customer, or to the operator (None): one delivery for each of their channels.
+
+    Findings that come with a moment are told of as far as they were seen since.
+    """
     facts = {"kind": kind.value, "customer_id": customer_id, "held": held, "created_at": now}
     values = {**facts, "alarm": alarm or None, "detail": detail or None}
     made = await tx.execute(insert(notice).values(**values).returning(notice.c.id))
     notice_id: int = made.scalar_one()
-    told = [{"notice_id": notice_id, "finding_id": number} for number in sorted(set(finding_ids))]
+    since = finding_ids if isinstance(finding_ids, Mapping) else dict.fromkeys(finding_ids)
+    told = [{"notice_id": notice_id, "finding_id": number, "since": since[number]} for number in sorted(since)]
     if told:
         await tx.execute(insert(notice_finding), told)
     state = PENDING if held is None else HELD
@@ -94,10 +101,12 @@ async def open_notice(  # noqa: PLR0913 - a notice's own facts
     return OpenedNotice(notice_id=notice_id, delivery_ids=await _deliveries(tx, rows))
 
 
-async def count_since(tx: Transaction, since: datetime, kind: NoticeKind, *, held: Collection[str] = ()) -> int:
-    """Count the notices of a kind that were opened since and went out, or are held for one of these reasons."""
+async def count_since(
+    tx: Transaction, since: datetime, kinds: Collection[NoticeKind], *, held: Collection[str] = ()
+) -> int:
+    """Count the notices of these kinds that were opened since and went out, or are held for one of these reasons."""
     counted = or_(notice.c.held.is_(None), notice.c.held.in_(held))
-    query = select(func.count()).where(notice.c.created_at >= since, notice.c.kind == kind.value, counted)
+    query = select(func.count()).where(notice.c.created_at >= since, notice.c.kind.in_(kinds), counted)
     count: int = (await tx.execute(query)).scalar_one()
     return count
 
@@ -124,6 +133,22 @@ async def customer_of(tx: Transaction, delivery_id: int) -> str | None:
     return name
 
 
+async def recipient(tx: Transaction, notice_id: int) -> str | None:
+    """Return the name of the customer to whom a notice goes; None: to the operator."""
+    query = select(customer.c.name).join_from(notice, customer).where(notice.c.id == notice_id)
+    name: str | None = (await tx.execute(query)).scalar()
+    return name
+
+
+async def waiting(tx: Transaction, customer_ids: Collection[int]) -> set[int]:
+    """Return those of these customers for whom something is still to be sent."""
+    found: set[int] = set()
+    owed = select(notice.c.customer_id).distinct().join_from(delivery, notice).where(delivery.c.state == PENDING)
+    for batch in batches(customer_ids):
+        found.update((await tx.execute(owed.where(notice.c.customer_id.in_(batch)))).scalars())
+    return found
+
+
 async def accepted(tx: Transaction, delivery_id: int, *, code: int | None, detail: str | None, now: datetime) -> None:
     """Write down that the peer took a delivery: it is done, whatever else was said of it."""
     changed = {"state": ACCEPTED, "accepted_at": now}
@@ -142,6 +167,12 @@ async def dead(  # noqa: PLR0913 - an attempt's own facts
 ) -> None:
     """Write down the try after which a delivery was given up."""
     await _tried(tx, delivery_id, {"state": DEAD}, reason=reason, code=code, detail=detail, now=now)
+
+
+async def withdrawn(tx: Transaction, delivery_id: int) -> None:
+    """Mark a delivery that is owed no longer: what it would say has been answered."""
+    pending = delivery.c.id == delivery_id, delivery.c.state == PENDING
+    await tx.execute(update(delivery).where(*pending).values(state=WITHDRAWN))
 
 
 async def revive(tx: Transaction, delivery_ids: Collection[int]) -> list[int]:
@@ -266,6 +297,9 @@ async def _states(tx: Transaction, query: Select[Any]) -> list[NoticeState]:
             detail=row["detail"] or "",
             created_at=row["created_at"],
             held=row["held"],
+            remind_at=row["remind_at"],
+            reminders=row["reminders"],
+            reminders_ended=row["reminders_ended"],
             findings=tuple(told[row["id"]]),
             deliveries=tuple(sent[row["id"]]),
         )

@@ -17,9 +17,10 @@ from aiohttp import web
 
 from leakwatch.announce import Announcer
 from leakwatch.errors import DatabaseDown
-from leakwatch.model import Answer, Notice, NoticeKind, now
+from leakwatch.model import Answer, Notice, now
 from leakwatch.notify import Composer, Links, clean, language
-from leakwatch.notify.links import DESK
+from leakwatch.notify.links import DESK, STOP_PATH
+from leakwatch.signing import Opened
 from leakwatch.store import answers, notices, parcels
 from leakwatch.store.database import Database, Transaction
 from leakwatch.web.limits import Limiter, Network, client
@@ -32,7 +33,6 @@ _ANSWERS: Final = 50  # to one notice: nobody changes their mind more often
 _SHOWN: Final = timedelta(days=2)  # that a form may lie open
 _BURST: Final = 30  # requests of one client at once …
 _INTERVAL: Final = 2.0  # … and then one in so many seconds
-_TO_CUSTOMERS: Final = (NoticeKind.EXPOSURE,)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -77,6 +77,8 @@ class Pages:
         return [
             web.get(DESK, self._guarded(self._desk)),
             web.post(DESK, self._guarded(self._check)),
+            web.get(STOP_PATH + "{token}", self._guarded(self._ask_to_stop)),
+            web.post(STOP_PATH + "{token}", self._guarded(self._stop)),
             web.get(page, self._guarded(self._show)),
             web.post(page, self._guarded(self._answer)),
         ]
@@ -111,6 +113,25 @@ class Pages:
         # Not shown at once: who reloads the page would send the answer again.
         raise web.HTTPSeeOther(f"{self._links.page(asked.token)}?answered")
 
+    async def _ask_to_stop(self, request: web.Request) -> web.Response:
+        asked = await self._opened(request, self._links.stopped)
+        if isinstance(asked, web.Response):
+            return asked
+        return self._rendering.page("stop", language(asked.notice.locale), stopped=False)
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        """End reminders: for a person, or with one click for a mail program, which sends nothing that we have shown."""
+        asked = await self._opened(request, self._links.stopped)
+        if isinstance(asked, web.Response):
+            return asked
+        form = await request.post()
+        speech = language(asked.notice.locale)
+        if form.get("List-Unsubscribe") != "One-Click":
+            return self._rendering.page("stop", speech, HTTPStatus.UNPROCESSABLE_ENTITY, stopped=False)
+        async with self._database.transaction() as tx:
+            await self._announcer.stop(tx, asked.notice.id)
+        return self._rendering.page("stop", speech, stopped=True)
+
     async def _desk(self, request: web.Request) -> web.Response:
         return self._rendering.page("desk", asked_for(request), asked=False, found=False)
 
@@ -124,7 +145,7 @@ class Pages:
             async with self._database.reading() as tx:
                 state = await notices.one(tx, number)
                 found = await parcels.told(tx, number) if state is not None and state.held is None else None
-        if found is None or found[0].kind not in _TO_CUSTOMERS:
+        if found is None or not found[0].kind.to_customer:
             return self._rendering.page("desk", speech, HTTPStatus.NOT_FOUND, asked=True, found=False)
         context = self._composer.context(found[0], found[1], speech)
         return self._rendering.page("desk", speech, asked=True, found=True, **context)
@@ -145,17 +166,19 @@ class Pages:
         except DatabaseDown:
             return self._problem(request, "down", HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def _opened(self, request: web.Request) -> _Asked | web.Response:
+    async def _opened(
+        self, request: web.Request, read: Callable[[str], Opened | None] | None = None
+    ) -> _Asked | web.Response:
         """Return the notice that a request's link opens, or the page that says why it opens none."""
         token = request.match_info["token"]
-        opened = self._links.notice(token)
+        opened = (read or self._links.notice)(token)
         if opened is None:
             return self._problem(request, "unknown", HTTPStatus.NOT_FOUND)
         if opened.expires < now():
             return self._problem(request, "expired", HTTPStatus.GONE)
         async with self._database.reading() as tx:
             asked = await self._read(tx, token, opened.number)
-        if asked is None or asked.notice.kind not in _TO_CUSTOMERS:
+        if asked is None or not asked.notice.kind.to_customer:
             return self._problem(request, "unknown", HTTPStatus.NOT_FOUND)
         return asked
 

@@ -108,6 +108,7 @@ def test_a_good_file_is_read(path: Path) -> None:
         ('rate = "5/s"', "total_timeout = 0.0", 12, "more than nothing"),
         ('rate = "5/s"', "total_timeout = nan", 12, "more than nothing"),
         ('rate = "5/s"', "max_bytes = -1", 12, "write a size as"),
+        ('breaker = "100/h"', 'reminders = ["2d", "1d"]', 16, "at least as long as the one before"),
         ('breaker = "100/h"', "hold = 1", 16, "write true or false"),
         ('user_agent = "', '# "', 9, 'http.user_agent is missing (write user_agent = "'),
         ('use = "bepasty"', 'use = "../bepasty"', 26, "a name is made of"),

@@ -3,7 +3,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from leakwatch.errors import (
     MailUnreachable,
 )
 from leakwatch.model import Message, NoticeKind, now
-from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, new_message_id
+from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, Postmark, new_message_id
 from leakwatch.relay import Relay, tries
 from leakwatch.signing import Signer
 from leakwatch.store import findings, notices, registry
@@ -38,10 +38,16 @@ class Sent:
 
     url: str
     message: Message
+    postmark: Postmark
     trusted: bool
-    message_id: str
-    in_reply_to: str | None
-    date: datetime
+
+    @property
+    def message_id(self) -> str:
+        return self.postmark.message_id
+
+    @property
+    def in_reply_to(self) -> str | None:
+        return self.postmark.in_reply_to
 
 
 @dataclass
@@ -51,8 +57,8 @@ class Scripted:
     answers: list[DeliveryError] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
 
-    async def deliver(self, channel_url: str, message: Message, **facts: Any) -> Accepted:
-        self.sent.append(Sent(channel_url, message, **facts))
+    async def deliver(self, channel_url: str, message: Message, postmark: Postmark, *, trusted: bool) -> Accepted:
+        self.sent.append(Sent(channel_url, message, postmark, trusted))
         if self.answers:
             raise self.answers.pop(0)
         return Accepted(code=250, detail="queued")
@@ -74,7 +80,7 @@ class House:
             await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
             (key,) = await registry.keys(tx)
             (recorded, *_) = await findings.record(tx, [seen(key.id)])
-            customer = recorded.customer_id if kind is NoticeKind.EXPOSURE else None
+            customer = recorded.customer_id if kind.to_customer else None
             opened = await notices.open_notice(
                 tx,
                 kind=kind,
@@ -210,6 +216,34 @@ async def test_a_customer_gets_a_link_and_the_operator_none(sqlite_house: House)
     assert "/a/" not in to_operator.message.text + to_operator.message.html
 
 
+async def test_a_reminder_goes_out_with_an_end_and_the_first_is_due_from_acceptance_on(sqlite_house: House) -> None:
+    links = Links("https://leakwatch.issuer.example", Signer([b"s" * 32]), valid=60.0)
+    house = built(sqlite_house.database, Scripted(), links, reminders_after=[3600.0])
+    number = await house.owe()
+    await house.handle(number)
+    async with house.database.reading() as tx:
+        [first] = await notices.notices(tx)
+    assert first.remind_at is not None
+    assert timedelta(minutes=59) < first.remind_at - now() <= timedelta(hours=1)
+    await house.handle(await house.owe(kind=NoticeKind.REMINDER))
+    exposure, reminder = house.channels.sent
+    assert exposure.postmark.stop == ""
+    assert links.stopped(reminder.postmark.stop.rpartition("/")[2]) is not None
+    assert reminder.postmark.stop in reminder.message.text
+    assert not reminder.trusted
+
+
+async def test_a_reminder_of_what_was_answered_meanwhile_is_withdrawn(house: House) -> None:
+    number = await house.owe(kind=NoticeKind.REMINDER)
+    async with house.database.transaction() as tx:
+        await findings.close(tx, [1], now())
+    await house.handle(number)
+    assert house.channels.sent == []
+    assert (await house.state(number)).state == "withdrawn"
+    await house.handle(number)
+    assert house.channels.sent == []
+
+
 async def test_a_later_notice_answers_the_first(sqlite_house: House) -> None:
     house = sqlite_house
     first = await house.owe()
@@ -320,11 +354,17 @@ def test_the_queue_follows_the_configuration() -> None:
     assert queue.bury is not None
 
 
-def built(database: Database, channels: Any, links: Links | None = None) -> House:
+def built(database: Database, channels: Any, links: Links | None = None, **more: Any) -> House:
     engine = EmbeddedEngine(database, poll=0.05)
     announcer = Announcer(engine=engine, config=config().notices, domain="issuer.example")
     relay = Relay(
-        database=database, engine=engine, composer=COMPOSER, channels=channels, announcer=announcer, links=links
+        database=database,
+        engine=engine,
+        composer=COMPOSER,
+        channels=channels,
+        announcer=announcer,
+        links=links,
+        **more,
     )
     return House(database=database, channels=channels, engine=engine, relay=relay)
 

@@ -10,7 +10,7 @@ import pytest
 
 from leakwatch.errors import ConfigError, MailDeferred, MailRefused, MailUnreachable
 from leakwatch.model import Message
-from leakwatch.notify import Accepted
+from leakwatch.notify import Accepted, Postmark
 from leakwatch.notify import smtp as smtp_module
 from leakwatch.notify.email import EmailChannel
 from tests.integration.smtp.server import Authority, Mailbox, config, eventually, free_port, saying, serving
@@ -53,8 +53,7 @@ def plain(box: Mailbox, stack: AsyncExitStack) -> Opener:
 
 
 async def deliver(channel: EmailChannel, address: str = "ops@customer.example", **more: Any) -> Accepted:
-    facts = {"message_id": "<1@issuer.example>", "in_reply_to": None, "date": MOMENT}
-    return await channel.deliver(address, MESSAGE, **{**facts, **more})
+    return await channel.deliver(address, MESSAGE, Postmark(message_id="<1@issuer.example>", date=MOMENT, **more))
 
 
 async def test_a_mail_arrives_whole(plain: Opener, box: Mailbox) -> None:

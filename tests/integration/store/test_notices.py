@@ -163,9 +163,9 @@ async def test_the_breaker_counts_one_kind_in_its_window(database: Database, ann
         for at in (0, 10, 20):
             await _open(tx, ann, at=at, held="breaker" if at else None)
         await _open(tx, None, at=20)
-        assert await notices.count_since(tx, after(10), NoticeKind.EXPOSURE, held=("breaker",)) == 2
-        assert await notices.count_since(tx, after(10), NoticeKind.EXPOSURE) == 0
-        assert await notices.count_since(tx, after(21), NoticeKind.EXPOSURE) == 0
+        assert await notices.count_since(tx, after(10), (NoticeKind.EXPOSURE,), held=("breaker",)) == 2
+        assert await notices.count_since(tx, after(10), (NoticeKind.EXPOSURE,)) == 0
+        assert await notices.count_since(tx, after(21), (NoticeKind.EXPOSURE,)) == 0
 
 
 async def test_every_try_is_in_the_ledger(database: Database, ann: int) -> None:

@@ -92,6 +92,11 @@ class House:
         async with self.database.reading() as tx:
             return sorted((f.id, f.answer) for f in await findings.findings(tx))
 
+    async def ended(self) -> list[str | None]:
+        """Why there are no more reminders of each notice."""
+        async with self.database.reading() as tx:
+            return [n.reminders_ended for n in reversed(await notices.notices(tx))]
+
     async def alarms(self) -> list[tuple[str, str]]:
         async with self.database.reading() as tx:
             return [(n.alarm, n.detail) for n in await notices.notices(tx) if n.kind is NoticeKind.ALARM]

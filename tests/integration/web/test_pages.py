@@ -330,3 +330,31 @@ async def test_the_operators_notices_have_no_reference_that_is_ours(sqlite_house
     house = sqlite_house
     notice = await house.owe(kind=NoticeKind.FINDING)
     assert (await house.post("/a/", {"reference": LINKS.reference(notice)}))[0].status == 404
+
+
+async def test_reminders_are_ended_with_one_click_and_nothing_is_answered(house: House) -> None:
+    await house.owe((0, 1))
+    reminder = await house.owe((0,), kind=NoticeKind.REMINDER)
+    path = LINKS.answering(reminder, now()).stop.removeprefix(LINKS.public_url)
+    assert 'name="List-Unsubscribe" value="One-Click"' in (await house.get(path))[1]
+    assert (await house.ended()) == [None, None]
+    answer, html = await house.post(path, {"List-Unsubscribe": "One-Click"}, **{"Sec-Fetch-Site": "cross-site"})
+    assert answer.status == 200
+    assert "No more reminders" in html
+    assert (await house.ended()) == ["stopped", None]
+    assert await house.answers(reminder) == []
+    assert await house.findings() == [(1, None), (2, None)]
+    assert (await house.post(path, {"List-Unsubscribe": "One-Click"}))[0].status == 200  # as often as they like
+
+
+async def test_what_is_no_click_ends_no_reminders(sqlite_house: House) -> None:
+    house = sqlite_house
+    notice = await house.owe()
+    answering = LINKS.answering(notice, now())
+    stop, page = (url.removeprefix(LINKS.public_url) for url in (answering.stop, answering.page))
+    assert (await house.post(stop, {}))[0].status == 422
+    wrong = page.replace("/a/", "/a/stop/")
+    for method in (house.get(wrong), house.post(wrong, {"List-Unsubscribe": "One-Click"})):
+        answer = (await method)[0]
+        assert (answer if isinstance(answer, int) else answer.status) == 404
+    assert (await house.ended()) == [None]

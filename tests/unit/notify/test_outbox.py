@@ -5,7 +5,7 @@ import pytest
 from leakwatch.config import EmailConfig
 from leakwatch.errors import ChannelUnusable, MailUnreachable
 from leakwatch.model import Message
-from leakwatch.notify import Channels
+from leakwatch.notify import Channels, Postmark
 
 MESSAGE = Message(subject="s", text="t", html="h")
 
@@ -17,8 +17,8 @@ def channels() -> Channels:
 
 
 async def deliver(channels: Channels, url: str) -> None:
-    facts = {"message_id": "<1@issuer.example>", "in_reply_to": None, "date": datetime.now(UTC)}
-    await channels.deliver(url, MESSAGE, trusted=False, **facts)  # type: ignore[arg-type] # as named
+    postmark = Postmark(message_id="<1@issuer.example>", date=datetime.now(UTC))
+    await channels.deliver(url, MESSAGE, postmark, trusted=False)
 
 
 @pytest.mark.parametrize("url", ["mailto:ops@customer.example", "MAILTO:ops@customer.example"])
