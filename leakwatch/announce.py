@@ -89,6 +89,14 @@ class Announcer:
         recent = await notices.count_since(tx, now() - window, (NoticeKind.REMINDER,))
         return 0 if self._config.hold else max(0, self._config.breaker.count - recent)
 
+    async def test(self, tx: Transaction, customer_id: int) -> int:
+        """Send a customer a notice that tells of nothing, on all their channels; return it. Nothing holds it."""
+        return await self._open(tx, NoticeKind.TEST, customer_id=customer_id)
+
+    async def summary(self, tx: Transaction) -> None:
+        """Tell the operator how the last day was."""
+        await self._open(tx, NoticeKind.SUMMARY)
+
     async def stop(self, tx: Transaction, notice_id: int) -> None:
         """Remind no more of what a notice tells of. It answers nothing."""
         ended = await reminders.stop(tx, notice_id)
@@ -182,7 +190,7 @@ class Announcer:
         held: str | None = None,
         alarm: str = "",
         detail: str = "",
-    ) -> None:
+    ) -> int:
         opened = await notices.open_notice(
             tx,
             kind=kind,
@@ -196,7 +204,8 @@ class Announcer:
         )
         tx.on_commit(partial(metrics.notice_opened, kind, held))
         if kind.to_customer and not opened.delivery_ids:
-            detail = f"Notice {opened.notice_id} of an exposed key reaches nobody: its customer has no channel."
+            detail = f"Notice {opened.notice_id} ({kind}) reaches nobody: its customer has no channel."
             await self.alarm(tx, ChannelUnusable.reason, f"{detail} See `leakwatch customers list`.")
         if held is None:
             await self._engine.enqueue(tx, delivery_jobs(opened.delivery_ids))
+        return opened.notice_id

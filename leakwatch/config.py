@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 from dataclasses import replace
+from datetime import time
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -14,7 +15,7 @@ from pydantic import Field, PrivateAttr
 from leakwatch.errors import ConfigError, SecretError
 from leakwatch.fields import Channel, Contact, DatabaseUrl, Listen, Mailbox, Name, Network, PublicUrl, SmtpUrl, WebUrl
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
-from leakwatch.units import Duration, Growing, Rate, RateField, Size
+from leakwatch.units import Clock, Duration, Growing, Rate, RateField, Size
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -62,6 +63,8 @@ class NoticesConfig(Strict):
     operator_locale: str = "en"
     retry_for: Duration = 259_200.0
     digest: Duration = 86_400.0
+    summary: Clock = time(7)
+    late_after: Duration = 1800.0
     reminders: Growing = [86_400.0, 259_200.0, 604_800.0, 1_209_600.0]
 
 

@@ -1,4 +1,4 @@
-"""What follows a notice: digests of new places, and reminders until there is an answer.
+"""What follows a notice: digests of new places, reminders until there is an answer, and a word to the operator.
 
 One job goes round for all of it: each round is one transaction, in which what is due becomes notices with their jobs,
 and the next round is enqueued. The dates stand in the database, so a process that dies loses none of them.
@@ -6,17 +6,17 @@ and the next round is enqueued. The dates stand in the database, so a process th
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 
-from leakwatch.announce import Announcer, Once
+from leakwatch.announce import DELIVER, Announcer, Once
 from leakwatch.config import NoticesConfig
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import LeakwatchError
 from leakwatch.model import now
-from leakwatch.store import notices, reminders, untold
+from leakwatch.store import notices, reminders, settings, summary, untold
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.reminders import Due
 
@@ -26,6 +26,10 @@ UNANSWERED: Final = "unanswered"  # the reason word of the alarm when reminders 
 _ROUND: Final = (0.2, 60.0)  # seconds between two rounds, at least and at most
 _SHARE: Final = 10  # rounds within the shortest interval, so that what is due waits no longer than a tenth of it
 _MOST: Final = 200  # customers or notices that one round looks at: its transaction stays short
+_SUMMARISED: Final = "summarised"  # the setting: when the last summary was due or sent
+_FEW: Final = 5  # tries of which none was accepted: fewer may all have gone to one address
+_LOOK: Final = "They are tried again by themselves. See `leakwatch notices list`, and that the mail server runs."
+_WATCHED: Final = Once("notices late", timedelta(hours=6))
 _POSTPONED: Final = timedelta(hours=1)  # until a reminder is looked at again whose notice is still on its way
 
 
@@ -56,6 +60,8 @@ class FollowUp:
         at = now()
         async with self._database.transaction() as tx:
             more = False
+            await self._summarise(tx, at)
+            await self._watch(tx, at)
             if not self._config.hold:
                 digests = await untold.due(tx, at, limit=_MOST)
                 await self._announcer.digests(tx, digests)
@@ -63,6 +69,32 @@ class FollowUp:
             await self._engine.complete(tx, job)
             pause = _ROUND[0] if more else self._pause
             await self._engine.enqueue(tx, [_round(now() + timedelta(seconds=pause))])
+
+    async def _summarise(self, tx: Transaction, at: datetime) -> None:
+        """Tell the operator how the last day was, once it is the time of day for it."""
+        if self._config.summary is None:
+            return
+        due = datetime.combine(at.date(), self._config.summary, UTC)
+        due = due if due <= at else due - timedelta(days=1)
+        last = await settings.moment(tx, _SUMMARISED)
+        if last is None or last < due or last > at:  # the last: by a wrong clock
+            await settings.put_moment(tx, _SUMMARISED, at)
+        if last is not None and last < due:
+            await self._announcer.summary(tx)
+
+    async def _watch(self, tx: Transaction, at: datetime) -> None:
+        """Tell the operator when notices queue up, or none at all is accepted any more."""
+        before = at - timedelta(seconds=self._config.late_after)
+        late = await self._engine.backlog(tx, DELIVER, "", before=before)
+        tried, accepted, reason = await summary.outcomes(tx, before)
+        if tried >= _FEW and not accepted:
+            detail = f"None of {tried} tries to send a notice since {before:%H:%M} UTC was accepted: {reason}. "
+            await self._announcer.alarm(tx, "notices_fail", detail + _LOOK, once=_WATCHED)
+        elif late:
+            detail = (
+                f"{late} notices wait to be sent since before {before:%Y-%m-%d %H:%M} UTC ({reason or 'too many'}). "
+            )
+            await self._announcer.alarm(tx, "notices_late", detail + _LOOK, once=_WATCHED)
 
     async def _remind(self, tx: Transaction, at: datetime) -> bool:
         """Ask again who has not answered: once for all that is due of a customer. Returns whether more is due."""

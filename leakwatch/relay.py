@@ -100,9 +100,11 @@ class Relay:
         code = error.code if isinstance(error, DeliveryError) else None
         await notices.dead(tx, number, reason=error.reason, code=code, detail=str(error), now=now())
         log.error("notice given up", delivery=number, reason=error.reason, code=code, detail=str(error))
-        customer = await notices.customer_of(tx, number)
-        if customer is not None:  # what does not reach the operator must not make them more of the same
-            detail = f"{customer} does not get notice of an exposed key: {error.reason}: {error}"
+        sent = await notices.addressee(tx, number)
+        if sent is not None:  # what does not reach the operator must not make them more of the same
+            customer, kind = sent
+            what = "a test" if kind is NoticeKind.TEST else "notice of an exposed key"
+            detail = f"{customer} does not get {what}: {error.reason}: {error}"
             await self._announcer.alarm(tx, error.reason, f"{detail}. See `leakwatch notices list --dead`.")
 
     async def _send(self, parcel: Parcel) -> Accepted:

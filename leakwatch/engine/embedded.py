@@ -124,9 +124,9 @@ class EmbeddedEngine:
         tx.on_commit(self._wake.set)
         return await jobs.hurry(tx, dedupe_keys, now=now())
 
-    async def backlog(self, tx: Transaction, queue: str, lane: str) -> int:
-        """Return how many jobs of a lane wait or run."""
-        return await jobs.backlog(tx, queue, lane)
+    async def backlog(self, tx: Transaction, queue: str, lane: str, *, before: datetime | None = None) -> int:
+        """Return how many jobs of a lane wait or run: all, or those that were added before a moment."""
+        return await jobs.backlog(tx, queue, lane, before=before)
 
     async def dead(self, tx: Transaction, *, limit: int = 100) -> list[Dead]:
         """Return the dead letters, newest first."""

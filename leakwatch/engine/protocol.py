@@ -125,8 +125,8 @@ class Engine(Protocol):
     async def live(self, tx: Transaction, *, limit: int = 100) -> list[Live]:
         """Return what waits or runs, in the order in which it is due."""
 
-    async def backlog(self, tx: Transaction, queue: str, lane: str) -> int:
-        """Return how many jobs of a lane wait or run."""
+    async def backlog(self, tx: Transaction, queue: str, lane: str, *, before: datetime | None = None) -> int:
+        """Return how many jobs of a lane wait or run: all, or those that were added before a moment."""
 
     async def dead(self, tx: Transaction, *, limit: int = 100) -> list[Dead]:
         """Return the dead letters, newest first."""

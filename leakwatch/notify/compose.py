@@ -17,7 +17,7 @@ from leakwatch.notify.cleaning import clean
 from leakwatch.notify.language import Language, language
 from leakwatch.notify.links import Answering
 from leakwatch.notify.templating import Templates
-from leakwatch.notify.views import NAME, by_guide
+from leakwatch.notify.views import NAME, by_guide, day
 
 _GAPS: Final = re.compile(r"\n{3,}")
 _CUSTOMER: Final = 120  # characters of a customer's name, or of several
@@ -77,4 +77,5 @@ class Composer:
             "detail": clean(notice.detail, _DETAIL),
             "number": notice.id,
             "created": speech.moment(notice.created_at),
+            "day": day(notice.summary, speech) if notice.summary else None,
         }

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from leakwatch.model import Answer, Exposure, Field, Guide, Notice, NoticeKind, Place
+from leakwatch.model import Answer, Exposure, Field, Guide, Notice, NoticeKind, Place, Summary
 from leakwatch.notify.cleaning import clean, defang, shorten, web_address
 from leakwatch.notify.language import Language
 
@@ -56,6 +56,78 @@ class GuideView:
     page: str
     steps: tuple[str, ...]
     keys: tuple[KeyView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayView:
+    """A summary, fit to be shown."""
+
+    since: str
+    until: str
+    found: int
+    todo: tuple[str, ...]  # what needs a person, a sentence each
+    facts: tuple[Fact, ...]
+
+
+def day(summary: Summary, speech: Language) -> DayView:
+    """Return what happened, and what of it needs a person."""
+    return DayView(
+        since=speech.moment(summary.since),
+        until=speech.moment(summary.until),
+        found=summary.found,
+        todo=tuple(_todo(summary, speech)),
+        facts=tuple(_day_facts(summary, speech)),
+    )
+
+
+def _todo(summary: Summary, speech: Language) -> Iterator[str]:
+    """Yield a sentence for all that a person should look at."""
+    _, ngettext = speech.gettext, speech.translations.ngettext
+    if count := summary.held:
+        yield ngettext(
+            "%(count)s notice waits to be released: “leakwatch notices list --held”.",
+            "%(count)s notices wait to be released: “leakwatch notices list --held”.",
+            count,
+        ) % {"count": count}
+    if count := summary.dead:
+        yield ngettext(
+            "%(count)s message was given up: “leakwatch notices list --dead”.",
+            "%(count)s messages were given up: “leakwatch notices list --dead”.",
+            count,
+        ) % {"count": count}
+    if count := summary.waiting:
+        yield ngettext(
+            "%(count)s message is still on its way: “leakwatch notices list”.",
+            "%(count)s messages are still on their way: “leakwatch notices list”.",
+            count,
+        ) % {"count": count}
+    if count := summary.bounced:
+        yield ngettext(
+            "%(count)s message came back: “leakwatch notices list --bounced”.",
+            "%(count)s messages came back: “leakwatch notices list --bounced”.",
+            count,
+        ) % {"count": count}
+    if count := summary.answers.get(Answer.FALSE_ALARM, 0):
+        yield ngettext(
+            "%(count)s answer says false alarm: “leakwatch findings list”.",
+            "%(count)s answers say false alarm: “leakwatch findings list”.",
+            count,
+        ) % {"count": count}
+    for name, reason in summary.failing:
+        said = {"name": clean(name, NAME), "reason": clean(reason, NAME)}
+        yield _("Source %(name)s cannot be read: %(reason)s.") % said
+
+
+def _day_facts(summary: Summary, speech: Language) -> Iterator[Fact]:
+    _ = speech.gettext
+    yield Fact(name=_("New findings"), value=str(summary.found))
+    yield Fact(name=_("New places"), value=str(summary.places))
+    yield Fact(name=_("Messages to customers"), value=str(summary.sent))
+    yield Fact(name=_("Answers: revoked"), value=str(summary.answers.get(Answer.REVOKED, 0)))
+    yield Fact(name=_("Answers: being worked on"), value=str(summary.answers.get(Answer.ACKNOWLEDGED, 0)))
+    yield Fact(name=_("Answers: false alarm"), value=str(summary.answers.get(Answer.FALSE_ALARM, 0)))
+    yield Fact(name=_("Open findings"), value=str(summary.open))
+    yield Fact(name=_("Open findings without an answer"), value=str(summary.unanswered))
 
 
 def by_guide(

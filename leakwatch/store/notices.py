@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, insert, or_, select, update
 
 from leakwatch.model import NoticeKind
 from leakwatch.store.database import Transaction, batches
-from leakwatch.store.tables import attempt, channel, customer, delivery, notice, notice_finding
+from leakwatch.store.tables import attempt, bounce, channel, customer, delivery, notice, notice_finding
 
 _DELIVERY: Final = (
     *(delivery.c[name] for name in ("id", "message_id", "state", "attempts", "code", "reason", "detail")),
@@ -126,11 +126,11 @@ async def release(tx: Transaction, *, notice_ids: Collection[int] | None = None)
     return sorted(freed)
 
 
-async def customer_of(tx: Transaction, delivery_id: int) -> str | None:
-    """Return the name of the customer to whom a delivery goes; None: to the operator."""
-    query = select(customer.c.name).join_from(delivery, notice).join(customer).where(delivery.c.id == delivery_id)
-    name: str | None = (await tx.execute(query)).scalar()
-    return name
+async def addressee(tx: Transaction, delivery_id: int) -> tuple[str, NoticeKind] | None:
+    """Return the name of the customer to whom a delivery goes, and what kind of notice; None: to the operator."""
+    query = select(customer.c.name, notice.c.kind).join_from(delivery, notice).join(customer)
+    row = (await tx.execute(query.where(delivery.c.id == delivery_id))).first()
+    return None if row is None else (row[0], NoticeKind(row[1]))
 
 
 async def recipient(tx: Transaction, notice_id: int) -> str | None:
@@ -208,12 +208,19 @@ async def readdress(
 
 
 async def notices(
-    tx: Transaction, *, held_only: bool = False, state: str | None = None, limit: int | None = 100
+    tx: Transaction,
+    *,
+    held_only: bool = False,
+    bounced_only: bool = False,
+    state: str | None = None,
+    limit: int | None = 100,
 ) -> list[NoticeState]:
-    """Return notices, newest first: all, or those that are held, or those with a delivery in a state."""
+    """Return notices, newest first: all, or those that are held, came back, or have a delivery in a state."""
     query = _listed().order_by(notice.c.id.desc()).limit(limit)
     if held_only:
         query = query.where(notice.c.held.is_not(None))
+    if bounced_only:
+        query = query.where(notice.c.id.in_(select(delivery.c.notice_id).join_from(delivery, bounce)))
     if state is not None:
         query = query.where(notice.c.id.in_(select(delivery.c.notice_id).where(delivery.c.state == state)))
     return await _states(tx, query)

@@ -1,15 +1,15 @@
 """All that it takes to send what is owed, read in one go for as many deliveries as go out together."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, Select, func, or_, select
 
-from leakwatch.model import Exposure, Notice, NoticeKind
-from leakwatch.store import findings
+from leakwatch.model import Exposure, Notice, NoticeKind, Summary
+from leakwatch.store import findings, summary
 from leakwatch.store.database import Transaction
 from leakwatch.store.notices import ACCEPTED, PENDING
 from leakwatch.store.tables import (
@@ -48,6 +48,8 @@ class _Told:
 
     exposures: tuple[Exposure, ...]
     sightings: dict[int, int]
+    owners: str  # of what it tells the operator of
+    summary: Summary | None
 
 
 async def parcels(tx: Transaction, delivery_ids: Collection[int], *, operator_locale: str = "en") -> dict[int, Parcel]:
@@ -56,9 +58,8 @@ async def parcels(tx: Transaction, delivery_ids: Collection[int], *, operator_lo
     query = select(*columns, channel.c.url, channel.c.retired_at, *_OF_NOTICE, customer.c.name, customer.c.locale)
     query = query.join_from(delivery, channel).join(notice).outerjoin(customer).where(delivery.c.id.in_(delivery_ids))
     rows = (await tx.execute(query)).mappings().all()
-    told = await _told(tx, {row["notice_id"] for row in rows})
+    what = await _told(tx, rows)
     threads = await _threads(tx, [row["id"] for row in rows])
-    owners = await _owners(tx, {row["notice_id"] for row in rows if row["customer_id"] is None})
     return {
         row["id"]: Parcel(
             delivery_id=row["id"],
@@ -68,8 +69,8 @@ async def parcels(tx: Transaction, delivery_ids: Collection[int], *, operator_lo
             thread=threads.get(row["id"]),
             attempts=row["attempts"],
             retired=row["retired_at"] is not None,
-            notice=_notice(row, row["notice_id"], told, owners, operator_locale),
-            sightings=told[row["notice_id"]].sightings,
+            notice=_notice(row, what[row["notice_id"]], operator_locale),
+            sightings=what[row["notice_id"]].sightings,
         )
         for row in rows
     }
@@ -82,32 +83,32 @@ async def parcel(tx: Transaction, delivery_id: int, *, operator_locale: str = "e
 
 async def told(tx: Transaction, notice_id: int, *, operator_locale: str = "en") -> tuple[Notice, dict[int, int]] | None:
     """Return a notice as its recipients read it, and how many places each of its findings has."""
-    query = select(*_OF_NOTICE, customer.c.name, customer.c.locale).outerjoin_from(notice, customer)
-    row = (await tx.execute(query.where(notice.c.id == notice_id))).mappings().first()
+    query = select(notice.c.id.label("notice_id"), *_OF_NOTICE, customer.c.name, customer.c.locale)
+    query = query.outerjoin_from(notice, customer).where(notice.c.id == notice_id)
+    row = (await tx.execute(query)).mappings().first()
     if row is None:
         return None
-    what = await _told(tx, {notice_id})
-    owners = {} if row["customer_id"] else await _owners(tx, {notice_id})
-    return _notice(row, notice_id, what, owners, operator_locale), what[notice_id].sightings
+    what = (await _told(tx, [row]))[notice_id]
+    return _notice(row, what, operator_locale), what.sightings
 
 
-def _notice(
-    row: RowMapping, number: int, told: Mapping[int, _Told], owners: Mapping[int, list[str]], operator_locale: str
-) -> Notice:
+def _notice(row: RowMapping, what: _Told, operator_locale: str) -> Notice:
     return Notice(
-        id=number,
+        id=row["notice_id"],
         kind=NoticeKind(row["kind"]),
-        customer=row["name"] or ", ".join(owners.get(number, ())),
+        customer=row["name"] or what.owners,
         locale=row["locale"] or operator_locale,
         created_at=row["created_at"],
-        exposures=told[number].exposures,
+        exposures=what.exposures,
         alarm=row["alarm"] or "",
         detail=row["detail"] or "",
+        summary=what.summary,
     )
 
 
-async def _told(tx: Transaction, notice_ids: Collection[int]) -> dict[int, _Told]:
+async def _told(tx: Transaction, rows: Collection[RowMapping]) -> dict[int, _Told]:
     """Return what each notice tells of: its findings in order, those of a digest with their new places alone."""
+    notice_ids = {row["notice_id"] for row in rows}
     links = select(notice_finding).where(notice_finding.c.notice_id.in_(notice_ids))
     since: dict[int, dict[int, datetime | None]] = {number: {} for number in notice_ids}
     for row in (await tx.execute(links.order_by(notice_finding.c.finding_id))).mappings():
@@ -115,10 +116,14 @@ async def _told(tx: Transaction, notice_ids: Collection[int]) -> dict[int, _Told
     every = {number for links in since.values() for number in links}
     found = {e.finding_id: e for e in await findings.exposures(tx, every, places=PLACES)} if every else {}
     counts = await _sightings(tx, notice_ids) if every else {}
+    owners = await _owners(tx, {row["notice_id"] for row in rows if row["customer_id"] is None})
+    days = {row["notice_id"]: row["created_at"] for row in rows if row["kind"] == NoticeKind.SUMMARY}
     return {
         number: _Told(
             exposures=tuple(_newer(found[finding_id], from_) for finding_id, from_ in links.items()),
             sightings=counts.get(number, {}),
+            owners=", ".join(owners.get(number, ())),
+            summary=await summary.read(tx, days[number]) if number in days else None,
         )
         for number, links in since.items()
     }

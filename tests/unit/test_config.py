@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,8 @@ def test_a_good_file_is_read(path: Path) -> None:
         ('rate = "5/s"', "total_timeout = 0.0", 12, "more than nothing"),
         ('rate = "5/s"', "total_timeout = nan", 12, "more than nothing"),
         ('rate = "5/s"', "max_bytes = -1", 12, "write a size as"),
+        ('breaker = "100/h"', 'summary = "7:00"', 16, "write a time of day as"),
+        ('breaker = "100/h"', 'summary = "24:00"', 16, "write a time of day as"),
         ('breaker = "100/h"', 'reminders = ["2d", "1d"]', 16, "at least as long as the one before"),
         ('breaker = "100/h"', "hold = 1", 16, "write true or false"),
         ('user_agent = "', '# "', 9, 'http.user_agent is missing (write user_agent = "'),
@@ -218,6 +221,12 @@ def test_the_file_goes_before_the_environment(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("LEAKWATCH_PEPPER", "from outside")
     with pytest.raises(SecretError, match="No such file"):
         configured(path).pepper()  # a file that is named and missing is never passed over
+
+
+def test_a_summary_is_at_seven_unless_said_otherwise(path: Path) -> None:
+    assert configured(path).notices.summary == time(7)
+    assert configured(path, ("breaker =", 'summary = "00:00"\nbreaker =')).notices.summary == time(0)
+    assert configured(path, ("breaker =", 'summary = ""\nbreaker =')).notices.summary is None
 
 
 def test_links_need_a_key_and_old_keys_stay(path: Path) -> None:

@@ -200,6 +200,39 @@ def test_what_a_customer_answered_is_shown(installed: Leakwatch, tmp_path: Path)
     assert [(d["channel_url"], d["tries"]) for d in notice["deliveries"]] == [("acme@example.org", [])]
 
 
+def test_a_customer_is_sent_a_test(installed: Leakwatch) -> None:
+    channels = ("--channel", "mailto:a@b.example", "--channel", "slack://secret/token/here")
+    assert installed("customers", "add", "acme", *channels).status == 0
+    said = installed("notices", "test", "acme")
+    assert (said.status, said.err) == (
+        0,
+        "notice 1 goes to a@b.example, slack://…: see `leakwatch notices show 1`\n",
+    )
+    assert installed("notices", "test", "acme", "--json").rows == {
+        "notice": 2,
+        "channels": ["a@b.example", "slack://…"],
+    }
+    listed = installed("notices", "list", "--json").rows
+    assert {(row["kind"], row["state"]) for row in listed} == {("test", "pending")}
+    assert len(installed("jobs", "list", "--live", "--json").rows) == 4
+    preview = installed("notices", "preview", "1", "--json").rows
+    assert preview["subject"] == "Test: do our notices reach you?"
+    assert "This is a test" in preview["html"]
+    assert installed("notices", "retry", "--all", "--json").rows == {"tried_again": 4}
+    assert installed("notices", "release", "--all", "--json").rows == {"released": 0}
+    assert installed("notices", "list", "--bounced").err == "no notice came back\n"
+
+
+def test_nobody_is_sent_a_test_who_cannot_be(installed: Leakwatch) -> None:
+    assert installed("customers", "add", "acme", "--channel", "mailto:a@b.example").status == 0
+    assert installed("customers", "remove", "acme", "--channel", "mailto:a@b.example").status == 0
+    for name, words in (("acme", "acme has no channel"), ("nobody", "no customer is named nobody")):
+        said = installed("notices", "test", name)
+        assert (said.status, words in said.err) == (2, True)
+    assert installed("customers", "remove", "acme").status == 0
+    assert "no customer is named acme" in installed("notices", "test", "acme").err
+
+
 def test_a_preview_shows_a_link_that_opens_nothing(installed: Leakwatch, tmp_path: Path) -> None:
     asyncio.run(_answer_one(tmp_path, ""))
     with (tmp_path / "leakwatch.toml").open("a") as file:

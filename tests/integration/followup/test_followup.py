@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from leakwatch import followup
+from leakwatch import announce, followup
 from leakwatch.announce import Announcer
 from leakwatch.config import NoticesConfig
 from leakwatch.engine import Job
@@ -17,7 +17,7 @@ from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import JobFailed
 from leakwatch.followup import FOLLOW_UP, FollowUp
 from leakwatch.model import Answer, Exposure, NoticeKind, now
-from leakwatch.store import answers, findings, notices, parcels, registry, reminders
+from leakwatch.store import answers, findings, notices, parcels, registry, reminders, sources
 from leakwatch.store.database import Database
 from leakwatch.store.findings import Recorded
 from leakwatch.store.notices import NoticeState
@@ -369,6 +369,121 @@ async def test_no_more_reminders_go_than_the_breaker_lets_through(sqlite_databas
     await house.go_round()
     assert len(await house.told(NoticeKind.REMINDER)) == 2
     assert await house.told(NoticeKind.ALARM) == []
+
+
+# --- the operator
+
+
+def at_seven(monkeypatch: pytest.MonkeyPatch, hour: int, minute: int = 0, day: int = 2) -> datetime:
+    """Make it a time of day."""
+    at = datetime(2027, 3, day, hour, minute, tzinfo=UTC)
+    monkeypatch.setattr(followup, "now", lambda: at)
+    monkeypatch.setattr(announce, "now", lambda: at)
+    return at
+
+
+async def test_a_summary_comes_once_a_day_at_its_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    for day, hour in ((1, 23), (2, 6), (2, 7), (2, 8), (3, 6), (3, 9), (6, 12), (6, 13)):
+        at_seven(monkeypatch, hour, day=day)
+        await house.seen(document=1)  # makes sure of the operator's channel
+        await house.go_round()
+        sent.append(len(await house.told(NoticeKind.SUMMARY)))
+    assert sent == [0, 0, 1, 1, 1, 2, 3, 3]  # none at the first start; after days away one for all of them
+
+
+async def test_no_summary_unless_wanted(sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = built(sqlite_database, summary="")
+    for day in (1, 2, 3):
+        at_seven(monkeypatch, 12, day=day)
+        await house.go_round()
+    assert await house.told(NoticeKind.SUMMARY) == []
+
+
+async def test_a_summary_counts_what_happened_since_the_last_and_how_things_are(house: House) -> None:
+    async with house.database.transaction() as tx:
+        await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
+        await house.announcer.summary(tx)
+    await house.pass_time(DAY)
+    await house.seen((0, 1))
+    await house.arrive()
+    await house.answer(1, word=Answer.FALSE_ALARM)
+    await house.seen((0, 1), document=2)
+    await house.seen((3,), document=2, observe=True)
+    async with house.database.transaction() as tx:
+        await sources.ensure(tx, ["pastes", "good"], now())
+        await sources.failed(tx, "pastes", reason="blocked", detail="", now=now())
+        await house.announcer.summary(tx)
+        [last, _] = [n for n in await notices.notices(tx) if n.kind is NoticeKind.SUMMARY]
+        parcel = await parcels.parcel(tx, last.deliveries[0].id)
+    assert parcel is not None
+    day = parcel.notice.summary
+    assert day is not None
+    assert timedelta(hours=23) < day.until - day.since < timedelta(hours=25)
+    assert (day.found, day.places, day.sent, day.bounced) == (3, 5, 1, 0)
+    assert day.answers == {Answer.FALSE_ALARM: 1}
+    assert (day.open, day.unanswered, day.held, day.dead) == (3, 2, 1, 0)
+    assert day.waiting == 2  # the operator's own: this one, and the word of the last finding
+    assert day.failing == (("pastes", "blocked"),)
+
+
+async def test_notices_that_queue_up_are_an_alarm_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.seen()
+    await house.go_round()
+    assert await house.told(NoticeKind.ALARM) == []
+    later = now() + timedelta(minutes=31)
+    monkeypatch.setattr(followup, "now", lambda: later)
+    for _ in range(2):
+        await house.go_round()
+    [alarm] = await house.told(NoticeKind.ALARM)
+    assert alarm.alarm == "notices_late"
+    assert alarm.detail.startswith("2 notices wait to be sent")
+
+
+async def test_an_alarm_when_nothing_is_accepted_any_more(sqlite_house: House) -> None:
+    house = sqlite_house
+    await house.seen()
+    [exposure] = await house.told(NoticeKind.EXPOSURE)
+    number = exposure.deliveries[0].id
+    facts = {"reason": "mail_unreachable", "code": None, "detail": "", "now": now()}
+    for tries in range(6):
+        await house.go_round()
+        assert bool(await house.told(NoticeKind.ALARM)) == (tries == 5)
+        async with house.database.transaction() as tx:
+            await notices.deferred(tx, number, **facts)  # type: ignore[arg-type] # as named
+    [alarm] = await house.told(NoticeKind.ALARM)
+    assert alarm.alarm == "notices_fail"
+    assert "None of 5 tries" in alarm.detail
+    assert "mail_unreachable" in alarm.detail
+
+
+async def test_one_that_is_accepted_is_no_reason_for_an_alarm(sqlite_house: House) -> None:
+    house = sqlite_house
+    await house.seen()
+    facts = {"reason": "mail_refused", "code": 550, "detail": "", "now": now()}
+    [exposure] = await house.told(NoticeKind.EXPOSURE)
+    async with house.database.transaction() as tx:
+        for _ in range(9):
+            await notices.deferred(tx, exposure.deliveries[0].id, **facts)  # type: ignore[arg-type] # as named
+    await house.arrive()
+    await house.go_round()
+    assert await house.told(NoticeKind.ALARM) == []
+
+
+async def test_a_test_goes_out_whatever_is_held(sqlite_database: Database) -> None:
+    house = built(sqlite_database, hold=True)
+    await house.seen()
+    async with house.database.transaction() as tx:
+        owner = await registry.customer_named(tx, "ann")
+        assert owner is not None
+        number = await house.announcer.test(tx, owner.id)
+    [test] = await house.told(NoticeKind.TEST)
+    assert (test.id, test.held, test.customer, test.findings) == (number, None, "ann", ())
+    assert [d.state for d in test.deliveries] == ["pending"]
+    await house.arrive()
+    await house.pass_time(30 * DAY)
+    await built(sqlite_database).go_round()
+    assert await house.told(NoticeKind.REMINDER) == []
 
 
 # --- rounds

@@ -358,3 +358,18 @@ async def test_what_is_no_click_ends_no_reminders(sqlite_house: House) -> None:
         answer = (await method)[0]
         assert (answer if isinstance(answer, int) else answer.status) == 404
     assert (await house.ended()) == [None]
+
+
+async def test_a_test_is_confirmed_and_says_that_nothing_is_public(sqlite_house: House) -> None:
+    house = sqlite_house
+    notice = await house.owe((), kind=NoticeKind.TEST)
+    path = house.path(notice)
+    _, html = await house.get(path)
+    assert "No key of yours is public" in html
+    assert (await house.post(path, {"form": await house.shown(path), "answer": "acknowledged"}))[0].status == 303
+    [given] = await house.answers(notice)
+    assert (given.word, given.findings) == ("acknowledged", ())
+    assert "Thank you" in (await house.get(f"{path}?answered"))[1]
+    answer, html = await house.post("/a/", {"reference": LINKS.reference(notice)})
+    assert answer.status == 200
+    assert "to test whether our notices arrive" in html

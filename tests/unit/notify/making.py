@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from leakwatch.model import Exposure, Field, Guide, Notice, NoticeKind, Place, Position
+from leakwatch.model import Answer, Exposure, Field, Guide, Notice, NoticeKind, Place, Position, Summary
 from leakwatch.notify import Composer, Issuer, Links
 from leakwatch.signing import Signer
 
@@ -78,6 +78,25 @@ def notice(kind: NoticeKind = NoticeKind.EXPOSURE, **facts: Any) -> Notice:
 def alarm(reason: str = "blocked", **facts: Any) -> Notice:
     detail = "Source paste is not being watched: the server answered 403: ask its operator. Next try at 15:00:00 UTC."
     return notice(NoticeKind.ALARM, customer="", alarm=reason, detail=detail, **facts)
+
+
+def summary(**facts: Any) -> Notice:
+    usual: dict[str, Any] = {
+        "since": MOMENT - timedelta(days=1),
+        "until": MOMENT,
+        "found": 3,
+        "places": 5,
+        "sent": 4,
+        "answers": {Answer.REVOKED: 2, Answer.FALSE_ALARM: 1},
+        "bounced": 1,
+        "open": 7,
+        "unanswered": 2,
+        "held": 1,
+        "waiting": 0,
+        "dead": 2,
+        "failing": (("pastes", "blocked"),),
+    }
+    return notice(NoticeKind.SUMMARY, customer="", exposures=(), summary=Summary(**usual | facts))
 
 
 def ten_keys(**facts: Any) -> Notice:

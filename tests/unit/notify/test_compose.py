@@ -20,6 +20,7 @@ from tests.unit.notify.making import (
     hostile,
     notice,
     place,
+    summary,
     ten_keys,
 )
 
@@ -36,6 +37,9 @@ EVERY = {
     "digests": replace(ten_keys(), kind=NoticeKind.DIGEST),
     "reminder": notice(NoticeKind.REMINDER),
     "reminders": replace(ten_keys(), kind=NoticeKind.REMINDER),
+    "test": notice(NoticeKind.TEST, exposures=()),
+    "summary": summary(),
+    "quiet": summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=()),
     "unanswered": alarm("unanswered"),
     "hostile": hostile(),
     "hostile-finding": replace(hostile(), kind=NoticeKind.FINDING),
@@ -209,6 +213,13 @@ def test_a_key_whose_detector_is_gone_gets_general_advice() -> None:
         (alarm("breaker"), "Too many notices at once: they wait for you"),
         (alarm("mail_refused"), "A customer could not be told of an exposed key"),
         (alarm("channel_unusable"), "A customer could not be told of an exposed key"),
+        (notice(NoticeKind.TEST, exposures=()), "Test: do our notices reach you?"),
+        (summary(), "leakwatch: new findings: 3; 5 things need you"),
+        (
+            summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=()),
+            "leakwatch: new findings: 0; nothing needs you",
+        ),
+        (alarm("notices_late"), "Notices do not go out"),
         (alarm("false_alarm"), "A customer calls it a false alarm"),
         (alarm("unanswered"), "A customer does not answer"),
         (notice(NoticeKind.DIGEST), "Your API key “CI deploy” (OpenAI) was seen in more places"),

@@ -15,7 +15,7 @@ from leakwatch.model import Message, NoticeKind
 from leakwatch.notify import Postmark, new_message_id
 from leakwatch.notify.email import EmailChannel, mailbox
 from leakwatch.notify.language import languages
-from tests.unit.notify.making import ANSWERING, alarm, composer, hostile, notice, ten_keys
+from tests.unit.notify.making import ANSWERING, alarm, composer, hostile, notice, summary, ten_keys
 
 MOMENT = datetime(2026, 7, 27, 14, 3, tzinfo=UTC)
 ANYTHING = st.text(st.characters(), max_size=300)
@@ -28,9 +28,11 @@ EVERY = {
     "hostile": hostile(),
     "digest": notice(NoticeKind.DIGEST),
     "reminder": notice(NoticeKind.REMINDER),
+    "test": notice(NoticeKind.TEST, exposures=()),
+    "summary": summary(),
     "bare": notice(),  # where customers have no page
 }
-BARE = {"finding", "alarm", "bare"}
+BARE = {"finding", "alarm", "summary", "bare"}
 
 
 class Mail(SingleFileSnapshotExtension):
