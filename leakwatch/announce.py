@@ -1,7 +1,7 @@
 """Findings become notices: who is told, at once or held, and what the operator hears."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from leakwatch.config import NoticesConfig
 from leakwatch.engine import Engine, NewJob
 from leakwatch.errors import ChannelUnusable
 from leakwatch.model import Answer, Notice, NoticeKind, now
-from leakwatch.notify import defang, new_message_id, policy
+from leakwatch.notify import ANSWERED, OPENED, defang, new_message_id, policy
 from leakwatch.store import answers, notices, reminders, settings, untold
 from leakwatch.store.database import Transaction
 from leakwatch.store.findings import Recorded
@@ -49,10 +49,11 @@ class Once:
 class Announcer:
     """Opens notices in the transaction that records what they tell of."""
 
-    def __init__(self, *, engine: Engine, config: NoticesConfig, domain: str) -> None:
+    def __init__(self, *, engine: Engine, config: NoticesConfig, domain: str, webhooks: bool = False) -> None:
         self._engine = engine
         self._config = config
         self._domain = domain  # of the Message-IDs
+        self._webhooks = webhooks  # whether there are any
 
     async def findings(self, tx: Transaction, recorded: Sequence[Recorded], *, observe: bool) -> None:
         """Tell each customer of what is new among the recorded sightings, in one notice, and the operator of all.
@@ -72,6 +73,7 @@ class Announcer:
             await self._open(tx, NoticeKind.EXPOSURE, customer_id=customer_id, finding_ids=finding_ids, held=held)
         every = [number for numbers in owed.values() for number in numbers]
         await self._open(tx, NoticeKind.FINDING, finding_ids=every)
+        await self._events(tx, OPENED, every)
 
     async def digests(self, tx: Transaction, told: Mapping[int, Mapping[int, datetime]]) -> None:
         """Tell customers in which new places keys were seen that they know of: by finding, since when."""
@@ -109,6 +111,7 @@ class Announcer:
         await answers.give(tx, notice_id=notice.id, word=word, remark=remark, finding_ids=finding_ids, now=now())
         tx.on_commit(partial(log.info, "notice answered", notice=notice.id, answer=word.value))
         tx.on_commit(partial(metrics.answered, word))
+        await self._events(tx, ANSWERED, finding_ids)
         if word is Answer.FALSE_ALARM:
             about = ", ".join(map(str, sorted(finding_ids)))
             said = f" They say: “{defang(remark, _REMARK)}”." if remark else ""
@@ -141,6 +144,12 @@ class Announcer:
         await self._engine.enqueue(tx, delivery_jobs(again))
         await self._engine.hurry(tx, [delivery_key(number) for number in waiting])
         return len(again) + len(waiting)
+
+    async def _events(self, tx: Transaction, type_: str, finding_ids: Iterable[int]) -> None:
+        """Tell the issuer's software, of each finding by itself. Nothing holds it: no customer hears of it."""
+        if self._webhooks:
+            for number in sorted(finding_ids):
+                await self._open(tx, NoticeKind.EVENT, finding_ids=[number], alarm=type_)
 
     async def _later(self, tx: Transaction, recorded: Sequence[Recorded]) -> None:
         opened = {sighting.finding_id for sighting in recorded if sighting.new_finding}

@@ -21,7 +21,7 @@ from leakwatch.followup import FollowUp
 from leakwatch.health import Health, attend
 from leakwatch.match import Digester
 from leakwatch.model import Guide, now
-from leakwatch.notify import Channels, Composer, Issuer, Links
+from leakwatch.notify import Channels, Composer, Issuer, Links, WebhookChannel, webhook_channel
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
 from leakwatch.relay import Relay
@@ -64,7 +64,7 @@ def links(config: Config) -> Links | None:
 def announcer(config: Config, engine: EmbeddedEngine) -> Announcer:
     """Return who opens notices."""
     domain = parseaddr(config.email.sender)[1].rpartition("@")[2]
-    return Announcer(engine=engine, config=config.notices, domain=domain)
+    return Announcer(engine=engine, config=config.notices, domain=domain, webhooks=bool(config.webhooks))
 
 
 class App:
@@ -78,7 +78,8 @@ class App:
         self.engine = EmbeddedEngine(self.database)
         self._session = Session(config.http, observe=metrics.fetched)
         self._executor = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="scan")
-        self._channels = Channels(config.email, config.smtp_password())
+        hooks = WebhookChannel(config.webhooks, config.webhook_secrets(), user_agent=config.http.user_agent)
+        self._channels = Channels(config.email, config.smtp_password(), webhooks=hooks)
         tell = announcer(config, self.engine)
         writer, addresses = composer(config, detectors), links(config)
         relay = Relay(
@@ -162,7 +163,8 @@ class App:
         await schema.check(self.database)
         async with self.database.transaction() as tx:
             await registry.bind_pepper(tx, self._pepper.fingerprint)
-            await registry.operator_channels(tx, self.config.notices.operator)
+            hooks = [webhook_channel(webhook.name) for webhook in self.config.webhooks]
+            await registry.operator_channels(tx, [*self.config.notices.operator, *hooks])
             await sources.ensure(tx, self.sources, now())
             await self._follow_up.begin(tx)
 

@@ -59,12 +59,13 @@ def _secrets(config: Config) -> Iterator[Problem]:
         config.smtp_password,
         config.database_password,
         lambda: links(config),
+        config.webhook_secrets,
     ):
         try:
             read()
         except LeakwatchError as error:
             yield from _told(str(config.path), error)
-    files = (
+    files: tuple[str | None, ...] = (
         config.matching.pepper_file,
         config.email.password_file,
         config.database.password_file,

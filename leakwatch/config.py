@@ -13,11 +13,24 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, PrivateAttr
 
 from leakwatch.errors import ConfigError, SecretError
-from leakwatch.fields import Channel, Contact, DatabaseUrl, Listen, Mailbox, Name, Network, PublicUrl, SmtpUrl, WebUrl
+from leakwatch.fields import (
+    Channel,
+    Contact,
+    DatabaseUrl,
+    Listen,
+    Mailbox,
+    Name,
+    Network,
+    PublicUrl,
+    SmtpUrl,
+    WebhookUrl,
+    WebUrl,
+)
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
 from leakwatch.units import Clock, Duration, Growing, Rate, RateField, Size
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
+_WEBHOOK_SECRET: Final = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -99,6 +112,21 @@ class WebConfig(Strict):
         return tuple(ipaddress.ip_network(n) for n in self.proxies)
 
 
+class WebhookConfig(Strict):
+    """A program of the issuer's that is told of each finding."""
+
+    name: Name = "webhook"
+    url: WebhookUrl
+    secret_file: str
+    allow_networks: list[Network] = []
+    timeout: Duration = 15.0
+
+    @cached_property
+    def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The private networks in which it may be."""
+        return tuple(ipaddress.ip_network(n) for n in self.allow_networks)
+
+
 class LogConfig(Strict):
     """What is logged, and in which form."""
 
@@ -146,6 +174,7 @@ class Config(Strict):
     email: EmailConfig
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
+    webhooks: Annotated[list[WebhookConfig], Field(alias="webhook")] = []
     sources: Annotated[list[SourceConfig], Field(alias="source")] = []
 
     _path: Path = PrivateAttr(default=Path("leakwatch.toml"))
@@ -182,11 +211,26 @@ class Config(Strict):
         lines = self._secret("signing key", setting, "LEAKWATCH_SIGNING_KEY", required=required).splitlines()
         return [line.strip().encode() for line in lines if line.strip()] or None
 
+    def webhook_secrets(self) -> dict[str, list[str]]:
+        """Read what signs each webhook, by its name: one secret, or several, one a line. Raises SecretError."""
+        secrets: dict[str, list[str]] = {}
+        for index, webhook in enumerate(self.webhooks):
+            setting = ("webhook", index, "secret_file")
+            try:
+                lines = _read_secret("webhook secret", self.secret_path(webhook.secret_file)).split()
+            except SecretError as error:
+                raise SecretProblem(self.problem(setting, error.message, error.mend)) from error
+            if not all(_WEBHOOK_SECRET.fullmatch(line) for line in lines):
+                mend = "write whsec_ and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)"
+                raise SecretProblem(self.problem(setting, "the webhook secret is none", mend))
+            secrets[webhook.name] = lines
+        return secrets
+
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""
         return self.path.parent / expand(file, credentials=self.path.parent / "credentials")
 
-    def problem(self, setting: tuple[str, ...], what: str, mend: str = "") -> Problem:
+    def problem(self, setting: tuple[str | int, ...], what: str, mend: str = "") -> Problem:
         """Return what is wrong with a setting, with the line where it stands, or should."""
         line = line_of(_text(self.path), setting)
         return Problem(file=str(self.path), line=line, what=what, mend=mend)
@@ -266,15 +310,15 @@ def _text(path: Path) -> str:
 
 
 def _check_names(config: Config) -> None:
-    seen: set[str] = set()
     text = config.path.read_text(encoding="utf-8")
     twice: list[Problem] = []
-    for index, source in enumerate(config.sources):
-        if source.key in seen:
-            line = line_of(text, ("source", index, "name")) or line_of(text, ("source", index))
-            what = f"a second source named {source.key}"
-            twice.append(Problem(file=str(config.path), line=line, what=what, mend="give it a name of its own"))
-        seen.add(source.key)
+    tables = {"source": [s.key for s in config.sources], "webhook": [w.name for w in config.webhooks]}
+    for table, names in tables.items():
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                line = line_of(text, (table, index, "name")) or line_of(text, (table, index))
+                what = f"a second {table} named {name}"
+                twice.append(Problem(file=str(config.path), line=line, what=what, mend="give it a name of its own"))
     if twice:
         raise Problems(twice)
 

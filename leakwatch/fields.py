@@ -85,6 +85,18 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(_web_url(value))
+    if (
+        parts.username is not None
+        or parts.fragment
+        or (parts.scheme == "http" and not is_loopback(parts.hostname or ""))
+    ):
+        message = "write https://host/path; http:// is for this machine alone"
+        raise ValueError(message)
+    return value
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, by its name or address."""
     try:
@@ -120,6 +132,7 @@ Contact = Annotated[str, AfterValidator(_contact)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 SmtpUrl = Annotated[str, AfterValidator(_smtp_url)]
 Channel = Annotated[str, AfterValidator(_channel)]

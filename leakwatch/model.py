@@ -201,6 +201,7 @@ class NoticeKind(StrEnum):
     FINDING = "finding"  # to the operator: a customer's key is public
     ALARM = "alarm"  # to the operator: something needs a person
     SUMMARY = "summary"  # to the operator: how the last day was
+    EVENT = "event"  # to the issuer's software: a finding was opened or answered
 
     @property
     def to_customer(self) -> bool:
@@ -237,7 +238,7 @@ class Notice:
     locale: str
     created_at: datetime
     exposures: tuple[Exposure, ...] = ()
-    alarm: str = ""  # reason word of an alarm
+    alarm: str = ""  # reason word of an alarm, type of an event
     detail: str = ""  # an alarm's one paragraph
     summary: Summary | None = None  # of a summary
 

@@ -14,12 +14,12 @@ from typing import Final
 import structlog
 
 from leakwatch import metrics
-from leakwatch.announce import DELIVER, Announcer
+from leakwatch.announce import DELIVER, Announcer, Once
 from leakwatch.config import Config
 from leakwatch.engine import Engine, Job, Queue, Retry
 from leakwatch.errors import ChannelUnusable, DatabaseDown, DeliveryError, LeakwatchError
-from leakwatch.model import NoticeKind, now
-from leakwatch.notify import Accepted, Channels, Composer, Links, Postmark, policy
+from leakwatch.model import Message, NoticeKind, now
+from leakwatch.notify import Accepted, Channels, Composer, Links, Postmark, event, policy
 from leakwatch.store import notices, parcels, reminders
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.parcels import Parcel
@@ -100,25 +100,31 @@ class Relay:
         code = error.code if isinstance(error, DeliveryError) else None
         await notices.dead(tx, number, reason=error.reason, code=code, detail=str(error), now=now())
         log.error("notice given up", delivery=number, reason=error.reason, code=code, detail=str(error))
-        sent = await notices.addressee(tx, number)
-        if sent is not None:  # what does not reach the operator must not make them more of the same
-            customer, kind = sent
+        customer, kind = await notices.addressee(tx, number)
+        if customer is not None:
             what = "a test" if kind is NoticeKind.TEST else "notice of an exposed key"
             detail = f"{customer} does not get {what}: {error.reason}: {error}"
             await self._announcer.alarm(tx, error.reason, f"{detail}. See `leakwatch notices list --dead`.")
+        elif kind is NoticeKind.EVENT:  # what does not reach people must not make them more of the same
+            detail = f"Your software is not told of a finding: {error}. See `leakwatch notices list --dead`."
+            await self._announcer.alarm(tx, "webhook", detail, once=Once("webhook given up"))
 
     async def _send(self, parcel: Parcel) -> Accepted:
         """Compose and send, outside any transaction."""
         at, told = now(), parcel.notice  # now, not when it was opened: it may have been held since
         answering = self._links.answering(told.id, at) if self._links and told.kind.to_customer else None
-        message = await asyncio.to_thread(self._composer.compose, told, parcel.sightings, answering)
+        content: Message | str
+        if told.kind is NoticeKind.EVENT:
+            content = event(told, parcel.sightings)
+        else:
+            content = await asyncio.to_thread(self._composer.compose, told, parcel.sightings, answering)
         postmark = Postmark(
             message_id=parcel.message_id,
             in_reply_to=parcel.thread,
             date=at,
             stop=answering.stop if answering and told.kind is NoticeKind.REMINDER else "",
         )
-        return await self._channels.deliver(parcel.channel_url, message, postmark, trusted=not told.kind.to_customer)
+        return await self._channels.deliver(parcel.channel_url, content, postmark, trusted=not told.kind.to_customer)
 
     async def _accepted(self, parcel: Parcel, accepted: Accepted, job: Job) -> None:
         """Write down what the server took, however long the database is down: else it would be sent again."""

@@ -132,9 +132,9 @@ def console() -> Console:
 
 
 def shown_channel(url: str) -> str:
-    """Return a channel as it may be shown: a mail address whole; in other channels' URLs stand their tokens."""
+    """Return a channel as it may be shown: a mail address or a webhook's name whole; others' URLs hold tokens."""
     scheme, _, rest = url.partition(":")
-    return rest if scheme == "mailto" else f"{scheme}://…"
+    return rest if scheme == "mailto" else url if scheme == "webhook" else f"{scheme}://…"
 
 
 @contextmanager

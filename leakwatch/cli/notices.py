@@ -12,7 +12,8 @@ from leakwatch.app import announcer, composer, links
 from leakwatch.cli.frame import Frame, json_option, show, show_object, shown_channel, with_database
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import InputError
-from leakwatch.model import now
+from leakwatch.model import NoticeKind, now
+from leakwatch.notify import event
 from leakwatch.scan import shipped
 from leakwatch.store import answers, notices, parcels, registry
 from leakwatch.store.answers import Given
@@ -83,6 +84,9 @@ async def preview(frame: Frame, database: Database, *, number: int, as_html: boo
             raise InputError(f"notice {number} goes to nobody", mend="its recipient has no channel")
         parcel = await parcels.parcel(tx, notice.deliveries[0].id, operator_locale=frame.config.notices.operator_locale)
     assert parcel is not None  # noqa: S101 - read in the transaction that found the delivery
+    if parcel.notice.kind is NoticeKind.EVENT:
+        click.echo(event(parcel.notice, parcel.sightings))
+        return
     addresses = links(frame.config)
     answering = addresses.shown(number, now()) if addresses and notice.kind.to_customer else None
     message = composer(frame.config, shipped()).compose(parcel.notice, parcel.sightings, answering)

@@ -8,9 +8,9 @@ from typing import Final, Self
 import aiohttp
 from yarl import URL
 
+from leakwatch.addresses import socket_factory
 from leakwatch.config import HttpConfig
 from leakwatch.errors import BadContent, BadRedirect, FetchError, RateLimited
-from leakwatch.fetch.addresses import socket_factory
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
 from leakwatch.fetch.failures import from_exception, from_status, shown
 from leakwatch.fetch.limits import Limits

@@ -3,11 +3,16 @@
 from leakwatch.notify.channel import Accepted, Postmark, new_message_id
 from leakwatch.notify.cleaning import clean, defang
 from leakwatch.notify.compose import Composer, Issuer
+from leakwatch.notify.event import ANSWERED, OPENED, event
 from leakwatch.notify.language import language, languages
 from leakwatch.notify.links import Answering, Links
 from leakwatch.notify.outbox import Channels
+from leakwatch.notify.webhook import WebhookChannel
+from leakwatch.notify.webhook import channel as webhook_channel
 
 __all__ = [
+    "ANSWERED",
+    "OPENED",
     "Accepted",
     "Answering",
     "Channels",
@@ -15,9 +20,12 @@ __all__ = [
     "Issuer",
     "Links",
     "Postmark",
+    "WebhookChannel",
     "clean",
     "defang",
+    "event",
     "language",
     "languages",
     "new_message_id",
+    "webhook_channel",
 ]

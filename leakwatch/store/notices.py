@@ -96,7 +96,7 @@ async def open_notice(  # noqa: PLR0913 - a notice's own facts
     if told:
         await tx.execute(insert(notice_finding), told)
     state = PENDING if held is None else HELD
-    channels = await _channels(tx, customer_id)
+    channels = await _channels(tx, customer_id, kind)
     rows = [_delivery(notice_id, channel_id, state, make_message_id(), now) for channel_id in channels]
     return OpenedNotice(notice_id=notice_id, delivery_ids=await _deliveries(tx, rows))
 
@@ -126,11 +126,11 @@ async def release(tx: Transaction, *, notice_ids: Collection[int] | None = None)
     return sorted(freed)
 
 
-async def addressee(tx: Transaction, delivery_id: int) -> tuple[str, NoticeKind] | None:
-    """Return the name of the customer to whom a delivery goes, and what kind of notice; None: to the operator."""
-    query = select(customer.c.name, notice.c.kind).join_from(delivery, notice).join(customer)
-    row = (await tx.execute(query.where(delivery.c.id == delivery_id))).first()
-    return None if row is None else (row[0], NoticeKind(row[1]))
+async def addressee(tx: Transaction, delivery_id: int) -> tuple[str | None, NoticeKind]:
+    """Return the name of the customer to whom a delivery goes (None: to the operator), and what kind of notice."""
+    query = select(customer.c.name, notice.c.kind).join_from(delivery, notice).outerjoin(customer)
+    name, kind = (await tx.execute(query.where(delivery.c.id == delivery_id))).one()
+    return name, NoticeKind(kind)
 
 
 async def recipient(tx: Transaction, notice_id: int) -> str | None:
@@ -242,10 +242,14 @@ async def attempts(tx: Transaction, delivery_ids: Collection[int]) -> dict[int, 
     return dict(made)
 
 
-async def _channels(tx: Transaction, customer_id: int | None) -> Sequence[int]:
-    """Return the live channels of a customer, or of the operator."""
-    theirs = channel.c.customer_id.is_(None) if customer_id is None else channel.c.customer_id == customer_id
-    query = select(channel.c.id).where(theirs, channel.c.retired_at.is_(None)).order_by(channel.c.id)
+async def _channels(tx: Transaction, customer_id: int | None, kind: NoticeKind) -> Sequence[int]:
+    """Return the live channels of a customer, or those of the operator's that are for people, or for programs."""
+    query = select(channel.c.id).where(channel.c.retired_at.is_(None)).order_by(channel.c.id)
+    if customer_id is None:
+        is_webhook = channel.c.url.startswith("webhook:")
+        query = query.where(channel.c.customer_id.is_(None), is_webhook if kind is NoticeKind.EVENT else ~is_webhook)
+    else:
+        query = query.where(channel.c.customer_id == customer_id)
     return (await tx.execute(query)).scalars().all()
 
 

@@ -199,8 +199,8 @@ notice = Table(
     metadata,
     _key(),
     _refers("customer.id", nullable=True),  # NULL: to the operator
-    Column("kind", Text, nullable=False),  # exposure, finding, alarm
-    Column("alarm", Text),  # an alarm's reason word
+    Column("kind", Text, nullable=False),  # exposure, digest, reminder, test; finding, alarm, summary, event
+    Column("alarm", Text),  # an alarm's reason word, an event's type
     Column("detail", Quoted),  # an alarm's one paragraph
     Column("created_at", Instant, nullable=False, index=True),
     Column("held", Text),  # why it is not sent yet: hold, observe, breaker; NULL: it may go

@@ -1,6 +1,9 @@
 """The configuration: what is wrong is said with file, line and mend; secrets come from elsewhere."""
 
+import base64
 import os
+import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import time
@@ -125,6 +128,8 @@ def test_a_good_file_is_read(path: Path) -> None:
         ('listen = "127.0.0.1:8321"', 'public_url = "http://leakwatch.example"', 23, "https://host"),
         ('listen = "127.0.0.1:8321"', 'public_url = "https://leakwatch.example/?x"', 23, "https://host"),
         ('listen = "127.0.0.1:8321"', 'proxies = ["10.0.0.1/8"]', 23, "host bits"),
+        ("[[source]]", '[[webhook]]\nurl = "http://hook.example"\n[[source]]', 26, "https://host/path"),
+        ("[[source]]", '[[webhook]]\nurl = "https://u@hook.example"\n[[source]]', 26, "https://host/path"),
         ('every = "90s"', "every = 90s", 33, "is not TOML"),
     ],
 )
@@ -221,6 +226,39 @@ def test_the_file_goes_before_the_environment(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("LEAKWATCH_PEPPER", "from outside")
     with pytest.raises(SecretError, match="No such file"):
         configured(path).pepper()  # a file that is named and missing is never passed over
+
+
+def test_the_example_shows_every_setting_with_its_default(path: Path) -> None:
+    example = (Path(module.__file__).parents[1] / "config.example.toml").read_text(encoding="utf-8")
+    path.write_text(re.sub(r"^# (?=\w+ = |\[\[?\w+\]\]?$)", "", example, flags=re.MULTILINE))
+    shown = tomllib.loads(path.read_text(encoding="utf-8"))
+    config = load(path)
+    assert {f.alias or n for n, f in Config.model_fields.items()} == shown.keys()
+    for name, table in shown.items():
+        for one in table if isinstance(table, list) else [table] if isinstance(table, dict) else []:
+            value = getattr(config, {"source": "sources", "webhook": "webhooks"}.get(name, name))
+            fields = type(value[0] if isinstance(value, list) else value).model_fields
+            assert {f.alias or n for n, f in fields.items()} == one.keys(), name
+
+
+def webhooks(path: Path, *secrets: str) -> dict[str, list[str]]:
+    (path.parent / "hook").write_text("\n".join(secrets))
+    table = '[[webhook]]\nurl = "https://hook.example"\nsecret_file = "hook"\n[[source]]'
+    return configured(path, ("[[source]]", table)).webhook_secrets()
+
+
+def test_a_webhooks_secrets_are_read_one_a_line(path: Path) -> None:
+    one, two = ("whsec_" + base64.b64encode(bytes(size)).decode() for size in (24, 64))
+    assert webhooks(path, one, two) == {"webhook": [one, two]}
+
+
+@pytest.mark.parametrize("bad", ["correct-horse", "whsec_" + "A" * 30, "whsec_" + "A" * 31 + "!", "whsec_" + "A" * 100])
+def test_what_is_no_secret_of_a_webhook_is_told_with_its_line(path: Path, bad: str) -> None:
+    with pytest.raises(
+        SecretError, match=r"leakwatch\.toml:27: the webhook secret is none.*openssl rand -base64 32"
+    ) as told:
+        webhooks(path, bad)
+    assert bad not in str(told.value)
 
 
 def test_a_summary_is_at_seven_unless_said_otherwise(path: Path) -> None:

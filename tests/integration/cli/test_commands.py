@@ -200,6 +200,31 @@ def test_what_a_customer_answered_is_shown(installed: Leakwatch, tmp_path: Path)
     assert [(d["channel_url"], d["tries"]) for d in notice["deliveries"]] == [("acme@example.org", [])]
 
 
+def test_an_event_is_listed_and_previewed(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_tell_software(tmp_path))
+    [listed] = installed("notices", "list", "--json").rows
+    assert (listed["kind"], listed["channel"]) == ("event", "webhook:tickets")
+    assert json.loads(installed("notices", "preview", "1").out)["data"]["customer"] == "acme"
+
+
+async def _tell_software(folder: Path) -> None:
+    await _find_one(folder)
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        await registry.operator_channels(tx, ["webhook:tickets", "mailto:soc@issuer.example"])
+        await notices.open_notice(
+            tx,
+            kind=NoticeKind.EVENT,
+            customer_id=None,
+            finding_ids=[1],
+            held=None,
+            make_message_id=lambda: "<1@issuer.example>",
+            now=now(),
+            alarm="finding.opened",
+        )
+    await database.close()
+
+
 def test_a_customer_is_sent_a_test(installed: Leakwatch) -> None:
     channels = ("--channel", "mailto:a@b.example", "--channel", "slack://secret/token/here")
     assert installed("customers", "add", "acme", *channels).status == 0

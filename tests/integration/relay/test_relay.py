@@ -1,4 +1,5 @@
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,11 +21,11 @@ from leakwatch.errors import (
     MailRefused,
     MailUnreachable,
 )
-from leakwatch.model import Message, NoticeKind, now
+from leakwatch.model import Answer, Message, NoticeKind, now
 from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, Postmark, new_message_id
 from leakwatch.relay import Relay, tries
 from leakwatch.signing import Signer
-from leakwatch.store import findings, notices, registry
+from leakwatch.store import findings, notices, parcels, registry
 from leakwatch.store.database import Database
 from tests.integration.smtp.server import Mailbox, eventually, free_port, serving
 from tests.integration.store.making import registration, seen
@@ -37,7 +38,7 @@ class Sent:
     """What a channel was asked to send."""
 
     url: str
-    message: Message
+    message: Any
     postmark: Postmark
     trusted: bool
 
@@ -57,7 +58,7 @@ class Scripted:
     answers: list[DeliveryError] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
 
-    async def deliver(self, channel_url: str, message: Message, postmark: Postmark, *, trusted: bool) -> Accepted:
+    async def deliver(self, channel_url: str, message: Message | str, postmark: Postmark, *, trusted: bool) -> Accepted:
         self.sent.append(Sent(channel_url, message, postmark, trusted))
         if self.answers:
             raise self.answers.pop(0)
@@ -72,6 +73,7 @@ class House:
     channels: Any
     engine: EmbeddedEngine
     relay: Relay
+    announcer: Announcer
 
     async def owe(self, *, kind: NoticeKind = NoticeKind.EXPOSURE, held: str | None = None, locale: str = "en") -> int:
         """Owe one notice on one channel, with its job, and return the delivery."""
@@ -299,6 +301,44 @@ async def test_what_is_refused_is_given_up_and_the_operator_told(house: House) -
         assert await house.engine.dead(tx) == []  # the ledger of notices is where it is seen and retried
 
 
+async def test_the_issuers_software_is_told_of_each_finding_and_of_its_answer(house: House) -> None:
+    house = built(house.database, Scripted(), webhooks=True)
+    async with house.database.transaction() as tx:
+        await registry.register(tx, [registration("acme", n) for n in range(2)])
+        await registry.operator_channels(tx, ["mailto:soc@issuer.example", "webhook:tickets"])
+        recorded = await findings.record(tx, [seen(key.id) for key in await registry.keys(tx)])
+        await house.announcer.findings(tx, recorded, observe=True)
+        told = await parcels.told(tx, 1)
+        assert told is not None
+        await house.announcer.answered(tx, told[0], Answer.REVOKED, finding_ids=[2], remark="")
+    async with working(house):
+        await eventually(lambda: len(house.channels.sent) == 4)
+    sent = {s.url: [e for e in house.channels.sent if e.url == s.url] for s in house.channels.sent}
+    assert len(sent["mailto:soc@issuer.example"]) == 1  # one notice for people, one event each for programs
+    events = [json.loads(str(e.message)) for e in sorted(sent["webhook:tickets"], key=lambda e: e.postmark.date)]
+    assert sorted((e["type"], e["data"]["id"]) for e in events) == [
+        ("finding.answered", 2),
+        ("finding.opened", 1),
+        ("finding.opened", 2),
+    ]
+    assert all(e.trusted for e in house.channels.sent)
+    assert len({e.message_id for e in house.channels.sent}) == 4
+
+
+async def test_software_that_is_not_told_is_an_alarm_once(sqlite_house: House) -> None:
+    house = sqlite_house
+    house.channels.answers = [ChannelUnusable("nobody listens there", code=410) for _ in range(2)]
+    async with house.database.transaction() as tx:
+        await registry.register(tx, [registration("acme", n) for n in range(2)])
+        await registry.operator_channels(tx, ["mailto:soc@issuer.example", "webhook:tickets"])
+        recorded = await findings.record(tx, [seen(key.id) for key in await registry.keys(tx)])
+        await built(house.database, Scripted(), webhooks=True).announcer._events(tx, "finding.opened", [1, 2])
+        assert recorded
+    async with working(house):
+        await eventually(lambda: len(house.channels.sent) == 3)
+    assert house.channels.sent[2].message.subject == "leakwatch needs you: webhook"
+
+
 async def test_what_does_not_reach_the_operator_makes_no_more_of_it(sqlite_house: House) -> None:
     house = sqlite_house
     house.channels.answers = [MailRefused("550 no such user", code=550)]
@@ -354,9 +394,11 @@ def test_the_queue_follows_the_configuration() -> None:
     assert queue.bury is not None
 
 
-def built(database: Database, channels: Any, links: Links | None = None, **more: Any) -> House:
+def built(
+    database: Database, channels: Any, links: Links | None = None, *, webhooks: bool = False, **more: Any
+) -> House:
     engine = EmbeddedEngine(database, poll=0.05)
-    announcer = Announcer(engine=engine, config=config().notices, domain="issuer.example")
+    announcer = Announcer(engine=engine, config=config().notices, domain="issuer.example", webhooks=webhooks)
     relay = Relay(
         database=database,
         engine=engine,
@@ -366,7 +408,7 @@ def built(database: Database, channels: Any, links: Links | None = None, **more:
         links=links,
         **more,
     )
-    return House(database=database, channels=channels, engine=engine, relay=relay)
+    return House(database=database, channels=channels, engine=engine, relay=relay, announcer=announcer)
 
 
 def job(delivery_id: int, attempts: int = 0) -> Job:

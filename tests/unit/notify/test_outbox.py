@@ -34,6 +34,12 @@ async def test_all_else_goes_to_the_chat_channel(channels: Channels, url: str) -
         await deliver(channels, url)
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's own
+async def test_a_customers_channel_is_never_the_issuers_software(channels: Channels) -> None:
+    with pytest.raises(ChannelUnusable, match="of no kind that we know"):
+        await deliver(channels, "webhook:tickets")
+
+
 async def test_a_probe_is_of_the_mail_server(channels: Channels) -> None:
     with pytest.raises(MailUnreachable):
         await channels.probe()
