@@ -31,7 +31,7 @@ class Channels:
             return await self._webhooks.deliver(channel_url, content, postmark)
         if channel_url.lower().startswith("mailto:"):
             return await self._email.deliver(mailbox(channel_url), content, postmark)
-        return await self._chat.deliver(channel_url, content, trusted=trusted)
+        return await self._chat.deliver(channel_url, content, postmark, trusted=trusted)
 
     async def probe(self) -> None:
         """See whether the mail server would take our mail, and send none. Raises DeliveryError."""
