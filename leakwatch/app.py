@@ -12,6 +12,7 @@ import structlog
 
 from leakwatch import metrics
 from leakwatch.announce import Announcer
+from leakwatch.bounces import Bounces
 from leakwatch.config import Config, load
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import DatabaseDown, LeakwatchError
@@ -19,9 +20,10 @@ from leakwatch.fetch import Session
 from leakwatch.fetch.source import Source, resolve
 from leakwatch.followup import FollowUp
 from leakwatch.health import Health, attend
+from leakwatch.lmtp import Lmtp
 from leakwatch.match import Digester
 from leakwatch.model import Guide, now
-from leakwatch.notify import Channels, Composer, Issuer, Links, WebhookChannel, webhook_channel
+from leakwatch.notify import Channels, Composer, Issuer, Links, Returns, WebhookChannel, webhook_channel
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
 from leakwatch.relay import Relay
@@ -61,6 +63,14 @@ def links(config: Config) -> Links | None:
     return Links(config.web.public_url, Signer(keys), valid=config.web.links_valid)
 
 
+def returns(config: Config) -> Returns | None:
+    """Return who makes return paths, where mail that comes back reaches us. Raises SecretError."""
+    keys = config.signing_keys()
+    if config.email.return_path is None or keys is None:
+        return None
+    return Returns(config.email.return_path, Signer(keys))
+
+
 def announcer(config: Config, engine: EmbeddedEngine) -> Announcer:
     """Return who opens notices."""
     domain = parseaddr(config.email.sender)[1].rpartition("@")[2]
@@ -81,7 +91,7 @@ class App:
         hooks = WebhookChannel(config.webhooks, config.webhook_secrets(), user_agent=config.http.user_agent)
         self._channels = Channels(config.email, config.smtp_password(), webhooks=hooks)
         tell = announcer(config, self.engine)
-        writer, addresses = composer(config, detectors), links(config)
+        writer, addresses, paths = composer(config, detectors), links(config), returns(config)
         relay = Relay(
             database=self.database,
             engine=self.engine,
@@ -89,6 +99,7 @@ class App:
             channels=self._channels,
             announcer=tell,
             links=addresses,
+            returns=paths,
             reminders_after=config.notices.reminders if addresses else (),  # what cannot be answered is not asked
         )
         self._follow_up = FollowUp(database=self.database, engine=self.engine, announcer=tell, config=config.notices)
@@ -123,6 +134,10 @@ class App:
             proxies=config.web.proxy_networks,
         )
         self._web = Web(config.web.listen, checks, metrics.REGISTRY, pages=pages)
+        self._bounces = paths and Bounces(database=self.database, announcer=tell, returns=paths)
+        self._lmtp: Lmtp | None = None
+        if self._bounces and config.bounces.lmtp:
+            self._lmtp = Lmtp(config.bounces.lmtp, is_ours=self._bounces.is_ours, take=self._bounces.take)
         self._stop = asyncio.Event()
         self._supervisor = Supervisor()
         self._reloads: set[asyncio.Task[None]] = set()
@@ -137,6 +152,9 @@ class App:
             await stack.enter_async_context(self._session)
             stack.push_async_callback(self._web.stop)
             await self._web.start()
+            if self._lmtp is not None:
+                stack.push_async_callback(self._lmtp.stop)
+                await self._lmtp.start()
             self._listen_for_signals()
             if await self._prepared():
                 await self._work()
@@ -174,10 +192,14 @@ class App:
         self.schedule.start()
         log.info("watching", sources=len(self.sources), database=self.database.url.get_backend_name())
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
-        attending = asyncio.create_task(attend(self._supervisor, self.health), name="supervisor")
+        beside = [asyncio.create_task(attend(self._supervisor, self.health), name="supervisor")]
+        if self._bounces and (maildir := self.config.maildir):
+            reading = self._bounces.watch(maildir, self.config.bounces.every)
+            beside.append(asyncio.create_task(reading, name="bounces"))
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping", grace=GRACE)
-        attending.cancel()
+        for task in beside:
+            task.cancel()
         self._supervisor.stopping()
         self.schedule.stop()
         await self.engine.stop(GRACE)

@@ -86,6 +86,7 @@ class EmailConfig(Strict):
 
     sender: Annotated[Mailbox, Field(alias="from", examples=["Example Security <security@issuer.example>"])]
     reply_to: Mailbox | None = None
+    return_path: Mailbox | None = None
     smtp: Annotated[SmtpUrl, Field(examples=["smtps://mailer@mail.issuer.example:465"])]
     password_file: str | None = None
     timeout: Duration = 60.0
@@ -95,6 +96,14 @@ class EmailConfig(Strict):
     def server(self) -> SplitResult:
         """The server's URL in its parts."""
         return urlsplit(self.smtp)
+
+
+class BouncesConfig(Strict):
+    """How mail that comes back reaches us."""
+
+    maildir: str | None = None
+    lmtp: Listen | None = None
+    every: Duration = 30.0
 
 
 class WebConfig(Strict):
@@ -172,6 +181,7 @@ class Config(Strict):
     http: HttpConfig
     notices: NoticesConfig = NoticesConfig()
     email: EmailConfig
+    bounces: BouncesConfig = BouncesConfig()
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
     webhooks: Annotated[list[WebhookConfig], Field(alias="webhook")] = []
@@ -206,7 +216,7 @@ class Config(Strict):
 
         They are required as soon as something needs them. Raises SecretError.
         """
-        required = self.web.public_url is not None
+        required = self.web.public_url is not None or self.email.return_path is not None
         setting = ("web", "signing_key_file")
         lines = self._secret("signing key", setting, "LEAKWATCH_SIGNING_KEY", required=required).splitlines()
         return [line.strip().encode() for line in lines if line.strip()] or None
@@ -229,6 +239,11 @@ class Config(Strict):
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""
         return self.path.parent / expand(file, credentials=self.path.parent / "credentials")
+
+    @property
+    def maildir(self) -> Path | None:
+        """Where mail that came back lies."""
+        return None if self.bounces.maildir is None else self.path.parent / self.bounces.maildir
 
     def problem(self, setting: tuple[str | int, ...], what: str, mend: str = "") -> Problem:
         """Return what is wrong with a setting, with the line where it stands, or should."""

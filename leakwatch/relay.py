@@ -19,7 +19,7 @@ from leakwatch.config import Config
 from leakwatch.engine import Engine, Job, Queue, Retry
 from leakwatch.errors import ChannelUnusable, DatabaseDown, DeliveryError, LeakwatchError
 from leakwatch.model import Message, NoticeKind, now
-from leakwatch.notify import Accepted, Channels, Composer, Links, Postmark, event, policy
+from leakwatch.notify import Accepted, Channels, Composer, Links, Postmark, Returns, event, policy
 from leakwatch.store import notices, parcels, reminders
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.parcels import Parcel
@@ -44,6 +44,7 @@ class Relay:
         channels: Channels,
         announcer: Announcer,
         links: Links | None = None,
+        returns: Returns | None = None,
         reminders_after: Sequence[float] = (),
     ) -> None:
         """Without `links` a notice can be answered by a reply alone; `reminders_after` are seconds."""
@@ -53,6 +54,7 @@ class Relay:
         self._channels = channels
         self._announcer = announcer
         self._links = links
+        self._returns = returns
         self._reminders = reminders_after
 
     def queue(self, config: Config) -> Queue:
@@ -122,6 +124,7 @@ class Relay:
             message_id=parcel.message_id,
             in_reply_to=parcel.thread,
             date=at,
+            return_path=self._returns.address(parcel.delivery_id) if self._returns else "",
             stop=answering.stop if answering and told.kind is NoticeKind.REMINDER else "",
         )
         return await self._channels.deliver(parcel.channel_url, content, postmark, trusted=not told.kind.to_customer)

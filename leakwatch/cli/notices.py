@@ -15,10 +15,11 @@ from leakwatch.errors import InputError
 from leakwatch.model import NoticeKind, now
 from leakwatch.notify import event
 from leakwatch.scan import shipped
-from leakwatch.store import answers, notices, parcels, registry
+from leakwatch.store import answers, bounces, notices, parcels, registry
 from leakwatch.store.answers import Given
+from leakwatch.store.bounces import Bounce
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.notices import DEAD, HELD, PENDING, Attempt, NoticeState
+from leakwatch.store.notices import DEAD, HELD, PENDING, Attempt, Delivery, NoticeState
 
 
 @click.group("notices")
@@ -55,9 +56,10 @@ async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool
     async with database.reading() as tx:
         notice = await _one(tx, number)
         tries = await notices.attempts(tx, [d.id for d in notice.deliveries])
+        returned = await bounces.of(tx, [d.id for d in notice.deliveries])
         given = await answers.of_notice(tx, number)
     if as_json:
-        show_object(_whole(notice, tries, given))
+        show_object(_whole(notice, tries, returned, given))
         return
     rows = [
         {"channel": shown_channel(d.channel_url), "message_id": d.message_id, "at": t.at, "code": t.code}
@@ -67,6 +69,14 @@ async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool
     ]
     held = f": {notice.held}" if notice.held else ""
     show(rows, as_json=False, empty=f"notice {number} has not been tried{held}")
+    back = [
+        {"came_back": shown_channel(d.channel_url), "at": b.at, "action": b.action, "status": b.status}
+        | {"detail": b.detail}
+        for d in notice.deliveries
+        for b in returned.get(d.id, [])
+    ]
+    if back:
+        show(back, as_json=False)
     if given:
         show([{"answer": g.word, "at": g.at, "findings": g.findings, "remark": g.remark} for g in given], as_json=False)
 
@@ -177,7 +187,7 @@ def _rows(notice: NoticeState, due: dict[str, datetime]) -> Iterator[dict[str, A
         yield {
             **about,
             "channel": shown_channel(d.channel_url) if d else "nobody",
-            "state": d.state if d else HELD if notice.held else DEAD,
+            "state": _state(d) if d else HELD if notice.held else DEAD,
             "attempts": d.attempts if d else 0,
             "code": d.code if d else None,
             "reason": d.reason if d else None,
@@ -187,10 +197,24 @@ def _rows(notice: NoticeState, due: dict[str, datetime]) -> Iterator[dict[str, A
         }
 
 
-def _whole(notice: NoticeState, tries: Mapping[int, Sequence[Attempt]], given: Sequence[Given]) -> dict[str, Any]:
+def _state(delivery: Delivery) -> str:
+    return delivery.state if delivery.bounced is None else "bounced"
+
+
+def _whole(
+    notice: NoticeState,
+    tries: Mapping[int, Sequence[Attempt]],
+    returned: Mapping[int, Sequence[Bounce]],
+    given: Sequence[Given],
+) -> dict[str, Any]:
     """Return a notice for a program; no channel's address but a mail's is shown."""
     deliveries = [
-        {**asdict(d), "channel_url": shown_channel(d.channel_url), "tries": [asdict(t) for t in tries.get(d.id, [])]}
+        {
+            **asdict(d),
+            "channel_url": shown_channel(d.channel_url),
+            "tries": [asdict(t) for t in tries.get(d.id, [])],
+            "bounces": [asdict(b) for b in returned.get(d.id, [])],
+        }
         for d in notice.deliveries
     ]
     return {**asdict(notice), "deliveries": deliveries, "answers": [asdict(g) for g in given]}

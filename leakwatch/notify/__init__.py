@@ -7,6 +7,7 @@ from leakwatch.notify.event import ANSWERED, OPENED, event
 from leakwatch.notify.language import language, languages
 from leakwatch.notify.links import Answering, Links
 from leakwatch.notify.outbox import Channels
+from leakwatch.notify.returns import Returns
 from leakwatch.notify.webhook import WebhookChannel
 from leakwatch.notify.webhook import channel as webhook_channel
 
@@ -20,6 +21,7 @@ __all__ = [
     "Issuer",
     "Links",
     "Postmark",
+    "Returns",
     "WebhookChannel",
     "clean",
     "defang",

@@ -20,6 +20,7 @@ class Postmark:
     message_id: str  # stored before the first try, the same at each
     in_reply_to: str | None = None  # the Message-ID that began the thread
     date: datetime
+    return_path: str = ""  # the address to which a mail comes back; "": the sender's own
     stop: str = ""  # the address at which reminders are ended with one click; "": this is no reminder
 
 

@@ -36,9 +36,10 @@ class EmailChannel:
         """Send a message to one address (see `mailbox`). Raises DeliveryError; see `MailServer`."""
         mail = self.mail(address, message, postmark)
         recipient = mail["To"].addresses[0].addr_spec
-        utf8 = not (recipient.isascii() and self._sender.addr_spec.isascii())
+        sender = postmark.return_path or self._sender.addr_spec
+        utf8 = not (recipient.isascii() and sender.isascii() and self._sender.addr_spec.isascii())
         content = mail.as_bytes(policy=_Wire(linesep="\r\n", utf8=utf8))
-        envelope = Envelope(sender=self._sender.addr_spec, recipient=recipient, content=content, utf8=utf8)
+        envelope = Envelope(sender=sender, recipient=recipient, content=content, utf8=utf8)
         response = await self._server.send(envelope)
         return Accepted(code=response.code, detail=clean(response.message, _SAID))
 

@@ -51,6 +51,7 @@ class Delivery:
     detail: str | None
     created_at: datetime
     accepted_at: datetime | None
+    bounced: str | None  # the status with which it came back for good, "" for none; None: it did not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +298,9 @@ async def _states(tx: Transaction, query: Select[Any]) -> list[NoticeState]:
         for number, finding_id in await tx.execute(links.where(notice_finding.c.notice_id.in_(batch))):
             told[number].append(finding_id)
         every = select(*_DELIVERY, delivery.c.notice_id).join_from(delivery, channel).order_by(delivery.c.id)
+        back = func.max(bounce.c.status).label("bounced")
+        failed = (bounce.c.delivery_id == delivery.c.id) & (bounce.c.action == "failed")
+        every = every.add_columns(select(back).where(failed).scalar_subquery().label("bounced"))
         for row in (await tx.execute(every.where(delivery.c.notice_id.in_(batch)))).mappings():
             sent[row["notice_id"]].append(Delivery(**{n: row[n] for n in Delivery.__dataclass_fields__}))
     return [

@@ -19,7 +19,7 @@ from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import Gone
 from leakwatch.match import digest_text
 from leakwatch.model import Answer, NoticeKind, now
-from leakwatch.store import answers, findings, notices, registry
+from leakwatch.store import answers, bounces, findings, notices, registry
 from leakwatch.store.database import Database
 from tests.installation import customers
 from tests.integration.store.making import place, registration, seen
@@ -256,6 +256,42 @@ def test_nobody_is_sent_a_test_who_cannot_be(installed: Leakwatch) -> None:
         assert (said.status, words in said.err) == (2, True)
     assert installed("customers", "remove", "acme").status == 0
     assert "no customer is named acme" in installed("notices", "test", "acme").err
+
+
+def test_what_came_back_is_listed_and_shown(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_answer_one(tmp_path, ""))
+    asyncio.run(_bounce_one(tmp_path))
+    [listed] = installed("notices", "list", "--bounced", "--json").rows
+    assert (listed["state"], listed["channel"]) == ("bounced", "acme@example.org")
+    assert "5.1.1" in installed("notices", "show", "1").out
+    [delivery] = installed("notices", "show", "1", "--json").rows["deliveries"]
+    assert (delivery["state"], delivery["bounced"]) == ("accepted", "5.1.1")
+    assert [(b["action"], b["detail"]) for b in delivery["bounces"]] == [("failed", "no such user")]
+
+
+async def _bounce_one(folder: Path) -> None:
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        await notices.accepted(tx, 1, code=250, detail="", now=now())
+        await bounces.add(tx, 1, action="failed", status="5.1.1", detail="no such user", now=now())
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ('return_path = "b@issuer.example"\n[web]\nsigning_key_file = "pepper"', "is not read"),
+        ('[bounces]\nlmtp = "127.0.0.1:0"', "no return path of their own"),
+        ('[bounces]\nmaildir = "Maildir"', "is no Maildir"),
+    ],
+)
+def test_check_sees_that_what_comes_back_is_read(
+    installed: Leakwatch, tmp_path: Path, settings: str, words: str
+) -> None:
+    with (tmp_path / "leakwatch.toml").open("a") as file:
+        file.write(settings)
+    said = installed("check")
+    assert (said.status, words in said.err) == (1, True), said.err
 
 
 def test_a_preview_shows_a_link_that_opens_nothing(installed: Leakwatch, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from leakwatch.errors import (
     MailUnreachable,
 )
 from leakwatch.model import Answer, Message, NoticeKind, now
-from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, Postmark, new_message_id
+from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, Postmark, Returns, new_message_id
 from leakwatch.relay import Relay, tries
 from leakwatch.signing import Signer
 from leakwatch.store import findings, notices, parcels, registry
@@ -233,6 +233,15 @@ async def test_a_reminder_goes_out_with_an_end_and_the_first_is_due_from_accepta
     assert links.stopped(reminder.postmark.stop.rpartition("/")[2]) is not None
     assert reminder.postmark.stop in reminder.message.text
     assert not reminder.trusted
+
+
+async def test_each_mail_has_a_return_path_of_its_own(sqlite_house: House) -> None:
+    returns = Returns("bounces@issuer.example", Signer([b"s" * 32]))
+    house = built(sqlite_house.database, Scripted(), returns=returns)
+    numbers = [await house.owe(), await house.owe(kind=NoticeKind.FINDING)]
+    for number in numbers:
+        await house.handle(number)
+    assert [returns.delivery(sent.postmark.return_path) for sent in house.channels.sent] == numbers
 
 
 async def test_a_reminder_of_what_was_answered_meanwhile_is_withdrawn(house: House) -> None:

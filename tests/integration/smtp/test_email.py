@@ -69,6 +69,14 @@ async def test_a_mail_arrives_whole(plain: Opener, box: Mailbox) -> None:
     assert any(option.startswith("SIZE=") for option in box.options)
 
 
+async def test_it_comes_back_to_its_return_path(plain: Opener, box: Mailbox) -> None:
+    await deliver(await plain(), return_path="bounces+7-abc@issuer.example")
+    ((sender, _, mail),) = box.received
+    assert sender == "bounces+7-abc@issuer.example"
+    assert mail["From"] == "Example AI Security <security@issuer.example>"
+    assert "bounces" not in str(mail)
+
+
 async def test_each_recipient_has_a_transaction_and_they_share_a_connection(plain: Opener, box: Mailbox) -> None:
     channel = await plain()
     for number in range(3):
