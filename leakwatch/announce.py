@@ -22,6 +22,7 @@ from leakwatch.store.notices import NoticeState
 
 log: Final = structlog.get_logger(__name__)
 DELIVER: Final = "deliver"
+ELSEWHERE: Final = "elsewhere"  # the lane of deliveries that are no mail
 _URGENT: Final = (NoticeKind.EXPOSURE, NoticeKind.DIGEST)  # what counts for the breaker
 _REMARK: Final = 500  # characters of a customer's remark in an alarm
 
@@ -31,10 +32,19 @@ def delivery_key(delivery_id: int) -> str:
     return f"delivery:{delivery_id}"
 
 
-def delivery_jobs(delivery_ids: Sequence[int]) -> list[NewJob]:
-    """Return the jobs that send these deliveries: one each, never two at a time for the same."""
+def delivery_jobs(delivery_ids: Collection[int], elsewhere: Collection[int] = ()) -> list[NewJob]:
+    """Return the jobs that send these deliveries: one each, never two at a time for the same.
+
+    Those that go `elsewhere` than to the mail server share a lane, so that a slow chat holds up no mail.
+    """
     return [
-        NewJob(queue=DELIVER, payload=str(number).encode(), dedupe_key=delivery_key(number)) for number in delivery_ids
+        NewJob(
+            queue=DELIVER,
+            payload=str(number).encode(),
+            lane=ELSEWHERE if number in elsewhere else "",
+            dedupe_key=delivery_key(number),
+        )
+        for number in delivery_ids
     ]
 
 
@@ -128,7 +138,7 @@ class Announcer:
 
     async def release(self, tx: Transaction, notice_ids: Sequence[int] | None = None) -> int:
         """Send what was held: these notices, or all of them. Returns how many deliveries go out."""
-        return await self._engine.enqueue(tx, delivery_jobs(await notices.release(tx, notice_ids=notice_ids)))
+        return await self._send(tx, await notices.release(tx, notice_ids=notice_ids))
 
     async def retry(self, tx: Transaction, found: Sequence[NoticeState]) -> int:
         """Send now what was given up or waits for its next try, to where its customer is told by now.
@@ -141,7 +151,7 @@ class Announcer:
         again += await notices.readdress(
             tx, [notice.id for notice in found], make_message_id=self._message_id, now=now()
         )
-        await self._engine.enqueue(tx, delivery_jobs(again))
+        await self._send(tx, again)
         await self._engine.hurry(tx, [delivery_key(number) for number in waiting])
         return len(again) + len(waiting)
 
@@ -181,6 +191,10 @@ class Announcer:
         )
         await self.alarm(tx, policy.BREAKER, detail, once=Once("breaker", window))
 
+    async def _send(self, tx: Transaction, delivery_ids: Sequence[int]) -> int:
+        """Enqueue the jobs of deliveries; return how many are new."""
+        return await self._engine.enqueue(tx, delivery_jobs(delivery_ids, await notices.elsewhere(tx, delivery_ids)))
+
     async def _is_news(self, tx: Transaction, once: Once) -> bool:
         name, at = f"told:{once.about}", now()
         told = await settings.moment(tx, name)
@@ -216,5 +230,5 @@ class Announcer:
             detail = f"Notice {opened.notice_id} ({kind}) reaches nobody: its customer has no channel."
             await self.alarm(tx, ChannelUnusable.reason, f"{detail} See `leakwatch customers list`.")
         if held is None:
-            await self._engine.enqueue(tx, delivery_jobs(opened.delivery_ids))
+            await self._send(tx, opened.delivery_ids)
         return opened.notice_id

@@ -101,6 +101,7 @@ class App:
             links=addresses,
             returns=paths,
             reminders_after=config.notices.reminders if addresses else (),  # what cannot be answered is not asked
+            operator_locale=config.notices.operator_locale,
         )
         self._follow_up = FollowUp(database=self.database, engine=self.engine, announcer=tell, config=config.notices)
         pipeline = Pipeline(

@@ -26,7 +26,7 @@ log: Final = structlog.get_logger(__name__)
 _MOST: Final = 500  # mails of one look at a Maildir
 
 
-class Taken(Enum):
+class Intake(Enum):
     """What a mail was."""
 
     STRANGE = "strange"  # to no address of ours
@@ -46,15 +46,15 @@ class Bounces:
         """Whether an address is a return path that we have made."""
         return self._returns.delivery(address) is not None
 
-    async def take(self, recipients: Sequence[str], content: bytes) -> Taken:
+    async def take(self, recipients: Sequence[str], content: bytes) -> Intake:
         """Take one mail, in one transaction with what it says. Raises DatabaseDown."""
         number = next((n for address in recipients if (n := self._returns.delivery(address)) is not None), None)
         if number is None:
-            return Taken.STRANGE
+            return Intake.STRANGE
         report = dsn.report(content)
         if report is None:
             log.info("a mail to a return path reports no failure", delivery=number)
-            return Taken.NOTHING
+            return Intake.NOTHING
         facts = {"action": report.action, "status": report.status, "detail": report.detail}
         async with self._database.transaction() as tx:
             returned = await bounces.add(tx, number, **facts, now=now())
@@ -63,7 +63,7 @@ class Bounces:
                 tx.on_commit(partial(log.warning, "mail came back", delivery=number, **facts))
                 if report.action == bounces.FAILED and returned.customer is not None:
                     await self._warn(tx, returned, report)
-        return Taken.REPORT
+        return Intake.REPORT
 
     async def watch(self, maildir: Path, every: float) -> None:
         """Look into a Maildir again and again, until cancelled."""
@@ -90,7 +90,7 @@ class Bounces:
             if content is not None:
                 taken = await self.take(dsn.recipients(content), content)
                 # Seen only after it is written down: who dies between the two reads it again, and knows it.
-                await asyncio.to_thread(_seen, path, "" if taken is Taken.STRANGE else "S")
+                await asyncio.to_thread(_seen, path, "" if taken is Intake.STRANGE else "S")
         return len(found)
 
     async def _warn(self, tx: Transaction, returned: Returned, report: dsn.Report) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from leakwatch.announce import DELIVER, Announcer, Once
+from leakwatch.announce import DELIVER, ELSEWHERE, Announcer, Once
 from leakwatch.config import NoticesConfig
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import LeakwatchError
@@ -85,7 +85,8 @@ class FollowUp:
     async def _watch(self, tx: Transaction, at: datetime) -> None:
         """Tell the operator when notices queue up, or none at all is accepted any more."""
         before = at - timedelta(seconds=self._config.late_after)
-        late = await self._engine.backlog(tx, DELIVER, "", before=before)
+        lanes = ("", ELSEWHERE)
+        late = sum([await self._engine.backlog(tx, DELIVER, lane, before=before) for lane in lanes])
         tried, accepted, reason = await summary.outcomes(tx, before)
         if tried >= _FEW and not accepted:
             detail = f"None of {tried} tries to send a notice since {before:%H:%M} UTC was accepted: {reason}. "

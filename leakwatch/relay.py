@@ -22,14 +22,17 @@ from leakwatch.model import Message, NoticeKind, now
 from leakwatch.notify import Accepted, Channels, Composer, Links, Postmark, Returns, event, policy
 from leakwatch.store import notices, parcels, reminders
 from leakwatch.store.database import Database, Transaction
+from leakwatch.store.notices import Taken
 from leakwatch.store.parcels import Parcel
+from leakwatch.together import Together
 
 log: Final = structlog.get_logger(__name__)
 _BASE: Final = 5.0  # seconds before the second try
 _CEILING: Final = 3600.0  # seconds between two tries, at most
 _SPREAD: Final = 0.75  # of the backoff is waited on average
 _AGAIN: Final = 1.0  # seconds until a database is tried again that is down
-_CHATS: Final = 4  # deliveries besides those on the mail server's connections, so that a slow chat holds up no mail
+_CHATS: Final = 8  # deliveries at once that go elsewhere than to the mail server
+_AHEAD: Final = 64  # deliveries in hand besides: read, written and settled together, while others are sent
 
 
 class Relay:
@@ -46,6 +49,7 @@ class Relay:
         links: Links | None = None,
         returns: Returns | None = None,
         reminders_after: Sequence[float] = (),
+        operator_locale: str = "en",
     ) -> None:
         """Without `links` a notice can be answered by a reply alone; `reminders_after` are seconds."""
         self._database = database
@@ -56,25 +60,26 @@ class Relay:
         self._links = links
         self._returns = returns
         self._reminders = reminders_after
+        self._locale = operator_locale
+        self._parcel = Together(self._parcels)
+        self._settle = Together(self._settled)
 
     def queue(self, config: Config) -> Queue:
         """Return the queue of deliveries: tried for as long as the configuration says, then given up."""
-        width = config.email.connections + _CHATS
         retry = Retry(base=_BASE, ceiling=_CEILING, limit=tries(config.notices.retry_for))
         return Queue(
             name=DELIVER,
-            handler=partial(self.handle, retry=retry, operator_locale=config.notices.operator_locale),
-            concurrency=width,
-            lane_concurrency=width,
+            handler=partial(self.handle, retry=retry),
+            concurrency=2 * config.email.connections + _CHATS + _AHEAD,
+            lane_concurrency=_CHATS,
             retry=retry,
             bury=self.bury,
             letters=False,  # the ledger keeps them
         )
 
-    async def handle(self, job: Job, *, retry: Retry, operator_locale: str) -> None:
+    async def handle(self, job: Job, *, retry: Retry) -> None:
         """Send the delivery that a job names. Raises DeliveryError when it was not accepted."""
-        async with self._database.reading() as tx:
-            parcel = await parcels.parcel(tx, _number(job), operator_locale=operator_locale)
+        parcel = await self._parcel(_number(job))
         if parcel is None or parcel.state != notices.PENDING:
             return  # sent by a try whose job was not settled, held again, or gone with its customer
         if policy.is_moot(parcel.notice):
@@ -92,7 +97,8 @@ class Relay:
             if error.transient and retry.delay(job.attempts + 1) is not None:
                 await self._deferred(parcel, error)  # the last try is written down by `bury`
             raise
-        await self._accepted(parcel, accepted, job)
+        taken = Taken(delivery_id=parcel.delivery_id, at=now(), code=accepted.code, detail=accepted.detail)
+        await self._settle((taken, job))
         metrics.delivered(scheme, metrics.OK)
         log.info("notice sent", delivery=parcel.delivery_id, code=accepted.code, detail=accepted.detail)
 
@@ -129,19 +135,24 @@ class Relay:
         )
         return await self._channels.deliver(parcel.channel_url, content, postmark, trusted=not told.kind.to_customer)
 
-    async def _accepted(self, parcel: Parcel, accepted: Accepted, job: Job) -> None:
-        """Write down what the server took, however long the database is down: else it would be sent again."""
+    async def _parcels(self, delivery_ids: Sequence[int]) -> list[Parcel | None]:
+        """Read what it takes to send these deliveries."""
+        async with self._database.reading() as tx:
+            found = await parcels.parcels(tx, delivery_ids, operator_locale=self._locale)
+        return [found.get(number) for number in delivery_ids]
+
+    async def _settled(self, done: Sequence[tuple[Taken, Job]]) -> list[None]:
+        """Write down what servers took, however long the database is down: else it would be sent again."""
+        taken = [one for one, _ in done]
         while True:
             with suppress(DatabaseDown):
                 async with self._database.transaction() as tx:
-                    await notices.accepted(
-                        tx, parcel.delivery_id, code=accepted.code, detail=accepted.detail, now=now()
-                    )
+                    await notices.accepted(tx, taken)
                     if self._reminders:
-                        first = now() + timedelta(seconds=self._reminders[0])
-                        await reminders.start(tx, parcel.delivery_id, first)
-                    await self._engine.complete(tx, job)
-                return
+                        first = timedelta(seconds=self._reminders[0])
+                        await reminders.start(tx, {one.delivery_id: one.at + first for one in taken})
+                    await self._engine.complete(tx, *(job for _, job in done))
+                return [None] * len(done)
             await asyncio.sleep(_AGAIN)
 
     async def _withdraw(self, parcel: Parcel, job: Job) -> None:

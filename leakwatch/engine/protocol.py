@@ -107,8 +107,8 @@ class Engine(Protocol):
     async def enqueue(self, tx: Transaction, jobs: Sequence[NewJob]) -> int:
         """Add jobs in the caller's transaction; return how many were new (by dedupe key)."""
 
-    async def complete(self, tx: Transaction, job: Job) -> None:
-        """Settle a job in the transaction of its own effects. A handler that does not is settled when it returns."""
+    async def complete(self, tx: Transaction, *jobs: Job) -> None:
+        """Settle jobs in the transaction of their own effects. A handler that does not is settled when it returns."""
 
     async def run(self) -> None:
         """Do jobs until `stop`."""

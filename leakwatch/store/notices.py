@@ -6,15 +6,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, func, insert, or_, select, update
 
 from leakwatch.model import NoticeKind
 from leakwatch.store.database import Transaction, batches
-from leakwatch.store.tables import attempt, bounce, channel, customer, delivery, notice, notice_finding
+from leakwatch.store.tables import Instant, attempt, bounce, channel, customer, delivery, notice, notice_finding
 
 _DELIVERY: Final = (
     *(delivery.c[name] for name in ("id", "message_id", "state", "attempts", "code", "reason", "detail")),
     *(delivery.c.created_at, delivery.c.accepted_at, channel.c.url.label("channel_url")),
+)
+# What was accepted stays so: it may have been tried twice, under a lease that ran out.
+_ACCEPT: Final = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("number"), delivery.c.state != "accepted")
+    .values(
+        state="accepted",
+        attempts=delivery.c.attempts + 1,
+        accepted_at=bindparam("when", type_=Instant()),
+        reason=None,
+        code=bindparam("reply"),
+        detail=bindparam("said"),
+    )
 )
 HELD, PENDING, ACCEPTED, DEAD, WITHDRAWN = "held", "pending", "accepted", "dead", "withdrawn"
 
@@ -25,6 +38,16 @@ class OpenedNotice:
 
     notice_id: int
     delivery_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A delivery that its peer has taken."""
+
+    delivery_id: int
+    at: datetime
+    code: int | None
+    detail: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +164,15 @@ async def recipient(tx: Transaction, notice_id: int) -> str | None:
     return name
 
 
+async def elsewhere(tx: Transaction, delivery_ids: Collection[int]) -> set[int]:
+    """Return those of these deliveries that go by other ways than mail."""
+    found: set[int] = set()
+    query = select(delivery.c.id).join_from(delivery, channel).where(~channel.c.url.istartswith("mailto:"))
+    for batch in batches(delivery_ids):
+        found.update((await tx.execute(query.where(delivery.c.id.in_(batch)))).scalars())
+    return found
+
+
 async def waiting(tx: Transaction, customer_ids: Collection[int]) -> set[int]:
     """Return those of these customers for whom something is still to be sent."""
     found: set[int] = set()
@@ -150,10 +182,14 @@ async def waiting(tx: Transaction, customer_ids: Collection[int]) -> set[int]:
     return found
 
 
-async def accepted(tx: Transaction, delivery_id: int, *, code: int | None, detail: str | None, now: datetime) -> None:
-    """Write down that the peer took a delivery: it is done, whatever else was said of it."""
-    changed = {"state": ACCEPTED, "accepted_at": now}
-    await _tried(tx, delivery_id, changed, reason=None, code=code, detail=detail, now=now)
+async def accepted(tx: Transaction, taken: Sequence[Taken]) -> None:
+    """Write down that the peers took deliveries: they are done, whatever else was said of them."""
+    await tx.execute(
+        insert(attempt),
+        [{"delivery_id": t.delivery_id, "at": t.at, "code": t.code, "detail": t.detail} for t in taken],
+    )
+    rows = [{"number": t.delivery_id, "when": t.at, "said": t.detail, "reply": t.code} for t in taken]
+    await tx.execute(_ACCEPT, rows)
 
 
 async def deferred(  # noqa: PLR0913 - an attempt's own facts

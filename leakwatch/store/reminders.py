@@ -5,21 +5,32 @@ first one counts from the moment at which a mail server, or another peer, took t
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from leakwatch.model import NoticeKind
 from leakwatch.store.database import Transaction, batches
 from leakwatch.store.notices import PENDING, WITHDRAWN
-from leakwatch.store.tables import delivery, finding, notice, notice_finding
+from leakwatch.store.tables import Instant, delivery, finding, notice, notice_finding
 
 ANSWERED: Final = "answered"  # all its findings are answered, or closed
 STOPPED: Final = "stopped"  # its reader wants no more
 EXHAUSTED: Final = "exhausted"  # there was no answer to any
+_START: Final = (
+    update(notice)
+    .where(
+        notice.c.id == select(delivery.c.notice_id).where(delivery.c.id == bindparam("number")).scalar_subquery(),
+        notice.c.kind == NoticeKind.EXPOSURE.value,
+        notice.c.reminders == 0,
+        notice.c.remind_at.is_(None),
+        notice.c.reminders_ended.is_(None),
+    )
+    .values(remind_at=bindparam("first", type_=Instant()))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +43,9 @@ class Due:
     findings: tuple[int, ...]  # those neither answered nor closed; none: there is nothing left to ask
 
 
-async def start(tx: Transaction, delivery_id: int, at: datetime) -> None:
-    """Remind from a moment on of what a delivery told, unless that has begun or has ended."""
-    its = notice.c.id == select(delivery.c.notice_id).where(delivery.c.id == delivery_id).scalar_subquery()
-    fresh = notice.c.reminders == 0, notice.c.remind_at.is_(None), notice.c.reminders_ended.is_(None)
-    wanted = update(notice).where(its, notice.c.kind == NoticeKind.EXPOSURE.value, *fresh)
-    await tx.execute(wanted.values(remind_at=at))
+async def start(tx: Transaction, first_at: Mapping[int, datetime]) -> None:
+    """Remind from a moment on of what deliveries told, by their ids, unless that has begun or has ended."""
+    await tx.execute(_START, [{"number": number, "first": at} for number, at in sorted(first_at.items())])
 
 
 async def due(tx: Transaction, now: datetime, *, limit: int) -> list[Due]:

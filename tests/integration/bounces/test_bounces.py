@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leakwatch.announce import Announcer
-from leakwatch.bounces import Bounces, Taken
+from leakwatch.bounces import Bounces, Intake
 from leakwatch.config import NoticesConfig
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import ConfigError, DatabaseDown
@@ -19,6 +19,7 @@ from leakwatch.notify import Returns, new_message_id
 from leakwatch.signing import Signer
 from leakwatch.store import bounces, findings, notices, registry
 from leakwatch.store.database import Database
+from leakwatch.store.notices import Taken
 from tests.integration.smtp.server import eventually
 from tests.integration.store.making import registration, seen
 from tests.unit.notify.test_dsn import POSTFIX
@@ -51,7 +52,7 @@ class House:
                 now=now(),
             )
             [number] = opened.delivery_ids
-            await notices.accepted(tx, number, code=250, detail="", now=now())
+            await notices.accepted(tx, [Taken(delivery_id=number, at=now(), code=250, detail="")])
         return number
 
     async def state(self, number: int) -> notices.Delivery:
@@ -101,7 +102,7 @@ async def test_a_failure_marks_its_delivery_and_warns_the_operator_once(house: H
     number = await house.owe()
     assert (await house.state(number)).bounced is None
     for _ in range(2):  # the same report read twice
-        assert await house.bounces.take([RETURNS.address(number)], dsn(number)) is Taken.REPORT
+        assert await house.bounces.take([RETURNS.address(number)], dsn(number)) is Intake.REPORT
     state = await house.state(number)
     assert (state.state, state.bounced) == ("accepted", "5.1.1")
     assert await house.came_back(number) == ["failed"]
@@ -132,10 +133,10 @@ async def test_what_comes_back_of_the_operators_own_makes_no_more_of_it(sqlite_h
 
 @pytest.mark.parametrize(
     ("address", "taken"),
-    [("bounces@issuer.example", Taken.STRANGE), ("bounces+1-aaaaaaaaaaaa@issuer.example", Taken.STRANGE)],
+    [("bounces@issuer.example", Intake.STRANGE), ("bounces+1-aaaaaaaaaaaa@issuer.example", Intake.STRANGE)],
 )
 async def test_a_report_to_an_address_that_we_did_not_make_is_nothing(
-    sqlite_house: House, address: str, taken: Taken
+    sqlite_house: House, address: str, taken: Intake
 ) -> None:
     house = sqlite_house
     number = await house.owe()
@@ -162,12 +163,12 @@ async def test_an_auto_reply_is_no_failure(sqlite_house: House) -> None:
     house = sqlite_house
     number = await house.owe()
     away = b"From: acme@example.org\nSubject: Away\n\nBack on Monday.\n"
-    assert await house.bounces.take([RETURNS.address(number)], away) is Taken.NOTHING
+    assert await house.bounces.take([RETURNS.address(number)], away) is Intake.NOTHING
     assert await house.came_back(number) == []
 
 
 async def test_a_report_of_what_is_gone_is_nothing(sqlite_house: House) -> None:
-    assert await sqlite_house.bounces.take([RETURNS.address(4711)], dsn(4711)) is Taken.REPORT
+    assert await sqlite_house.bounces.take([RETURNS.address(4711)], dsn(4711)) is Intake.REPORT
     assert await sqlite_house.alarms() == []
 
 

@@ -21,6 +21,7 @@ from leakwatch.match import digest_text
 from leakwatch.model import Answer, NoticeKind, now
 from leakwatch.store import answers, bounces, findings, notices, registry
 from leakwatch.store.database import Database
+from leakwatch.store.notices import Taken
 from tests.installation import customers
 from tests.integration.store.making import place, registration, seen
 
@@ -272,7 +273,7 @@ def test_what_came_back_is_listed_and_shown(installed: Leakwatch, tmp_path: Path
 async def _bounce_one(folder: Path) -> None:
     database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
     async with database.transaction() as tx:
-        await notices.accepted(tx, 1, code=250, detail="", now=now())
+        await notices.accepted(tx, [Taken(delivery_id=1, at=now(), code=250, detail="")])
         await bounces.add(tx, 1, action="failed", status="5.1.1", detail="no such user", now=now())
     await database.close()
 

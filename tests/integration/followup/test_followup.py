@@ -20,7 +20,7 @@ from leakwatch.model import Answer, Exposure, NoticeKind, now
 from leakwatch.store import answers, findings, notices, parcels, registry, reminders, sources
 from leakwatch.store.database import Database
 from leakwatch.store.findings import Recorded
-from leakwatch.store.notices import NoticeState
+from leakwatch.store.notices import NoticeState, Taken
 from leakwatch.store.tables import notice, untold
 from leakwatch.units import Rate
 from tests.integration.smtp.server import eventually
@@ -56,8 +56,8 @@ class House:
             for told in await notices.notices(tx):
                 for delivery in told.deliveries:
                     if delivery.state == notices.PENDING:
-                        await notices.accepted(tx, delivery.id, code=250, detail="", now=now())
-                        await reminders.start(tx, delivery.id, now() + DAY)
+                        await notices.accepted(tx, [Taken(delivery_id=delivery.id, at=now(), code=250, detail="")])
+                        await reminders.start(tx, {delivery.id: now() + DAY})
 
     async def answer(self, *finding_ids: int, word: Answer = Answer.ACKNOWLEDGED) -> None:
         async with self.database.transaction() as tx:

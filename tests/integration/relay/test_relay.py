@@ -97,7 +97,8 @@ class House:
         return delivery_id
 
     async def handle(self, delivery_id: int, *, attempts: int = 0, locale: str = "en") -> None:
-        await self.relay.handle(job(delivery_id, attempts), retry=Retry(limit=3), operator_locale=locale)
+        relay = built(self.database, self.channels, operator_locale=locale).relay if locale != "en" else self.relay
+        await relay.handle(job(delivery_id, attempts), retry=Retry(limit=3))
 
     async def state(self, delivery_id: int) -> notices.Delivery:
         async with self.database.reading() as tx:

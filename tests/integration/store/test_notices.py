@@ -6,7 +6,7 @@ import pytest
 from leakwatch.model import NoticeKind
 from leakwatch.store import findings, notices, parcels, registry
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.notices import OpenedNotice
+from leakwatch.store.notices import OpenedNotice, Taken
 from tests.integration.store.making import after, registration, seen
 
 
@@ -173,7 +173,7 @@ async def test_every_try_is_in_the_ledger(database: Database, ann: int) -> None:
         opened = await _open(tx, ann)
         done, lost = opened.delivery_ids
         await notices.deferred(tx, done, reason="mail_deferred", code=451, detail="later", now=after(1))
-        await notices.accepted(tx, done, code=250, detail="ok", now=after(2))
+        await notices.accepted(tx, [Taken(delivery_id=done, at=after(2), code=250, detail="ok")])
         await notices.dead(tx, lost, reason="mail_refused", code=550, detail="no such user", now=after(3))
         notice = await notices.one(tx, opened.notice_id)
         tries = await notices.attempts(tx, opened.delivery_ids)
@@ -201,7 +201,7 @@ async def test_every_try_is_in_the_ledger(database: Database, ann: int) -> None:
 async def test_what_was_accepted_stays_so(database: Database, ann: int, later: Callable[..., object]) -> None:
     async with database.transaction() as tx:
         delivery, _ = (await _open(tx, ann)).delivery_ids
-        await notices.accepted(tx, delivery, code=250, detail=None, now=after(1))
+        await notices.accepted(tx, [Taken(delivery_id=delivery, at=after(1), code=250, detail=None)])
         await later(tx, delivery, reason="mail_unreachable", code=None, detail="late", now=after(2))  # type: ignore[misc] # either of two
         parcel = await parcels.parcel(tx, delivery)
         tries = await notices.attempts(tx, [delivery])
