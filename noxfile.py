@@ -26,6 +26,7 @@ PACKAGES = {
     "gitweb": "/usr/share/gitweb/gitweb.cgi",
     "libcgi-pm-perl": "/usr/share/perl5/CGI.pm",  # gitweb's
     "lighttpd": "/usr/sbin/lighttpd",
+    "postfix": "/usr/sbin/smtp-sink",
 }
 BROWSER_PACKAGES = {"chromium": "/usr/bin/chromium", "nodejs": "/usr/bin/node", "npm": "/usr/bin/npm"}
 PEERS_LOCK = Path("requirements-peers.lock")

@@ -26,6 +26,7 @@ from aiosmtplib import (
     SMTPAuthenticationError,
     SMTPDataError,
     SMTPException,
+    SMTPHeloError,
     SMTPRecipientRefused,
     SMTPResponse,
     SMTPResponseException,
@@ -125,7 +126,7 @@ class MailServer:
         await smtp.connect()
         try:
             if smtp.is_ehlo_or_helo_needed:  # logging in has said it already
-                await smtp.ehlo()
+                await _greet(smtp)
         except BaseException:
             smtp.close()
             raise
@@ -243,6 +244,16 @@ def _options(smtp: SMTP, envelope: Envelope) -> list[str]:
     if not smtp.supports_extension("smtputf8"):
         raise MailRefused("the mail server does not take addresses beyond ASCII", mend="register another address")
     return [*options, "SMTPUTF8"]
+
+
+async def _greet(smtp: SMTP) -> None:
+    """Say who we are, to a server of RFC 821's days as well."""
+    try:
+        await smtp.ehlo()
+    except SMTPHeloError as error:
+        if error.code < 500:  # noqa: PLR2004 - RFC 5321: it does not know the command
+            raise
+        await smtp.helo()
 
 
 async def _reset(smtp: SMTP) -> bool:
