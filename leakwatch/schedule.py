@@ -4,7 +4,9 @@ A source has one job, for the one moment at which it is due. When that has come 
 due next, and a new job is made for that. Whatever goes wrong on the way, a source that is watched is woken again.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, final
 
@@ -34,7 +36,7 @@ class Schedule:
         self._failures: dict[str, int] = {}  # of each watched source: wakings failed in a row
         self._waking: set[str] = set()
         self._nudged: set[str] = set()  # while they were being woken
-        self._stopping = False
+        self._rested = asyncio.Event()  # nothing is being woken any more
         # By default a job that is a second late is never run.
         defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         self._scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
@@ -44,11 +46,15 @@ class Schedule:
         """Begin to wake sources. Needs a running event loop."""
         self._scheduler.start()
 
-    def stop(self) -> None:
-        """Wake no more. A source that is being woken is not disturbed."""
-        self._stopping = True
+    async def stop(self, grace: float) -> None:
+        """Wake no more. A source that is being woken has so many seconds to end: it is not disturbed before."""
         self.sync(())
-        self._shut_down()
+        if self._waking:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._rested.wait(), grace)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)  # it cancels what it still runs, in the loop's next round
+            await asyncio.sleep(0)
 
     def sync(self, names: Iterable[str]) -> None:
         """Watch these sources: wake new ones now, forget those that are gone, leave the others as they are."""
@@ -69,6 +75,7 @@ class Schedule:
     async def _due(self, name: str) -> datetime:
         """Wake a source, and return when it is to be woken next."""
         self._waking.add(name)
+        self._rested.clear()
         try:
             due = await self._wake(name)
         except Exception as error:  # noqa: BLE001 - a source that is not woken again is blind, and nobody would know
@@ -95,8 +102,8 @@ class Schedule:
         if name in self._failures:
             self._arm(name, now() if name in self._nudged else due)
         self._nudged.discard(name)
-        if self._stopping:
-            self._shut_down()
+        if not self._waking:
+            self._rested.set()
 
     def _arm(self, name: str, due: datetime) -> None:
         """Make a source's job; one that is being woken gets it when that has ended."""
@@ -110,8 +117,3 @@ class Schedule:
         metrics.forget_source(name)
         if self._scheduler.get_job(name) is not None:
             self._scheduler.remove_job(name)
-
-    def _shut_down(self) -> None:
-        """End the scheduler, once that disturbs nobody: it would cancel what it runs."""
-        if self._scheduler.running and not self._waking:
-            self._scheduler.shutdown(wait=False)

@@ -264,6 +264,8 @@ class Watch:
     async def _unseen(self, batch: Batch) -> Batch:
         """Leave out what earlier batches named: a listing repeats most of itself."""
         identities = {self._pipeline.identity(batch.source, r) for r in _references(batch)}
+        if not identities:
+            return batch
         async with self._database.reading() as tx:
             known = await documents.known(tx, identities)
 

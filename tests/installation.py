@@ -25,7 +25,7 @@ from leakwatch.scan import Detector, shipped, synthesize
 from leakwatch.toml import parse
 from leakwatch.units import Rate
 
-PATIENCE = 60.0
+PATIENCE = 180.0  # seconds: machines that run tests have other things to do as well
 
 
 @dataclass
@@ -47,9 +47,9 @@ class Customer:
 
 
 def customers(count: int, *, seed: int, prefix: str = "c") -> list[Customer]:
-    """Make customers, each with a synthetic key of another kind."""
+    """Make customers, each with a synthetic key of another kind that shows by itself what it is."""
     chance = Random(seed)
-    detectors: Sequence[Detector] = shipped()
+    detectors: Sequence[Detector] = [d for d in shipped() if not d.bare and not d.group and d.form == "as-found"]
     return [
         Customer(f"{prefix}{n}", synthesize(detector, chance), detector.id)
         for n in range(count)

@@ -11,13 +11,13 @@ import click
 from leakwatch.cli.frame import WRONG, Frame, json_option, progress, show, with_database
 from leakwatch.errors import InputError
 from leakwatch.match import Digester, digest_text, intake
+from leakwatch.model import Registration
 from leakwatch.notify import languages
 from leakwatch.pepper import Pepper
 from leakwatch.store import registry
 from leakwatch.store.database import Database
-from leakwatch.store.registry import Registration
 
-_BATCH: Final = 5_000  # rows that are imported together
+_BATCH: Final = 20_000  # rows that are imported together: a daemon beside us waits for them, but not for long
 _NAMED: Final = 100  # bad rows that are told one by one
 _LONGEST: Final = 1 << 20  # bytes of standard input that a key may have
 
@@ -59,9 +59,11 @@ async def import_(frame: Frame, database: Database, *, file: BinaryIO) -> int:
     with progress("keys") as advance:
         while rows := list(islice(sieve, _BATCH)):
             async with database.transaction() as tx:
-                done = await registry.register(tx, [_registration(row, digester) for row in rows])
+                done = await registry.register(tx, rows, digester.stored)
             added, known = added + done.added, known + done.known
             advance(len(rows))
+    async with database.transaction() as tx:
+        await registry.settle(tx)
     click.echo(f"{added} added, {known} known before, {sieve.bad} could not be used", err=True)
     return WRONG if sieve.bad else 0
 
@@ -89,16 +91,16 @@ async def retire(_frame: Frame, database: Database, *, numbers: tuple[int, ...])
     click.echo(f"{retired} retired", err=True)
 
 
-class Sieve(Iterator[intake.Row]):
+class Sieve(Iterator[Registration]):
     """Lets good rows through, and tells the bad ones by their line."""
 
-    def __init__(self, rows: Iterable[intake.Row | intake.BadRow]) -> None:
+    def __init__(self, rows: Iterable[Registration | intake.BadRow]) -> None:
         self._rows = iter(rows)
         self.bad = 0
 
-    def __next__(self) -> intake.Row:
+    def __next__(self) -> Registration:
         for row in self._rows:
-            if isinstance(row, intake.Row):
+            if isinstance(row, Registration):
                 return row
             self.bad += 1
             if self.bad <= _NAMED:
@@ -106,8 +108,3 @@ class Sieve(Iterator[intake.Row]):
             elif self.bad == _NAMED + 1:
                 click.echo("more rows cannot be used: they are counted, not told", err=True)
         raise StopIteration
-
-
-def _registration(row: intake.Row, digester: Digester) -> Registration:
-    facts = {name: value for name, value in asdict(row).items() if name not in ("line", "digest")}
-    return Registration(**facts, digest=digester.stored(row.digest))

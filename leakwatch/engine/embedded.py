@@ -41,7 +41,9 @@ class EmbeddedEngine:
     def __init__(self, database: Database, *, poll: float = 1.0, caution: float = 5.0) -> None:
         self._database = database
         self._poll = poll  # seconds after which we see what another process has enqueued
-        self._caution = timedelta(seconds=caution)  # what a job waits under which processes have died, not just one
+        self._caution = timedelta(
+            seconds=caution
+        )  # from our start until a job is done that has crashed again and again
         self._queues: dict[str, Queue] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -222,7 +224,8 @@ class EmbeddedEngine:
         """Free the jobs of processes of this host that are gone, so that they are done at once."""
         async with self._database.transaction() as tx:
             gone = {owner for owner in await jobs.owners(tx) if processes.is_gone(owner)}
-            released = await jobs.release(tx, gone, later=now() + self._caution) if gone else 0
+            released = await jobs.release(tx, gone) if gone else 0
+            await jobs.mistrust(tx, now() + self._caution)
         if released:
             log.warning("a process died under these jobs: they are done again", jobs=released)
 
@@ -255,7 +258,8 @@ class EmbeddedEngine:
         """Free what another process has not renewed: it was killed on another host, or hangs."""
         if at >= self._expiry_due_at:
             self._expiry_due_at = at + timedelta(seconds=self._poll)
-            await jobs.release_expired(tx, now=at, later=at + self._caution, held=self._running.held)
+            if await jobs.release_expired(tx, now=at, held=self._running.held):
+                await jobs.mistrust(tx, at + self._caution)
 
     async def _claim(
         self, tx: Transaction, queue: Queue, at: datetime, earlier: Sequence[tuple[Queue, Job]]

@@ -7,37 +7,26 @@ may hold a key, whatever its column.
 import csv
 import json
 import re
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, BinaryIO, Final
 
 from leakwatch.errors import InputError
 from leakwatch.match.schemes import parse_digest
+from leakwatch.model import Registration
 
 REQUIRED: Final = ("customer", "email", "locale", "provider", "label", "key_id", "digest")
 OPTIONAL: Final = ("channels",)
+_NAMES: Final = (*REQUIRED, *OPTIONAL)
 _LONGEST_LINE: Final = 256 * 1024  # bytes
 _LONGEST_FIELD: Final = 500  # characters
 _MOST_LINES: Final = 8  # of one CSV row: after so many a quote was left open
 _ADDRESS: Final = re.compile(r"""[^\s@,;:<>()\[\]\\"?#%&/]+@(?!\.)[^\s@,;:<>()\[\]\\"?#%&/]+(?<!\.)""")
 _CHANNEL: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One key as its owner hands it in."""
-
-    line: int  # from 1
-    customer: str
-    email: str  # "" only where there are channels
-    locale: str  # one of those that are known
-    provider: str
-    label: str
-    key_id: str
-    scheme: str
-    digest: bytes  # as the scheme makes it: not yet keyed
-    channels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +37,7 @@ class BadRow:
     reason: str
 
 
-def read(stream: BinaryIO, locales: Collection[str]) -> Iterator[Row | BadRow]:
+def read(stream: BinaryIO, locales: Collection[str]) -> Iterator[Registration | BadRow]:
     """Yield the rows of a file; the first of the locales is that of a row which names none.
 
     Raises InputError when the header cannot be used.
@@ -57,7 +46,7 @@ def read(stream: BinaryIO, locales: Collection[str]) -> Iterator[Row | BadRow]:
     known = {_folded(name): name for name in locales}
     for record in _json_records(lines) if lines.peek().lstrip().startswith("{") else _csv_records(lines):
         try:
-            yield record if isinstance(record, BadRow) else _row(*record, known)
+            yield record if isinstance(record, BadRow) else _row(record, known)
         except InputError as error:
             yield BadRow(line=lines.begun, reason=str(error))
 
@@ -71,6 +60,7 @@ class _Lines:
         self._row: list[tuple[str, str]] = []
         self._number = 0  # of the last line read
         self.begun = 1  # the row's first line
+        self.problem = ""  # what is wrong with the row's lines, or nothing
 
     def peek(self) -> str:
         """Return the first line that is not blank, to be read all the same."""
@@ -83,6 +73,7 @@ class _Lines:
     def begin(self) -> int:
         """Begin a row; return its line."""
         self._row = []
+        self.problem = ""
         self.begun = self._number + 1
         return self.begun
 
@@ -90,11 +81,6 @@ class _Lines:
         """Read all but the first of the row's lines once more."""
         self._waiting.extendleft(reversed(self._row[1:]))
         self._number -= len(self._row[1:])
-
-    @property
-    def problem(self) -> str:
-        """What is wrong with the row's lines, or nothing."""
-        return next((problem for _, problem in self._row if problem), "")
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -107,6 +93,7 @@ class _Lines:
             raise StopIteration
         self._row.append(line)
         self._number += 1
+        self.problem = self.problem or line[1]
         return line[0]
 
     def _next(self) -> tuple[str, str] | None:
@@ -118,17 +105,19 @@ class _Lines:
                 pass
             return "\n", f"the line is longer than {_LONGEST_LINE} bytes"
         try:
-            return raw.decode("utf-8-sig"), ""
+            return raw.removeprefix(BOM_UTF8).decode(), ""
         except UnicodeDecodeError:
             return "\n", "the line is not UTF-8"
 
 
-_Record = tuple[int, Mapping[str, Any]]
+_Record = tuple[Any, ...]
+"""The fields of a row as they stand in it, in the order of `_NAMES`; texts, but for channels."""
 
 
 def _csv_records(lines: _Lines) -> Iterator[_Record | BadRow]:
     reader = csv.reader(lines, strict=True)
     names = _header(reader, lines)
+    in_order = itemgetter(*((*names, *OPTIONAL).index(name) for name in _NAMES))
     while True:
         line = lines.begin()
         try:
@@ -144,7 +133,7 @@ def _csv_records(lines: _Lines) -> Iterator[_Record | BadRow]:
         elif fields and len(fields) != len(names):
             yield BadRow(line=line, reason=f"the row has {len(fields)} fields, the header has {len(names)}")
         elif fields:
-            yield line, dict(zip(names, fields, strict=True))
+            yield in_order([*fields, ""])  # channels, where there are none
 
 
 def _header(reader: Iterator[list[str]], lines: _Lines) -> list[str]:
@@ -201,41 +190,46 @@ def _json_record(line: int, text: str) -> _Record | BadRow:
         return BadRow(line=line, reason="the line is not JSON")
     if not isinstance(record, dict):
         return BadRow(line=line, reason="the line is no JSON object")
-    if any(name not in (*REQUIRED, *OPTIONAL) for name in record):
-        return BadRow(line=line, reason=f"the object has a name besides {', '.join((*REQUIRED, *OPTIONAL))}")
-    return line, record
+    if any(name not in _NAMES for name in record):
+        return BadRow(line=line, reason=f"the object has a name besides {', '.join(_NAMES)}")
+    fields = ["" if record.get(name) is None else record[name] for name in _NAMES]
+    for name, field in zip(REQUIRED, fields, strict=False):
+        if not isinstance(field, str):
+            return BadRow(line=line, reason=f"{name} is no text")
+    return tuple(fields)
 
 
-def _row(line: int, record: Mapping[str, Any], locales: Mapping[str, str]) -> Row:
+def _row(record: _Record, locales: Mapping[str, str]) -> Registration:
     """Check one row. Raises InputError."""
+    customer, address, named, provider, label, key_id, written, more = record
     # The digest comes first: where a key stands in its place, that is what must be told.
-    scheme, digest = parse_digest(_text(record, "digest"))
-    channels = tuple(channel(c) for c in _channels(record.get("channels")))
-    email = _text(record, "email")
+    scheme, digest = parse_digest(written)
+    channels = tuple(channel(c) for c in _channels(more)) if more else ()
+    email = _email(address)
     if not (email or channels):
         message = "there is neither an email address nor a channel: nobody could be told"
         raise InputError(message)
-    return Row(
-        line=line,
-        customer=_customer(record),
-        email=_address(email) if email else "",
-        locale=_located(_text(record, "locale"), locales),
-        provider=_text(record, "provider"),
-        label=_text(record, "label"),
-        key_id=_text(record, "key_id"),
+    return Registration(
+        customer=_customer(customer),
+        email=email,
+        locale=_located(_text(named, "locale"), locales),
+        provider=_text(provider, "provider"),
+        label=_text(label, "label"),
+        key_id=_text(key_id, "key_id"),
         scheme=scheme,
         digest=digest,
         channels=channels,
     )
 
 
-def _text(record: Mapping[str, Any], name: str) -> str:
+# A customer's thousand rows repeat all but the label and the digest.
+_remembered: Final = lru_cache(maxsize=4096)
+
+
+@_remembered
+def _text(value: str, name: str) -> str:
     """Return a field on one line, with single spaces. Raises InputError."""
-    value = record.get(name)
-    if not (value is None or isinstance(value, str)):
-        message = f"{name} is no text"
-        raise InputError(message)
-    text = " ".join((value or "").split())
+    text = " ".join(value.split())
     if len(text) > _LONGEST_FIELD:
         message = f"{name} is longer than {_LONGEST_FIELD} characters"
         raise InputError(message)
@@ -245,12 +239,19 @@ def _text(record: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def _customer(record: Mapping[str, Any]) -> str:
-    name = _text(record, "customer")
+@_remembered
+def _customer(value: str) -> str:
+    name = _text(value, "customer")
     if not name:
         message = "customer is empty"
         raise InputError(message)
     return name
+
+
+@_remembered
+def _email(value: str) -> str:
+    text = _text(value, "email")
+    return _address(text) if text else ""
 
 
 def _address(text: str) -> str:
@@ -262,8 +263,8 @@ def _address(text: str) -> str:
 
 def _channels(value: object) -> list[str]:
     """Return the channels of a row: a list, or one text with spaces between. Raises InputError."""
-    if value is None or isinstance(value, str):
-        return (value or "").split()
+    if isinstance(value, str):
+        return value.split()
     if isinstance(value, list) and all(isinstance(channel, str) for channel in value):
         return value
     message = "channels is neither text nor a list of texts"

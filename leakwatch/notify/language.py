@@ -7,7 +7,7 @@ here or a step of a detector, bring them up to date from the checkout's root, th
     python -m babel.messages.frontend extract -F leakwatch/notify/locale/babel.cfg -k _message \
         --no-location --sort-output --omit-header -o leakwatch/notify/locale/leakwatch.pot .
     python -m babel.messages.frontend update -D leakwatch -i leakwatch/notify/locale/leakwatch.pot \
-        -d leakwatch/notify/locale --no-fuzzy-matching --ignore-obsolete --omit-header
+        -d leakwatch/notify/locale -w 110 --no-fuzzy-matching --ignore-obsolete --omit-header
 
 A new language is `babel.messages.frontend init -l de …` in place of `update`.
 """
@@ -91,7 +91,7 @@ def extract_guides(file: BinaryIO, *_: Any, **__: Any) -> Iterator[tuple[int, st
     """Yield what a detector's TOML says to people, for Babel's extraction: a key's name and how it is revoked."""
     definition = tomllib.load(file)
     for revocation in definition.get("revocation", {}).values():
-        for step in revocation["steps"]:
+        for step in revocation.get("steps", ()):
             yield 1, "gettext", step, []
     for detector in definition.get("detector", ()):
         yield 1, "gettext", detector["name"], []

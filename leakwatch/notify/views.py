@@ -1,7 +1,7 @@
 """What templates see of an exposed key: a stranger's words reach them cleaned, and there is no other way in."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from leakwatch.model import Answer, Exposure, Field, Guide, Notice, NoticeKind, Place, Summary
@@ -134,17 +134,22 @@ def by_guide(
     notice: Notice, sightings: Mapping[int, int], guides: Mapping[str, Guide], speech: Language
 ) -> tuple[GuideView, ...]:
     """Put keys together that are revoked in the same way, in the order in which they come."""
-    groups: dict[tuple[str, tuple[str, ...]], list[KeyView]] = {}
+    groups: dict[Guide, list[KeyView]] = {}
     finding = notice.kind is NoticeKind.FINDING  # our own number for it means something to the operator alone
     shown = _PLACES if len(notice.exposures) <= _MANY else 1
     for exposure in notice.exposures:
         guide = guides.get(exposure.detector) or _general(exposure.provider)
         places = sightings.get(exposure.finding_id, len(exposure.places))
         key = _key(exposure, guide, speech, places=places, shown=shown, finding=finding)
-        groups.setdefault((guide.page, guide.steps), []).append(key)
+        groups.setdefault(replace(guide, name=""), []).append(key)
     return tuple(
-        GuideView(provider=keys[0].provider, page=page, steps=tuple(map(speech.gettext, steps)), keys=tuple(keys))
-        for (page, steps), keys in groups.items()
+        GuideView(
+            provider=guide.provider,
+            page=guide.page,
+            steps=tuple(guide.said(speech.gettext(step)) for step in guide.steps),
+            keys=tuple(keys),
+        )
+        for guide, keys in groups.items()
     )
 
 
@@ -211,7 +216,7 @@ def _facts(exposure: Exposure, guide: Guide, speech: Language, *, finding: bool)
     last = max((place.last_seen_at for place in exposure.places), default=exposure.first_seen_at)
     first_seen, last_seen = speech.moment(exposure.first_seen_at), speech.moment(last)
     yield Fact(name=_("Finding"), value=str(exposure.finding_id) if finding else "")
-    yield Fact(name=_("Kind"), value=_(guide.name))
+    yield Fact(name=_("Kind"), value=guide.said(_(guide.name)))
     yield Fact(name=_("Key"), value=clean(exposure.masked, NAME), code=True)
     yield Fact(name=_("Key ID"), value=clean(exposure.key_id, _TITLE), code=True)
     yield Fact(name=_("First seen"), value=first_seen)

@@ -1,4 +1,4 @@
-"""Microsoft's common annotated security keys (CASK): their checksum.
+"""Microsoft's common annotated security keys (CASK) and the identifiable keys before them: their checksums.
 
 Written from the description of the C# source of microsoft/security-utilities. Marvin is checked against
 that project's published vectors; no published whole key was found to check the end result, so a failed
@@ -10,7 +10,9 @@ import string
 from typing import Final
 
 HEAD: Final = 80  # characters before the checksum
+SEARCH_SEEDS: Final = tuple(int.from_bytes(kind, "big") for kind in (b"PAdmin00", b"Query000"))
 _SEED: Final = int.from_bytes(b"Default0", "big")
+_CHECKSUM: Final = 4  # bytes
 _WORD: Final = 0xFFFFFFFF
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
@@ -29,9 +31,23 @@ def marvin(data: bytes, seed: int) -> int:
 
 def checksums(head: str) -> tuple[str, str]:
     """Return the two checksums that Microsoft's validator accepts after a key's first 80 characters."""
-    hashed = marvin(base64.b64decode(head), _SEED)
-    folded = ((hashed >> 32) ^ (hashed & _WORD)).to_bytes(4, "little")
+    folded = _folded(base64.b64decode(head), _SEED)
     return _base62(folded)[:4], base64.b64encode(folded[:3]).decode()
+
+
+def sealed(data: bytes, seed: int) -> bytes:
+    """Return an identifiable key's bytes with the checksum behind them, as it is encoded in base64."""
+    return data + _folded(data, seed)
+
+
+def is_sealed(data: bytes, seed: int) -> bool:
+    """Whether bytes end in the checksum of those before it."""
+    return sealed(data[:-_CHECKSUM], seed) == data
+
+
+def _folded(data: bytes, seed: int) -> bytes:
+    hashed = marvin(data, seed)
+    return ((hashed >> 32) ^ (hashed & _WORD)).to_bytes(_CHECKSUM, "little")
 
 
 def _mix(low: int, high: int) -> tuple[int, int]:

@@ -1,4 +1,7 @@
-"""Detectors: the format of one key type each, read from `detectors/*.toml`, one file per provider."""
+"""Detectors: the format of one key type each, read from `detectors/*.toml`, one file per provider.
+
+`advice.toml` holds what an owner does wherever a provider has nothing special to say.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,6 +13,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from leakwatch import pem
+from leakwatch.model import Guide
 from leakwatch.scan import expressions, synthetic
 from leakwatch.scan.checks import CHECKS
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
@@ -22,33 +27,63 @@ Confidence = Literal["doc", "peers", "inferred", "memory"]
 
 Strings = Annotated[tuple[str, ...], Field(strict=False)]  # TOML has lists
 
+Form = Literal["as-found", "pem"]
+"""What of the characters in a text is the key: all of them, or of a private key in PEM its base64 alone."""
+
 _ID: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LEAST_HIDDEN: Final = 16  # characters of a key that its public prefix must leave
+_MENU: Final = "menu"  # the advice that tells the way within a provider's pages
+
+
+class Call(Strict):
+    """One way to end a key by program, as the provider documents it. Nothing here calls it."""
+
+    method: str  # of HTTP, or what else it is: CLI, SDK, RPC, UI
+    address: str  # with the provider's own placeholders in it
+    needs: str  # who may call it, and with what
+    effect: str
+    confidence: Confidence
+    source: str = ""
 
 
 class Revocation(Strict):
     """How the owner ends a key, as a notice tells it."""
 
-    page: str  # where in the provider's console
-    steps: Annotated[Strings, Field(min_length=1)]  # whole sentences, in order
-    confidence: Confidence  # of page and steps
-    source: str  # where that is from; "" for memory
+    page: str = ""  # where in the provider's console; "" where there is none
+    menu: str = ""  # the way from there, in the console's own words
+    steps: Strings  # whole sentences, in order; {provider} and {menu} are put in when they are shown
+    confidence: Confidence  # of page, menu and steps
+    source: str = ""  # where that is from; "" for memory
+    api: Annotated[tuple[Call, ...], Field(strict=False)] = ()
+
+
+class _Way(Revocation):
+    """A revocation as its file writes it."""
+
+    advice: str = "key"  # name of the steps in advice.toml that are meant where there are none of its own
+    steps: Strings = ()
 
 
 class _Format(Strict):
     """What a detector's definition and the detector have in common."""
 
     id: str
-    name: str  # as shown to a person
     breadth: Breadth = "type"
+    bare: bool = False  # no literal marks it: nothing is looked for, the detector only names what is met otherwise
     pattern: str  # the token alone, without look-around; alternatives longest first
     find: Annotated[Strings, Field(validate_default=True)] = ()  # shortest forms, each of one length
     reach: Annotated[int, Field(ge=0)] = (
         0  # a key begins, with its prefix, up to so many characters before what `find` found
     )
     prefix: str = ""  # a pattern: the start of a key that may be shown
+    form: Form = "as-found"
+    canonical: str = ""  # what customers digest, where that is not simply the key as the provider shows it
     check: str = ""  # name of a structure check
+    group: str = ""  # formats that look alike share it: only what stands around such a key tells whose it is
+    context: Strings = ()  # words that stand near such a key; they name and rank, and never drop
     env_vars: Strings
+    pair: str = ""  # what it means something beside
+    note: str = ""  # what else a person should know of it
     confidence: Confidence  # of the format
     sources: Strings
     examples: Annotated[Strings, Field(min_length=1)]  # templates of keys that the pattern takes whole
@@ -59,19 +94,36 @@ class Detector(_Format):
     """The format of one key type, with what its owner must know."""
 
     provider: str
+    wording: str  # the name as translators have it: {provider} stands in it
     revocation: Revocation
+
+    @property
+    def guide(self) -> Guide:
+        """What a notice tells of such a key."""
+        how = self.revocation
+        return Guide(name=self.wording, provider=self.provider, page=how.page, menu=how.menu, steps=how.steps)
+
+    @property
+    def name(self) -> str:
+        """The name as it is shown to a person who reads English."""
+        return self.guide.said(self.wording)
+
+    def key(self, text: str) -> str:
+        """Return the key in what the pattern took: what is looked up, and what a customer digests."""
+        return text if self.form == "as-found" else pem.body(text) or text
 
 
 class _Definition(_Format):
     """A detector as its file writes it, and what must be true of it."""
 
+    name: str  # as shown to a person; {provider} is put in
     revocation: str  # name of one of the file's revocations
 
-    @field_validator("id")
+    @field_validator("id", "group")
     @classmethod
-    def _is_a_slug(cls, value: str) -> str:
-        if not _ID.fullmatch(value):
-            raise ValueError("write an id in small letters, digits and hyphens")
+    def _is_a_slug(cls, value: str, info: ValidationInfo) -> str:
+        if (value or info.field_name == "id") and not _ID.fullmatch(value):
+            raise ValueError("write it in small letters, digits and hyphens")
         return value
 
     @field_validator("pattern", "prefix")
@@ -86,6 +138,10 @@ class _Definition(_Format):
     @field_validator("find")
     @classmethod
     def _can_be_found(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("bare"):
+            if value:
+                raise ValueError("nothing is looked for where `bare` is set: leave `find` out")
+            return ()
         if not value and "pattern" in info.data:
             value = (expressions.shortest(info.data["pattern"]),)
         for expression in value:
@@ -108,6 +164,14 @@ class _Definition(_Format):
         return value
 
     @model_validator(mode="after")
+    def _can_be_named(self) -> Self:
+        if self.bare and not self.group:
+            raise ValueError("a bare format needs a group: others look like it")
+        if self.group and not (self.context or self.env_vars):
+            raise ValueError("a format that shares a group needs context or env_vars: nothing else can name it")
+        return self
+
+    @model_validator(mode="after")
     def _takes_its_examples(self) -> Self:
         for template in self.examples:
             key = synthetic.fill(template, _random(template))
@@ -123,8 +187,20 @@ class _File(Strict):
     """The detectors of one provider."""
 
     provider: str
-    revocation: dict[str, Revocation]
+    revocation: dict[str, _Way]
     detector: list[_Definition]
+
+
+class _Steps(Strict):
+    """Sentences that many providers share."""
+
+    steps: Strings
+
+
+class _Advice(Strict):
+    """advice.toml."""
+
+    revocation: dict[str, _Steps]
 
 
 @cache
@@ -152,12 +228,23 @@ def load(paths: Iterable[Path]) -> Sequence[Detector]:
     return tuple(detectors.values())
 
 
+@cache
+def _advice() -> dict[str, tuple[str, ...]]:
+    with resources.as_file(resources.files("leakwatch.scan") / "advice.toml") as path:
+        return {name: advice.steps for name, advice in read(path, _Advice).revocation.items()}
+
+
 def _read(path: Path) -> list[Detector]:
     file = read(path, _File)
     unknown = [
         _problem(path, ("detector", index, "revocation"), f"there is no revocation {definition.revocation}")
         for index, definition in enumerate(file.detector)
         if definition.revocation not in file.revocation
+    ]
+    unknown += [
+        _problem(path, ("revocation", name, "advice"), f"there is no advice {way.advice}")
+        for name, way in file.revocation.items()
+        if way.advice not in _advice()
     ]
     if unknown:
         raise Problems(unknown)
@@ -166,10 +253,18 @@ def _read(path: Path) -> list[Detector]:
 
 def _detector(file: _File, definition: _Definition) -> Detector:
     return Detector(
-        **definition.model_dump(exclude={"revocation"}),
+        **definition.model_dump(exclude={"name", "revocation"}),
         provider=file.provider,
-        revocation=file.revocation[definition.revocation],
+        wording=definition.name,
+        revocation=_revocation(file.revocation[definition.revocation]),
     )
+
+
+def _revocation(way: _Way) -> Revocation:
+    steps = way.steps or _advice()[way.advice]
+    if way.menu:
+        steps = (*_advice()[_MENU], *steps)
+    return Revocation(**way.model_dump(exclude={"advice", "steps"}), steps=steps)
 
 
 def _problem(path: Path, where: tuple[str | int, ...], what: str) -> Problem:

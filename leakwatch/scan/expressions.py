@@ -7,6 +7,7 @@ ones too. From there the whole pattern is walked with `re` (see `formats`).
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import hyperscan
@@ -15,6 +16,10 @@ _OPTIONAL_END: Final = re.compile(r"(?:=\{0,\d\}|\(\?:[^()]*\)\?)$")
 _OPEN_REPEAT: Final = re.compile(r"\{(\d+),\d*\}$")
 _ATOMS: Final = re.compile(r"\\.|\[[^\]]*\]|\(\?:")
 _OPEN_LENGTH: Final = re.compile(r"[*+?]|\{\d*,")
+_GROUP: Final = re.compile(r"\(\?:([^()]*)\)")
+_UNIT: Final = re.compile(r"(?:\\.|\[[^\]]*\]|[^{}])(?:\{(\d+)\})?")
+_CLASS: Final = re.compile(r"\[[^\]]*\]")
+_ASCII: Final = "".join(map(chr, range(128)))
 
 
 def shortest(pattern: str) -> str:
@@ -22,15 +27,35 @@ def shortest(pattern: str) -> str:
     return _OPEN_REPEAT.sub(r"{\1}", _OPTIONAL_END.sub("", pattern))
 
 
+def alphabet(pattern: str) -> int:
+    """Return how many characters the widest class of a pattern holds: the fewer, the more it tells."""
+    return max(map(_size, _CLASS.findall(pattern)), default=1)
+
+
+@cache
+def _size(characters: str) -> int:
+    return len(re.findall(characters, _ASCII))
+
+
 def refusal(expression: str) -> str:
     """Return why an expression cannot be looked for, or "" if it can."""
-    if _OPEN_LENGTH.search(_ATOMS.sub("", expression)):
+    if _OPEN_LENGTH.search(_ATOMS.sub("", expression)) or _is_uneven(expression):
         return f"{expression} has no one length: write the shortest form, or several, in `find`"
     try:
         compiled([expression])
     except hyperscan.error as error:
         return f"hyperscan does not take {expression}: {error}"
     return ""
+
+
+def _is_uneven(expression: str) -> bool:
+    """Whether alternatives are not of one length: of two that end together only the longer would be found."""
+    groups = [group.split("|") for group in _GROUP.findall(expression)]
+    return any(len(set(map(_length, alternatives))) > 1 for alternatives in groups)
+
+
+def _length(alternative: str) -> int:
+    return sum(int(count or 1) for count in _UNIT.findall(alternative))
 
 
 def compiled(expressions: Sequence[str]) -> hyperscan.Database:

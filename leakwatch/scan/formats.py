@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from leakwatch.scan import expressions
 from leakwatch.scan.checks import CHECKS, Check
 from leakwatch.scan.detectors import Detector
 from leakwatch.scan.redaction import mask
 
 CATCH_ALL: Final = 2
+_WORD: Final = "(?:[A-Za-z][a-z]{0,19}[0-9]{0,4}|[0-9]{1,4})"
+_WORDS: Final = re.compile(f"{_WORD}(?:[-_]+{_WORD})+[-_]*")
 _RANKS: Final = {"type": 0, "family": 1, "any": CATCH_ALL}
 
 
@@ -27,19 +30,25 @@ class Reading(NamedTuple):
         return mask(self.key, self.prefix)
 
     @property
-    def order(self) -> tuple[int, bool, int]:
-        """Where this stands among the readings of one start: by breadth, by structure, by length."""
-        return self.format.rank, not self.format.sound(self.key), -self.end
+    def is_words(self) -> bool:
+        """Whether this is words with hyphens between them, as in an address or a name, which no key is by chance."""
+        return _WORDS.fullmatch(self.key.removeprefix(self.prefix)) is not None
+
+    @property
+    def order(self) -> tuple[bool, int, bool, int]:
+        """Where this stands among the readings of one start: those of a group last, by breadth, structure, length."""
+        return bool(self.format.detector.group), self.format.rank, not self.format.sound(self.key), -self.end
 
 
 class Format:
     """A detector's patterns, compiled for bytes."""
 
-    __slots__ = ("_check", "_pattern", "_prefix", "_reach", "detector", "one_length", "rank")
+    __slots__ = ("_check", "_pattern", "_prefix", "_reach", "detector", "one_length", "rank", "width")
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
         self.rank: int = _RANKS[detector.breadth]
+        self.width = expressions.alphabet(detector.pattern)
         self.one_length = detector.find == (detector.pattern,)
         self._pattern = re.compile(detector.pattern.encode())
         self._prefix = re.compile(detector.prefix.encode())
@@ -60,23 +69,30 @@ class Format:
         if found is None:
             return None
         shown = self._prefix.match(data, start, found.end())
-        return Reading(self, start, found.end(), _text(found), _text(shown) if shown else "")
+        return Reading(self, start, found.end(), self._key(found), _text(shown) if shown else "")
 
     def shorter(self, data: bytes, reading: Reading) -> Iterator[Reading]:
         """Every shorter string from the same start, longest first: a neighbour may be glued to the key."""
         end = 0 if self.one_length else reading.end
         while end and (found := self._pattern.match(data, reading.start, end - 1)):
             end = found.end()
-            yield Reading(self, reading.start, end, _text(found), reading.prefix)
+            yield Reading(self, reading.start, end, self._key(found), reading.prefix)
 
     def until(self, data: bytes, reading: Reading, end: int) -> Reading | None:
         """The string from the same start to a given end, if it is of this format."""
         found = None if self.one_length else self._pattern.fullmatch(data, reading.start, end)
-        return found and Reading(self, reading.start, end, _text(found), reading.prefix)
+        return found and Reading(self, reading.start, end, self._key(found), reading.prefix)
+
+    def takes(self, data: bytes, start: int, end: int) -> bool:
+        """Whether the bytes at a place are a whole key of this format."""
+        return self._pattern.fullmatch(data, start, end) is not None
 
     def sound(self, key: str) -> bool:
         """Whether the structure check has nothing to say against a key."""
         return self._check is None or self._check(key)
+
+    def _key(self, found: re.Match[bytes]) -> str:
+        return self.detector.key(_text(found))
 
 
 def _text(found: re.Match[bytes]) -> str:

@@ -16,6 +16,7 @@ from leakwatch.model import Candidate, Document, Field, Plaintext, Position
 from leakwatch.scan import expressions, redaction
 from leakwatch.scan.detectors import Detector
 from leakwatch.scan.formats import CATCH_ALL, Format, Reading
+from leakwatch.scan.naming import Names
 from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
 
@@ -42,13 +43,15 @@ class Scanner:
     """
 
     def __init__(self, detectors: Sequence[Detector], *, limit: int = LIMIT) -> None:
-        if not detectors:
-            raise DefinitionError("there is no detector to scan with")
         self.detectors: Mapping[str, Detector] = {detector.id: detector for detector in detectors}
+        formats = [Format(detector) for detector in detectors]
         finds: dict[str, list[Format]] = {}
-        for format_ in map(Format, detectors):
+        for format_ in formats:
             for find in format_.detector.find:
                 finds.setdefault(find, []).append(format_)
+        if not finds:
+            raise DefinitionError("there is no detector to scan with")
+        self.names = Names(formats)
         self._formats = list(finds.values())  # by the number of what hyperscan finds
         self._database = expressions.compiled(list(finds))
         self._threads = threading.local()
@@ -81,16 +84,23 @@ class Scanner:
         places, skipped = self._places(data)
         reader, ruler = _Reader(data, places, self._limit), Ruler(data, field)
         for start in reader.starts:
-            for reading in reader.readings(start, places[start]):
-                if reading.key not in found:
-                    found[reading.key] = _candidate(reading, ruler.position(start))
+            for rivals in _by_key(reader.readings(start, places[start])):
+                if rivals[0].key not in found:
+                    found[rivals[0].key] = self._candidate(rivals, data, ruler.position(start))
         return skipped + reader.skipped
 
+    def _candidate(self, rivals: Sequence[Reading], data: bytes, position: Position) -> Candidate:
+        """One string, of which there may be several readings, under its best name."""
+        first = rivals[0]
+        name, format_ = self.names.among([r.format for r in rivals], first.key, data, first.start, first.end)
+        best = next(reading for reading in rivals if reading.format is format_)
+        return Candidate(detector=name, plaintext=Plaintext(best.key), masked=best.masked, position=position)
+
     def _spans(self, data: bytes) -> list[Span] | None:
-        """What redaction must hide: from each start the longest reading."""
+        """What redaction must hide: from each start the longest reading; words are left, lest addresses break."""
         places, skipped = self._places(data)
         longest = (f.longest(data, start) for start, formats in places.items() for f in formats)
-        return None if skipped else [Span(r.start, r.end, r.masked) for r in longest if r]
+        return None if skipped else [Span(r.start, r.end, r.masked) for r in longest if r and not r.is_words]
 
     def _places(self, data: bytes) -> tuple[dict[int, list[Format]], int]:
         """Where a key may begin and of which formats, and how many such places were left out."""
@@ -164,13 +174,12 @@ class _Reader:
         return further[: self._share]
 
 
-def _candidate(reading: Reading, position: Position) -> Candidate:
-    return Candidate(
-        detector=reading.format.detector.id,
-        plaintext=Plaintext(reading.key),
-        masked=reading.masked,
-        position=position,
-    )
+def _by_key(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """The readings of each string together, in the order of the best of each."""
+    strings: dict[str, list[Reading]] = {}
+    for reading in readings:
+        strings.setdefault(reading.key, []).append(reading)
+    return list(strings.values())
 
 
 def _around(document: Document) -> list[tuple[Field, str]]:

@@ -49,6 +49,8 @@ async def copy(source: Database, target: Database, *, fingerprint: str, advance:
         await _clear(new, target, fingerprint)
         wanted = [await _copy(old, new, table, advance) for table in _TABLES]
         await _count_on(new)
+        for table in _TABLES:
+            await new.analyze(table)
         found = [await _held(new, table) for table in _TABLES]
         _compare(wanted, found)
         await settings.put(new, _MARK, _mark(found))

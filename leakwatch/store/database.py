@@ -57,6 +57,14 @@ class Transaction:
             return sqlite.insert(table)
         return postgresql.insert(table)
 
+    async def analyze(self, table: Table) -> None:
+        """Let Postgres know what a table holds that has just been filled: else it reads all of it to find a few rows.
+
+        By itself it looks within a minute or so. SQLite needs no telling.
+        """
+        if self.connection.dialect.name == "postgresql":
+            await self.connection.exec_driver_sql(f"ANALYZE {table.name}")
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call this once the transaction has committed; never if it does not."""
         self._after_commit.append(callback)

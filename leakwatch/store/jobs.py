@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from leakwatch.store.database import Transaction, batches
-from leakwatch.store.tables import Instant, job
+from leakwatch.store.tables import job
 
 READY: Final = "ready"
 RUNNING: Final = "running"
@@ -73,9 +73,7 @@ _EXTEND: Final = (
     .values(leased_until=bindparam("until"))
 )
 _SETTLE: Final = delete(job).where(_HELD)
-# The pick stays, as it was a crash. After the second one all others go first.
-_FREED: Final = {**_FREE, "run_at": case((job.c.picks > 1, bindparam("later", type_=Instant)), else_=job.c.run_at)}
-_RELEASE_EXPIRED: Final = update(job).where(_EXPIRED).values(_FREED)
+_RELEASE_EXPIRED: Final = update(job).where(_EXPIRED).values(_FREE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,15 +180,21 @@ async def owners(tx: Transaction) -> set[str]:
     return set((await tx.execute(select(job.c.owner).where(job.c.state == RUNNING).distinct())).scalars())
 
 
-async def release(tx: Transaction, owners: Collection[str], *, later: datetime) -> int:
-    """Make ready what owners hold that are gone: at once, or `later` if not for the first time. Returns how many."""
+async def release(tx: Transaction, owners: Collection[str]) -> int:
+    """Make ready what owners hold that are gone; the picks stay, each was a crash. Returns how many."""
     gone = and_(job.c.state == RUNNING, job.c.owner.in_(owners))
-    return (await tx.execute(update(job).where(gone).values(_FREED), {"later": later})).rowcount
+    return (await tx.execute(update(job).where(gone).values(_FREE))).rowcount
 
 
-async def release_expired(tx: Transaction, *, now: datetime, later: datetime, held: Collection[int]) -> int:
-    """Make ready what has outlived its lease and is not among those held here, as `release` does."""
-    return (await tx.execute(_RELEASE_EXPIRED, {"at": now, "later": later, "held": [*held]})).rowcount
+async def release_expired(tx: Transaction, *, now: datetime, held: Collection[int]) -> int:
+    """Make ready what has outlived its lease and is not among those held here. Returns how many."""
+    return (await tx.execute(_RELEASE_EXPIRED, {"at": now, "held": [*held]})).rowcount
+
+
+async def mistrust(tx: Transaction, later: datetime) -> None:
+    """Have what processes, not just one, have died under wait until then: all others go first."""
+    crashed = and_(job.c.state == READY, job.c.picks > 1, job.c.run_at < later)
+    await tx.execute(update(job).where(crashed).values(run_at=later))
 
 
 async def due(tx: Transaction, dedupe_keys: Collection[str]) -> dict[str, datetime]:

@@ -1,36 +1,22 @@
 """Customers, their channels, and their keys by digest alone."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, update
 
 from leakwatch.errors import WrongPepper
-from leakwatch.model import RegisteredKey, now
+from leakwatch.model import RegisteredKey, Registration, now
 from leakwatch.store import given, settings
 from leakwatch.store.database import Transaction, batches
 from leakwatch.store.tables import channel, customer, finding, job, registered_key, source
 
 _PEPPER: Final = "pepper_fingerprint"
 _CHANGEABLE: Final = ("scheme", "provider", "label", "key_id")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registration:
-    """One key as its owner registers it."""
-
-    customer: str  # the owner's name, by which we know them
-    email: str  # "": told on the other channels alone
-    locale: str
-    provider: str
-    label: str
-    key_id: str
-    scheme: str
-    digest: bytes  # HMAC under the pepper, 32 bytes
-    channels: tuple[str, ...] = ()  # besides the mail address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +79,23 @@ async def _is_used(tx: Transaction) -> bool:
     return any([(await tx.execute(query.limit(1))).first() is not None for query in keyed])
 
 
-async def register(tx: Transaction, rows: Sequence[Registration]) -> Registered:
+async def register(tx: Transaction, rows: Sequence[Registration], keyed: Callable[[bytes], bytes]) -> Registered:
     """Register keys with their owners and channels; again changes nothing but what differs, and revives.
 
-    Of several rows with the same owner and key the last one holds.
+    `keyed` makes of a digest the HMAC that is stored. Of several rows with the same owner and key the last one holds.
     """
     owners = await _customers(tx, {row.customer: row.locale for row in rows})
-    channels = ((owners[row.customer], url) for row in rows for url in _channels(row))
-    await _open_channels(tx, dict.fromkeys(channels))
-    keys = {(row.digest, owners[row.customer]): row for row in rows}
+    told = {(row.customer, row.email, row.channels) for row in rows}
+    await _open_channels(tx, {(owners[name], url) for name, email, more in told for url in _urls(email, more)})
+    keys = {(keyed(row.digest), owners[row.customer]): row for row in rows}
     # In order: the index grows twice as fast, and two imports of the same keys do not wait for each other.
-    added = await _add_keys(tx, {key: keys[key] for key in sorted(keys)})
+    added = await _add_keys(tx, dict(sorted(keys.items(), key=itemgetter(0))))
     return Registered(added=added, known=len(keys) - added)
+
+
+async def settle(tx: Transaction) -> None:
+    """Make lookups quick after many keys were registered."""
+    await tx.analyze(registered_key)
 
 
 async def lookup(tx: Transaction, digests: Collection[bytes]) -> dict[bytes, list[RegisteredKey]]:
@@ -115,9 +106,8 @@ async def lookup(tx: Transaction, digests: Collection[bytes]) -> dict[bytes, lis
     asked = given.table(tx, {"digest": list(digests)})
     columns = (registered_key.c[name] for name in ("id", "customer_id", "provider", "label", "key_id", "digest"))
     query = select(*columns).join_from(asked, registered_key, registered_key.c.digest == asked.c.digest)
-    for number, owner, provider, label, key_id, digest in await tx.execute(
-        query.where(registered_key.c.retired_at.is_(None))
-    ):
+    live = query.where(registered_key.c.retired_at.is_(None))
+    for number, owner, provider, label, key_id, digest in (await tx.execute(live)).all():
         key = RegisteredKey(id=number, customer_id=owner, provider=provider, label=label, key_id=key_id)
         found[digest].append(key)
     return dict(found)
@@ -204,8 +194,8 @@ async def operator_urls(tx: Transaction) -> list[str]:
     return list((await tx.execute(select(channel.c.url).where(*ours).order_by(channel.c.id))).scalars())
 
 
-def _channels(row: Registration) -> Iterable[str]:
-    return (f"mailto:{row.email}", *row.channels) if row.email else row.channels
+def _urls(email: str, channels: tuple[str, ...]) -> Iterable[str]:
+    return (f"mailto:{email}", *channels) if email else channels
 
 
 async def _customers(tx: Transaction, locales: Mapping[str, str]) -> dict[str, int]:
@@ -250,7 +240,7 @@ async def _add_keys(tx: Transaction, rows: Mapping[tuple[bytes, int], Registrati
     columns: dict[str, given.Values] = {
         "digest": [digest for digest, _ in rows],
         "customer_id": [owner for _, owner in rows],
-        **{name: [getattr(row, name) for row in rows.values()] for name in _CHANGEABLE},
+        **{name: list(map(attrgetter(name), rows.values())) for name in _CHANGEABLE},
     }
     insert = given.insert(tx, registered_key, columns, created_at=now())
     added = (await tx.execute(insert.on_conflict_do_nothing())).rowcount

@@ -115,7 +115,6 @@ async def misbehaving() -> AsyncIterator[dict[str, str]]:
     await runner.cleanup()
 
 
-@pytest.mark.timeout(240)
 async def test_every_bad_listing_is_named_and_the_good_source_goes_on(
     installation: Installation, site: PasteSite, misbehaving: dict[str, str], mailbox: Mailbox
 ) -> None:
@@ -158,7 +157,6 @@ def _failed(installation: Installation) -> set[str]:
     return {e["source"] for e in installation.events if e["event"] == "poll failed"}
 
 
-@pytest.mark.timeout(240)
 async def test_a_mail_server_that_is_down_delays_the_notice_and_loses_nothing(
     installation: Installation, site: PasteSite, mailbox: Mailbox
 ) -> None:
@@ -185,7 +183,6 @@ async def test_a_mail_server_that_is_down_delays_the_notice_and_loses_nothing(
     assert {"accepted"} == {row["state"] for row in listed.rows}
 
 
-@pytest.mark.timeout(240)
 async def test_a_refused_recipient_is_a_dead_letter_that_the_operator_sees(
     installation: Installation, site: PasteSite, mailbox: Mailbox
 ) -> None:
@@ -205,7 +202,6 @@ async def test_a_refused_recipient_is_a_dead_letter_that_the_operator_sees(
     assert "no such user" in shown.out
 
 
-@pytest.mark.timeout(240)
 async def test_hold_keeps_the_notices_until_they_are_released(
     installation: Installation, site: PasteSite, mailbox: Mailbox
 ) -> None:
@@ -224,7 +220,6 @@ async def test_hold_keeps_the_notices_until_they_are_released(
         await until(lambda: bool(mails(mailbox, owner.address)), "the released notice arrives")
 
 
-@pytest.mark.timeout(240)
 async def test_the_breaker_holds_a_burst_and_tells_the_operator_once(
     installation: Installation, site: PasteSite, mailbox: Mailbox
 ) -> None:

@@ -95,7 +95,6 @@ def plant(forge: Forge, owners: list[Customer]) -> None:
     ]
 
 
-@pytest.mark.timeout(240)
 async def test_no_key_is_found_in_anything_that_the_daemon_wrote(
     installation: Installation, forge: Forge, mailbox: Mailbox
 ) -> None:

@@ -8,7 +8,6 @@ from leakwatch import demo as shown
 from leakwatch.demo import DemoFailed, Mailbox, demo
 
 
-@pytest.mark.timeout(240)
 async def test_the_demo_shows_the_mail_the_seconds_and_the_proof(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -20,7 +19,6 @@ async def test_the_demo_shows_the_mail_the_seconds_and_the_proof(
     assert (tmp_path / "leakwatch.db").exists()
 
 
-@pytest.mark.timeout(240)
 async def test_the_demo_fails_loudly_when_no_mail_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(*_: object) -> str:
         return "550 5.1.1 no"
@@ -31,7 +29,6 @@ async def test_the_demo_fails_loudly_when_no_mail_comes(tmp_path: Path, monkeypa
         await demo(keep=tmp_path)
 
 
-@pytest.mark.timeout(240)
 async def test_the_demo_fails_loudly_when_a_key_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = shown._leaks()
     monkeypatch.setattr(shown, "_leaks", lambda: kept)

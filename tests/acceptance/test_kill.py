@@ -16,7 +16,6 @@ PASTES = 500
 KEYS = 50
 
 
-@pytest.mark.timeout(280)
 async def test_kill_9_at_random_moments_loses_no_notice(
     installation: Installation, site: PasteSite, mailbox: Mailbox, record_property: Callable[[str, object], None]
 ) -> None:

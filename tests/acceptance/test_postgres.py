@@ -23,7 +23,6 @@ def url(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(180)
 async def test_leaks_become_notices_and_kill_9_loses_none(
     installation: Installation, site: PasteSite, mailbox: Mailbox, url: str
 ) -> None:
@@ -50,7 +49,6 @@ async def test_leaks_become_notices_and_kill_9_loses_none(
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(180)
 async def test_an_installation_moves_from_sqlite_to_postgres_and_goes_on(
     installation: Installation, site: PasteSite, mailbox: Mailbox, url: str
 ) -> None:
@@ -82,7 +80,6 @@ async def test_an_installation_moves_from_sqlite_to_postgres_and_goes_on(
     assert (late.status, "worked on since it was copied" in late.err) == (3, True), late.err
 
 
-@pytest.mark.timeout(90)
 async def test_a_copy_is_refused_with_the_reason(installation: Installation) -> None:
     await installation.install(customers(1, seed=33))
     copy = ("db", "copy", "--to")

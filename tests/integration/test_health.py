@@ -21,7 +21,7 @@ from leakwatch.model import now
 from leakwatch.store import findings, registry, sources
 from leakwatch.store.database import Database
 from leakwatch.supervisor import Supervisor
-from tests.integration.store.making import registration, seen
+from tests.integration.store.making import register, registration, seen
 from tests.notified import Systemd
 
 WATCHED = ("pastes", "forge")
@@ -54,7 +54,7 @@ async def test_the_line_counts_what_matters(database: Database, engine: Embedded
         for name in ("forge", "gone"):  # one that is no longer watched does not count
             await sources.failed(tx, name, reason="blocked", detail="", now=now())
         await engine.enqueue(tx, [NewJob(queue="poll", payload=b"")])
-        await registry.register(tx, [registration("acme")])
+        await register(tx, [registration("acme")])
         [key] = await registry.keys(tx)
         await findings.record(tx, [seen(key.id)])
         await tx.execute(

@@ -14,7 +14,6 @@ HARMLESS = 200
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("definition", ["bepasty", "bepasty-api"])
 async def test_three_registered_keys_among_200_pastes_bring_exactly_three_notices(
     installation: Installation, bepasty: Bepasty, mailbox: Mailbox, definition: str

@@ -10,7 +10,6 @@ from tests.peers.githost import GitHost
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(180)
 async def test_a_key_in_a_pushed_commit_brings_a_notice_that_names_the_commit(
     installation: Installation, git_host: GitHost, mailbox: Mailbox
 ) -> None:

@@ -10,7 +10,6 @@ from tests.peers.githost import GitHost, Repository
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("kind", ["RSS 2.0", "Atom"])
 async def test_a_key_that_a_feed_shows_brings_a_notice(
     installation: Installation, git_host: GitHost, mailbox: Mailbox, kind: str
@@ -32,7 +31,6 @@ async def test_a_key_that_a_feed_shows_brings_a_notice(
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(180)
 async def test_a_key_on_the_page_that_an_entry_links_to_brings_a_notice(
     installation: Installation, git_host: GitHost, mailbox: Mailbox
 ) -> None:

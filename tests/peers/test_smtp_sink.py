@@ -19,7 +19,7 @@ from leakwatch.store.database import Database
 from tests.integration.relay import test_relay as relaying
 from tests.integration.relay.test_relay import House
 from tests.integration.smtp.server import Mailbox, eventually, serving
-from tests.integration.store.making import registration, seen
+from tests.integration.store.making import register, registration, seen
 from tests.peers.listening import listens
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
@@ -45,7 +45,7 @@ async def sink(*options: str) -> AsyncIterator[int]:
 async def owe(house: House, count: int, *, first: int = 0) -> list[int]:
     """Owe as many customers one notice each; return the deliveries."""
     async with house.database.transaction() as tx:
-        await registry.register(tx, [registration(f"c{n}", n) for n in range(first, first + count)])
+        await register(tx, [registration(f"c{n}", n) for n in range(first, first + count)])
         keys = (await registry.keys(tx))[first:]
         recorded = await findings.record(tx, [seen(key.id, n) for n, key in enumerate(keys)])
         numbers: list[int] = []

@@ -10,7 +10,7 @@ from tests.installation import customers
 from tests.systemd.conftest import CONFIG, Service
 from tests.systemd.machine import CHECKOUT
 
-pytestmark = [pytest.mark.systemd, pytest.mark.timeout(240)]  # the first brings up the machine and installs
+pytestmark = pytest.mark.systemd
 
 OWN = "leakwatch:leakwatch"
 HANG = Path(__file__).with_name("hang.py")

@@ -46,7 +46,7 @@ async def running(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     started = Schedule(sources.wake)
     started.start()
     yield started
-    started.stop()
+    await started.stop(1.0)
     await asyncio.sleep(0.01)  # the scheduler ends in the loop's next round
 
 
@@ -78,7 +78,7 @@ async def test_what_was_synchronised_before_the_start_is_woken_after_it(sources:
     assert sources.names == []
     early.start()
     await until(lambda: sources.names == ["a"])
-    early.stop()
+    await early.stop(1.0)
     await asyncio.sleep(0.01)
 
 
@@ -197,15 +197,25 @@ async def test_stopping_disturbs_no_waking_and_starts_no_other(sources: Sources)
     stopped.sync(["a"])
     stopped.start()
     await until(lambda: len(sources.woken) == 1)
-    stopped.stop()
-    await until(lambda: "a" in sources.due)
+    await stopped.stop(10.0)
+    assert "a" in sources.due
     await asyncio.sleep(0.1)
     assert sources.names == ["a"]
+    assert not stopped._scheduler.running
+
+
+async def test_a_waking_that_takes_too_long_does_not_keep_us_from_stopping(sources: Sources) -> None:
+    sources.takes = 3600.0
+    stopped = Schedule(sources.wake)
+    stopped.sync(["a"])
+    stopped.start()
+    await until(lambda: len(sources.woken) == 1)
+    await stopped.stop(0.05)
     assert not stopped._scheduler.running
 
 
 async def test_a_schedule_that_never_started_can_be_stopped(sources: Sources) -> None:
     idle = Schedule(sources.wake)
     idle.sync(["a"])
-    idle.stop()
+    await idle.stop(1.0)
     assert not idle._scheduler.get_jobs()

@@ -21,7 +21,7 @@ from leakwatch.store import bounces, findings, notices, registry
 from leakwatch.store.database import Database
 from leakwatch.store.notices import Taken
 from tests.integration.smtp.server import eventually
-from tests.integration.store.making import registration, seen
+from tests.integration.store.making import register, registration, seen
 from tests.unit.notify.test_dsn import POSTFIX
 
 RETURNS = Returns("bounces@issuer.example", Signer([b"s" * 32]))
@@ -38,7 +38,7 @@ class House:
     async def owe(self, *, to_operator: bool = False) -> int:
         """Owe a notice, have it accepted, and return its delivery."""
         async with self.database.transaction() as tx:
-            await registry.register(tx, [registration("acme")])
+            await register(tx, [registration("acme")])
             await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
             [key] = await registry.keys(tx)
             [recorded] = await findings.record(tx, [seen(key.id)])

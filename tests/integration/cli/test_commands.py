@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,11 +20,12 @@ from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import Gone
 from leakwatch.match import digest_text
 from leakwatch.model import Answer, NoticeKind, now
+from leakwatch.scan.synthetic import fill
 from leakwatch.store import answers, bounces, findings, notices, registry
 from leakwatch.store.database import Database
 from leakwatch.store.notices import Taken
 from tests.installation import customers
-from tests.integration.store.making import place, registration, seen
+from tests.integration.store.making import place, register, registration, seen
 
 CONFIG = """\
 [database]
@@ -97,6 +99,10 @@ def test_a_key_becomes_its_digest_and_is_never_shown(leakwatch: Leakwatch) -> No
     key = customers(1, seed=41)[0].key
     said = leakwatch("keys", "digest", stdin=f"{key}\n".encode())
     assert said.out == digest_text(key) + "\n"
+    pem = fill("{pem:lines}", Random(1))
+    file = json.dumps({"private_key": pem, "type": "service_account"})
+    printed = [leakwatch("keys", "digest", stdin=text.encode()).out for text in (pem, file)]
+    assert printed == [digest_text(pem) + "\n"] * 2
     wrong = leakwatch("keys", "digest", stdin=f"{key} {key}".encode())
     assert wrong.status == 2
     assert key not in wrong.err + wrong.out
@@ -351,7 +357,7 @@ async def _find_one(folder: Path, title: str = "") -> None:
     """Register acme's key, and find it."""
     database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
     async with database.transaction() as tx:
-        await registry.register(tx, [registration("acme")])
+        await register(tx, [registration("acme")])
         [key] = await registry.keys(tx)
         await findings.record(tx, [replace(seen(key.id), place=place(title=title))])
     await database.close()
@@ -511,3 +517,26 @@ def test_the_shipped_definitions_and_detectors_can_be_listed(leakwatch: Leakwatc
     assert "anthropic" in leakwatch("detectors", "list").out
     tried = leakwatch("detectors", "test")
     assert (tried.status, "0 failures" in tried.out) == (0, True)
+
+
+def test_detectors_are_chosen_by_provider_confidence_and_whether_a_marker_finds_them(leakwatch: Leakwatch) -> None:
+    azure = leakwatch("detectors", "list", "--provider", "azure", "--json").rows
+    assert {row["provider"] for row in azure} == {"Microsoft Azure"}
+    bare = leakwatch("detectors", "list", "--bare", "--confidence", "memory", "--json").rows
+    assert {(row["kind"], row["confidence"]) for row in bare} == {("bare", "memory")}
+    assert all(row["group"] for row in bare)
+    marked = leakwatch("detectors", "list", "--marked", "--provider", "Groq", "--json").rows
+    assert [row["id"] for row in marked] == ["groq"]
+    assert "no format is like that" in leakwatch("detectors", "list", "--provider", "Acme").err
+    assert leakwatch("detectors", "test", "--provider", "cohere").out == "1 formats tried, 0 failures\n"
+
+
+def test_all_that_is_known_of_a_format_is_shown(leakwatch: Leakwatch) -> None:
+    shown = leakwatch("detectors", "show", "fal").out
+    for fact in ("fal.ai API key", "with the colon between them", "by its marker", "https://fal.ai/dashboard/keys"):
+        assert fact in shown
+    assert "Delete the leaked key at fal.ai: its first part" in shown
+    assert "DELETE https://api.fal.ai/v1/keys/{key_id}" in shown
+    assert "others look the same" in leakwatch("detectors", "show", "cohere").out
+    wrong = leakwatch("detectors", "show", "nothing")
+    assert (wrong.status, "no format has this id" in wrong.err) == (2, True)

@@ -14,13 +14,12 @@ from leakwatch.demo import PasteSite
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.fetch import Session, Source
 from leakwatch.match import Digester, digest_text, parse_digest
-from leakwatch.model import Batch, Document, now
+from leakwatch.model import Batch, Document, Registration, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
 from leakwatch.scan import Scanner, shipped
 from leakwatch.store import registry, sources
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.registry import Registration
 from leakwatch.watch import Watch
 from tests.installation import Customer, source_named
 
@@ -40,7 +39,7 @@ class Flow:
 
     async def register(self, *owners: Customer) -> None:
         async with self.database.transaction() as tx:
-            await registry.register(tx, [self.registration(owner) for owner in owners])
+            await registry.register(tx, [self.registration(owner) for owner in owners], self.digester.stored)
 
     def registration(self, owner: Customer) -> Registration:
         scheme, digest = parse_digest(digest_text(owner.key))
@@ -52,7 +51,7 @@ class Flow:
             label=owner.label,
             key_id="",
             scheme=scheme,
-            digest=self.digester.stored(digest),
+            digest=digest,
         )
 
     async def process(self, *documents: Document, source: Source = SOURCE) -> Outcome:

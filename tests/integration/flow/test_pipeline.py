@@ -1,5 +1,7 @@
 """From a batch to what is recorded and owed, on a real database with the real stages."""
 
+from random import Random
+
 import pytest
 
 from leakwatch.announce import Announcer, delivery_key
@@ -7,6 +9,7 @@ from leakwatch.config import NoticesConfig
 from leakwatch.model import Batch, Document, Reference, now
 from leakwatch.pipeline import Outcome
 from leakwatch.scan import Scanner
+from leakwatch.scan.synthetic import fill
 from leakwatch.store import findings, notices, registry, sources
 from leakwatch.store.database import Transaction
 from leakwatch.units import Rate
@@ -100,6 +103,21 @@ async def test_keys_in_what_surrounds_a_document_are_found_and_stored_redacted(f
     stored = repr(exposures)
     assert [c.name for c in owners if c.key[8:-8] in stored] == []
     assert title[-4:] in exposures[0].places[0].title
+
+
+@pytest.mark.parametrize(("provider", "detector"), [("Moonshot AI", "moonshot"), ("", "sk-alnum48")])
+async def test_a_key_that_many_providers_could_have_made_is_named_by_whose_it_was_registered_as(
+    flow: Flow, provider: str, detector: str
+) -> None:
+    owner = Customer("acme", fill("sk-{alnum:48}", Random(11)), "moonshot")
+    async with flow.database.transaction() as tx:
+        await registry.register(tx, [flow.registration(owner)._replace(provider=provider)], flow.digester.stored)
+    await flow.process(document(f"the key is {owner.key}"))
+
+    async with flow.database.reading() as tx:
+        [finding] = await findings.findings(tx)
+        [exposure] = await findings.exposures(tx, [finding.id])
+    assert exposure.detector == detector
 
 
 @pytest.mark.parametrize(

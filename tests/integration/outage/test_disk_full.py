@@ -8,7 +8,6 @@ import pytest
 
 from leakwatch.demo import PasteSite
 from tests.installation import Installation, customers, until
-from tests.integration.outage.conftest import new_folder
 from tests.integration.outage.server import PASSWORD, Ballast, disk, serving
 from tests.integration.outage.watching import (
     DOWN,
@@ -22,6 +21,7 @@ from tests.integration.outage.watching import (
     told,
     troubles,
 )
+from tests.postgres import new_folder
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -42,7 +42,6 @@ def ballast(
         yield Ballast(data)
 
 
-@pytest.mark.timeout(240)
 async def test_what_is_published_while_the_disk_is_full_ends_in_one_notice_each(
     installation: Installation, site: PasteSite, ballast: Ballast
 ) -> None:

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.postgres
 SECONDS = [10, *([60] if os.environ.get("LEAKWATCH_LONG") else [])]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seconds", SECONDS)
 async def test_what_is_published_while_postgres_is_away_ends_in_one_notice_each(
     installation: Installation, site: PasteSite, server: Server, seconds: int
@@ -58,7 +57,6 @@ async def test_what_is_published_while_postgres_is_away_ends_in_one_notice_each(
     assert troubles(installation) == []
 
 
-@pytest.mark.timeout(180)
 async def test_a_daemon_that_starts_first_waits_for_its_database(
     installation: Installation, site: PasteSite, server: Server
 ) -> None:
@@ -79,7 +77,6 @@ async def test_a_daemon_that_starts_first_waits_for_its_database(
     assert troubles(installation) == []
 
 
-@pytest.mark.timeout(180)
 async def test_a_mail_that_was_accepted_as_postgres_crashed_is_not_sent_again(
     installation: Installation, site: PasteSite, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +106,6 @@ async def test_a_mail_that_was_accepted_as_postgres_crashed_is_not_sent_again(
     assert len(mails(installation.mailbox, "soc@issuer.example")) == 1
 
 
-@pytest.mark.timeout(180)
 async def test_a_postgres_that_crashes_again_and_again_costs_nothing(
     installation: Installation, site: PasteSite, server: Server
 ) -> None:
@@ -131,7 +127,6 @@ async def test_a_postgres_that_crashes_again_and_again_costs_nothing(
     assert troubles(installation) == []
 
 
-@pytest.mark.timeout(120)
 async def test_a_daemon_that_is_told_to_stop_during_an_outage_does(installation: Installation, server: Server) -> None:
     installation.database_url = server.url
     await installation.install([])

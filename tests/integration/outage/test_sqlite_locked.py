@@ -3,8 +3,6 @@
 import asyncio
 import sqlite3
 
-import pytest
-
 from leakwatch.demo import PasteSite
 from tests.installation import Installation, customers, until
 from tests.integration.outage.watching import (
@@ -23,7 +21,6 @@ from tests.integration.outage.watching import (
 LOCKED = 15.0  # seconds: longer than a transaction waits
 
 
-@pytest.mark.timeout(180)
 async def test_what_is_published_while_sqlite_is_locked_ends_in_one_notice_each(
     installation: Installation, site: PasteSite
 ) -> None:

@@ -28,7 +28,7 @@ from leakwatch.signing import Signer
 from leakwatch.store import findings, notices, parcels, registry
 from leakwatch.store.database import Database
 from tests.integration.smtp.server import Mailbox, eventually, free_port, serving
-from tests.integration.store.making import registration, seen
+from tests.integration.store.making import register, registration, seen
 
 COMPOSER = Composer(Issuer(name="Issuer", sender="s@issuer.example", reply_to="s@issuer.example"), {})
 
@@ -78,7 +78,7 @@ class House:
     async def owe(self, *, kind: NoticeKind = NoticeKind.EXPOSURE, held: str | None = None, locale: str = "en") -> int:
         """Owe one notice on one channel, with its job, and return the delivery."""
         async with self.database.transaction() as tx:
-            await registry.register(tx, [registration("acme", locale=locale)])
+            await register(tx, [registration("acme", locale=locale)])
             await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
             (key,) = await registry.keys(tx)
             (recorded, *_) = await findings.record(tx, [seen(key.id)])
@@ -314,7 +314,7 @@ async def test_what_is_refused_is_given_up_and_the_operator_told(house: House) -
 async def test_the_issuers_software_is_told_of_each_finding_and_of_its_answer(house: House) -> None:
     house = built(house.database, Scripted(), webhooks=True)
     async with house.database.transaction() as tx:
-        await registry.register(tx, [registration("acme", n) for n in range(2)])
+        await register(tx, [registration("acme", n) for n in range(2)])
         await registry.operator_channels(tx, ["mailto:soc@issuer.example", "webhook:tickets"])
         recorded = await findings.record(tx, [seen(key.id) for key in await registry.keys(tx)])
         await house.announcer.findings(tx, recorded, observe=True)
@@ -339,7 +339,7 @@ async def test_software_that_is_not_told_is_an_alarm_once(sqlite_house: House) -
     house = sqlite_house
     house.channels.answers = [ChannelUnusable("nobody listens there", code=410) for _ in range(2)]
     async with house.database.transaction() as tx:
-        await registry.register(tx, [registration("acme", n) for n in range(2)])
+        await register(tx, [registration("acme", n) for n in range(2)])
         await registry.operator_channels(tx, ["mailto:soc@issuer.example", "webhook:tickets"])
         recorded = await findings.record(tx, [seen(key.id) for key in await registry.keys(tx)])
         await built(house.database, Scripted(), webhooks=True).announcer._events(tx, "finding.opened", [1, 2])

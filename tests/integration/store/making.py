@@ -1,10 +1,13 @@
 """Rows as the store's tests make them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from leakwatch.model import Field, Place, Position
+from leakwatch.model import Field, Place, Position, Registration
+from leakwatch.store import registry
+from leakwatch.store.database import Transaction
 from leakwatch.store.findings import NewSighting
-from leakwatch.store.registry import Registration
+from leakwatch.store.registry import Registered
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -25,6 +28,11 @@ def registration(customer: str, number: int = 0, **more: object) -> Registration
         "digest": digest(number),
     }
     return Registration(**{"customer": customer, **facts, **more})  # type: ignore[arg-type] # a test's own words
+
+
+async def register(tx: Transaction, rows: Sequence[Registration]) -> Registered:
+    """Register keys whose digests are stored as they are."""
+    return await registry.register(tx, rows, bytes)
 
 
 def digest(number: int) -> bytes:

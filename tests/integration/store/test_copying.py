@@ -17,7 +17,7 @@ from leakwatch.store import copying, registry, schema
 from leakwatch.store.copying import copy, holders
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.tables import Id, Instant, customer, job, metadata, registered_key
-from tests.integration.store.making import after, registration
+from tests.integration.store.making import after, register, registration
 
 FINGERPRINT = "f" * 32
 ROWS = 30  # in each table
@@ -123,7 +123,7 @@ async def test_every_row_arrives_as_it_was(full: Database, target: Database) -> 
 async def test_what_is_added_afterwards_is_numbered_on(full: Database, target: Database) -> None:
     await _copy(full, target)
     async with target.transaction() as tx:
-        await registry.register(tx, [registration("somebody new", 1 << 200)])
+        await register(tx, [registration("somebody new", 1 << 200)])
         assert (await tx.execute(select(func.max(customer.c.id)))).scalar() == ROWS + 1
         assert (await tx.execute(select(func.max(registered_key.c.id)))).scalar() == ROWS + 1
 
@@ -133,7 +133,7 @@ async def test_an_empty_installation_is_copied_too(database: Database, target: D
     assert counts.pop("setting") == 1  # the pepper that it is bound to
     assert set(counts.values()) == {0}
     async with target.transaction() as tx:
-        await registry.register(tx, [registration("ann")])
+        await register(tx, [registration("ann")])
         assert (await tx.execute(select(customer.c.id))).scalar() == 1
 
 
@@ -142,7 +142,7 @@ async def test_a_copy_is_brought_up_to_date(full: Database, target: Database) ->
     async with full.transaction() as tx:
         await tx.execute(update(customer).where(customer.c.id == 1).values(name="renamed"))
         await tx.execute(delete(job).where(job.c.id == 2))
-        await registry.register(tx, [registration("somebody new", 1 << 200)])
+        await register(tx, [registration("somebody new", 1 << 200)])
     await _copy(full, target)
     assert await _rows(target) == await _rows(full)
     await _copy(full, target)  # and again, with nothing new
@@ -160,7 +160,7 @@ async def test_it_goes_there_and_back(full: Database, target: Database, tmp_path
 async def test_a_copy_that_has_been_worked_on_is_not_overwritten(full: Database, target: Database) -> None:
     await _copy(full, target)
     async with target.transaction() as tx:
-        await registry.register(tx, [registration("somebody new", 1 << 200)])
+        await register(tx, [registration("somebody new", 1 << 200)])
     before = await _rows(target)
     with pytest.raises(StoreError, match="has been worked on since it was copied: it is not overwritten"):
         await _copy(full, target)
@@ -170,7 +170,7 @@ async def test_a_copy_that_has_been_worked_on_is_not_overwritten(full: Database,
 async def test_a_database_that_is_no_copy_is_not_overwritten(full: Database, target: Database) -> None:
     await schema.upgrade(target)
     async with target.transaction() as tx:
-        await registry.register(tx, [registration("ann")])
+        await register(tx, [registration("ann")])
     before = await _rows(target)
     with pytest.raises(StoreError, match="is not empty: it is not overwritten"):
         await _copy(full, target)
@@ -183,7 +183,7 @@ async def test_the_copy_of_another_installation_is_not_overwritten(
     other = Database(f"sqlite:///{tmp_path / 'other.db'}")
     await schema.upgrade(other)
     async with other.transaction() as tx:
-        await registry.register(tx, [registration("somebody else")])
+        await register(tx, [registration("somebody else")])
     await copy(other, target, fingerprint="another", advance=lambda _: None)
     await other.close()
     with pytest.raises(WrongPepper):
@@ -247,7 +247,7 @@ async def test_memory_stays_flat(sqlite_database: Database, target: Database, mo
     for rows in (2_000, 10_000):
         async with sqlite_database.transaction() as tx:
             await registry.bind_pepper(tx, FINGERPRINT)
-            await registry.register(tx, [registration("ann", 1 << 200)])
+            await register(tx, [registration("ann", 1 << 200)])
             await tx.execute(delete(registered_key))
             keys = [{**words, "label": f"{n:0200}", "digest": n.to_bytes(32, "big")} for n in range(rows)]
             await tx.execute(insert(registered_key), keys)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from leakwatch.errors import ConfigError, DatabaseDown
 from leakwatch.store import documents, findings, registry
 from leakwatch.store.database import Database, batches, parse_url
-from tests.integration.store.making import after, registration, seen
+from tests.integration.store.making import after, register, registration, seen
 
 VALUE = "what nobody may read"
 counter = Table("counter", MetaData(), Column("name", Text, primary_key=True), Column("count", Integer))
@@ -147,7 +147,7 @@ async def test_a_bug_in_a_statement_is_no_outage(database: Database) -> None:
 
 async def test_words_that_no_database_holds_are_stored_all_the_same(database: Database) -> None:
     async with database.transaction() as tx:
-        await registry.register(tx, [registration("ann", 1)])
+        await register(tx, [registration("ann", 1)])
         [key] = await registry.keys(tx)
         [recorded] = await findings.record(tx, [seen(key.id, title="NUL \0 half \ud83d pair")])
         [exposure] = await findings.exposures(tx, [recorded.finding_id])

@@ -7,14 +7,14 @@ from leakwatch.model import Place
 from leakwatch.store import findings, registry
 from leakwatch.store.database import Database
 from leakwatch.store.findings import Recorded
-from tests.integration.store.making import after, place, registration, seen
+from tests.integration.store.making import after, place, register, registration, seen
 
 
 @pytest.fixture
 async def key_ids(database: Database) -> list[int]:
     """The keys of ann, ann and bob."""
     async with database.transaction() as tx:
-        await registry.register(tx, [registration("ann", 1), registration("ann", 2), registration("bob", 3)])
+        await register(tx, [registration("ann", 1), registration("ann", 2), registration("bob", 3)])
         return [k.id for k in await registry.keys(tx)]
 
 
@@ -111,7 +111,7 @@ async def test_two_workers_open_one_finding(database: Database, key_ids: list[in
 async def test_more_findings_at_once_than_a_statement_takes(sqlite_database: Database) -> None:
     many = 33_000  # values; SQLite takes 32,766
     async with sqlite_database.transaction() as tx:
-        await registry.register(tx, [registration("ann", n) for n in range(many)])
+        await register(tx, [registration("ann", n) for n in range(many)])
         recorded = await findings.record(tx, [seen(k.id) for k in await registry.keys(tx)])
         exposures = await findings.exposures(tx, [r.finding_id for r in recorded], places=1)
     assert len(exposures) == sum(r.new_finding for r in recorded) == many

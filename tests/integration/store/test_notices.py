@@ -7,7 +7,7 @@ from leakwatch.model import NoticeKind
 from leakwatch.store import findings, notices, parcels, registry
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.notices import OpenedNotice, Taken
-from tests.integration.store.making import after, registration, seen
+from tests.integration.store.making import after, register, registration, seen
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ async def ann(database: Database) -> int:
     """A customer with two channels and two keys; the operator has one channel, bob another customer's key."""
     async with database.transaction() as tx:
         hook = ("json://hook.example",)
-        await registry.register(tx, [registration("ann", n, locale="fr", channels=hook) for n in (1, 2)])
-        await registry.register(tx, [registration("bob", 3)])
+        await register(tx, [registration("ann", n, locale="fr", channels=hook) for n in (1, 2)])
+        await register(tx, [registration("bob", 3)])
         await registry.operator_channels(tx, ["mailto:soc@example.org"])
         owner = await registry.customer_named(tx, "ann")
     assert owner is not None

@@ -13,7 +13,7 @@ from leakwatch.errors import SchemaOutdated, StoreError
 from leakwatch.store import registry, schema
 from leakwatch.store.database import Database
 from leakwatch.store.tables import metadata
-from tests.integration.store.making import registration
+from tests.integration.store.making import register, registration
 
 VERSIONS = sorted((Path(__file__).parents[3] / "migrations/versions").glob("*.py"))
 ALL = [path.name.partition("_")[0] for path in VERSIONS]
@@ -93,7 +93,7 @@ async def test_a_newer_database_is_not_touched(database: Database) -> None:
 
 async def test_altering_a_table_keeps_what_refers_to_it(database: Database, next_migrations: Path) -> None:
     async with database.transaction() as tx:
-        await registry.register(tx, [registration("ann", n) for n in range(3)])
+        await register(tx, [registration("ann", n) for n in range(3)])
     next_migrations.write_text(
         _migration(
             'with op.batch_alter_table("customer", recreate="auto") as table: '
@@ -119,7 +119,7 @@ async def test_a_migration_that_leaves_rows_dangling_is_refused(
     sqlite_database: Database, next_migrations: Path
 ) -> None:
     async with sqlite_database.transaction() as tx:
-        await registry.register(tx, [registration("ann", 1)])
+        await register(tx, [registration("ann", 1)])
     next_migrations.write_text(_migration("op.execute('DELETE FROM customer')"))
     with pytest.raises(StoreError, match="points at no row of customer"):
         await schema.upgrade(sqlite_database)

@@ -21,7 +21,7 @@ from leakwatch.store import answers, findings, notices, registry
 from leakwatch.store.answers import Given
 from leakwatch.store.database import Database
 from leakwatch.web import Pages, Web
-from tests.integration.store.making import registration, seen
+from tests.integration.store.making import register, registration, seen
 
 ISSUER = Issuer(name="Example AI Security", sender="s@issuer.example", reply_to="answers@issuer.example")
 LINKS = Links("https://leakwatch.issuer.example", Signer([b"s" * 32]), valid=3600.0)
@@ -45,9 +45,7 @@ class House:
     ) -> int:
         """Owe ann a notice about these of her keys, and return it."""
         async with self.database.transaction() as tx:
-            await registry.register(
-                tx, [registration("ann", n, locale=locale) for n in range(max(keys, default=0) + 1)]
-            )
+            await register(tx, [registration("ann", n, locale=locale) for n in range(max(keys, default=0) + 1)])
             await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
             owner = await registry.customer_named(tx, "ann")
             assert owner is not None

@@ -18,10 +18,11 @@ GUIDE: Final = Guide(
     ),
 )
 OTHER: Final = Guide(
-    name="Groq API key",
+    name="{provider} API key",
     provider="Groq",
     page="https://console.groq.com/keys",
-    steps=("Delete the leaked key on the same page.",),
+    menu="API Keys",
+    steps=("Open “{menu}” at {provider}.", "Delete the leaked key there."),
 )
 GUIDES: Final = {"openai-project": GUIDE, "openai-legacy": GUIDE, "groq": OTHER}
 ISSUER: Final = Issuer(name="Example AI Security", sender="security@issuer.example", reply_to="answers@issuer.example")

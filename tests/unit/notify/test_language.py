@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from gettext import GNUTranslations
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -13,6 +14,7 @@ from babel.messages.pofile import read_po
 from leakwatch.notify.language import FOLDER, extract_guides, language, languages
 
 ROOT = Path(__file__).parents[3]
+ADVICE = ROOT / "leakwatch/scan/advice.toml"
 DETECTORS = sorted((ROOT / "leakwatch/scan/detectors").glob("*.toml"))
 TRANSLATED = sorted(languages() - {"en"})
 MOMENT = datetime(2026, 7, 27, 14, 3, tzinfo=UTC)
@@ -42,11 +44,15 @@ def said_in_code() -> set[str]:
     return found
 
 
+def said_by(definition: dict[str, Any]) -> set[str]:
+    return {step for way in definition["revocation"].values() for step in way.get("steps", ())}
+
+
 def said_by_detectors() -> set[str]:
     said: set[str] = set()
-    for path in DETECTORS:
+    for path in (ADVICE, *DETECTORS):
         definition = tomllib.loads(path.read_text(encoding="utf-8"))
-        said |= {step for way in definition.get("revocation", {}).values() for step in way["steps"]}
+        said |= said_by(definition)
         said |= {detector["name"] for detector in definition.get("detector", ())}
     return said
 
@@ -78,7 +84,18 @@ def test_a_language_is_whole(code: str) -> None:
 
 
 def holes(text: str) -> set[str]:
-    return set(re.findall(r"%\(\w+\)s", text))
+    return set(re.findall(r"%\(\w+\)s|\{\w+\}", text))
+
+
+def test_what_providers_have_in_common_is_said_in_the_same_words() -> None:
+    """Each sentence is translated into every language: a new one must be worth it."""
+    detectors = [tomllib.loads(path.read_text(encoding="utf-8")) for path in DETECTORS]
+    names = {detector["name"] for definition in detectors for detector in definition["detector"]}
+    assert len(names) <= 60
+    assert len(said_by_detectors() - names) <= 120
+    for definition in detectors:
+        for sentence in said_by(definition):
+            assert not re.search(rf"at {re.escape(definition['provider'])}\b", sentence), "write {provider}"
 
 
 def test_the_extraction_of_guides_finds_names_and_steps() -> None:

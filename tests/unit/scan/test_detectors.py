@@ -1,4 +1,5 @@
 import re
+import tomllib
 from pathlib import Path
 from random import Random
 
@@ -7,6 +8,7 @@ import pytest
 from leakwatch.scan import detectors, synthetic
 from leakwatch.scan.detectors import Detector, load, shipped
 from leakwatch.toml import Problems
+from tests.unit.scan.making import MARKED
 
 TOML = """\
 provider = "Example"
@@ -52,6 +54,39 @@ def test_a_file_becomes_detectors(tmp_path: Path) -> None:
     assert detector.revocation.steps == ("Delete the key.",)
 
 
+def test_a_bare_format_is_not_looked_for(tmp_path: Path) -> None:
+    bare = TOML.replace("prefix = 'exk-'", "bare = true\ngroup = 'ex'\ncontext = ['example']")
+    (detector,) = load([written(tmp_path, bare)])
+    assert (detector.bare, detector.find, detector.group) == (True, (), "ex")
+
+
+def test_the_provider_and_the_menu_are_put_into_what_people_read(tmp_path: Path) -> None:
+    text = TOML.replace("Example API key", "{provider} key").replace('source = ""', 'menu = "Settings > Keys"')
+    (detector,) = load([written(tmp_path, text.replace("Delete the key.", "Delete it at {provider}."))])
+    assert (detector.name, detector.wording) == ("Example key", "{provider} key")
+    assert [detector.guide.said(step) for step in detector.revocation.steps] == [
+        "Open “Settings > Keys” at Example.",
+        "Delete it at Example.",
+    ]
+
+
+def test_a_provider_without_steps_of_its_own_gets_those_that_many_share(tmp_path: Path) -> None:
+    silent = TOML.replace('steps = ["Delete the key."]\n', "")
+    (key,) = load([written(tmp_path, silent)])
+    (token,) = load([written(tmp_path, silent.replace('source = ""', 'advice = "token"'), "token.toml")])
+    assert key.revocation.steps[0] == "Create a new key at {provider}, with no more rights than it needs."
+    assert token.revocation.steps[0] == "Create a new token at {provider}, with no more rights than it needs."
+
+
+def test_of_a_private_key_the_base_64_is_the_key() -> None:
+    google = next(detector for detector in shipped() if detector.form == "pem")
+    texts = [synthetic.fill(template, Random(3)) for template in google.examples]
+    assert len(set(texts)) == 2
+    assert len({google.key(text) for text in texts}) == 1
+    assert google.key(texts[0]).startswith("MII")
+    assert google.key("no private key") == "no private key"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -59,7 +94,22 @@ def test_a_file_becomes_detectors(tmp_path: Path) -> None:
         ("'exk-'", "'exk-('", "example.toml:13: detector.0.prefix: it is not a regular expression"),
         ("{20,40}'", "+'", "example.toml:9: detector.0.find: exk-[a-z]+ has no one length"),
         ("[a-z]{20,40}'", r"([a-z])\1'", "example.toml:9: detector.0.find: hyperscan does not take"),
-        ('id = "example"', 'id = "Example Key"', "example.toml:10: detector.0.id: write an id in small letters"),
+        ('id = "example"', 'id = "Example Key"', "example.toml:10: detector.0.id: write it in small letters"),
+        ("'exk-'", "'exk-'\ngroup = 'EX'", "example.toml:14: detector.0.group: write it in small letters"),
+        ("'exk-'", "'exk-'\nform = 'der'", "example.toml:14: detector.0.form"),
+        ("'exk-'", "'exk-'\nbare = true", "example.toml:9: detector.0: a bare format needs a group"),
+        (
+            "'exk-'",
+            "'exk-'\nbare = true\ngroup = 'ex'\nfind = ['exk-']",
+            "example.toml:16: detector.0.find: nothing is looked for where `bare` is set",
+        ),
+        (
+            'env_vars = ["EXAMPLE_API_KEY"]',
+            "env_vars = []\ngroup = 'ex'",
+            "example.toml:9: detector.0: a format that shares a group needs context or env_vars",
+        ),
+        ('source = ""', 'advice = "kye"', "example.toml:6: there is no advice kye"),
+        ('source = ""', 'api = [{method = "GET"}]', "example.toml:6: revocation.key.api.0.address is missing"),
         ("'exk-'", "'exk-'\nchek = 'cask'", "example.toml:14: unknown setting detector.0.chek (did you mean check?)"),
         ("'exk-'", "'exk-'\ncheck = 'casks'", "example.toml:14: detector.0.check: there is no check casks; known"),
         ("'exk-'", "'exk-'\nreach = -1", "example.toml:14: detector.0.reach"),
@@ -70,7 +120,7 @@ def test_a_file_becomes_detectors(tmp_path: Path) -> None:
         ("'exk-'", "'exk-[a-z]{20}'", "example.toml:9: detector.0: the prefix does not begin, or shows too much"),
         ("'exk-'", "'sk-'", "example.toml:9: detector.0: the prefix does not begin, or shows too much"),
         ('revocation = "key"', 'revocation = "kye"', "example.toml:17: there is no revocation kye"),
-        ('steps = ["Delete the key."]', "steps = []", "example.toml:7: revocation.key.steps"),
+        ('steps = ["Delete the key."]', "steps = ''", "example.toml:7: revocation.key.steps"),
         ('provider = "Example"', "provider = Example", "example.toml:1: is not TOML"),
     ],
 )
@@ -91,24 +141,16 @@ def test_no_whole_key_stands_in_the_package_or_its_tests() -> None:
     folders = (Path(detectors.__file__).parent, Path(__file__).parent)
     paths = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".toml"}]
     text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
-    assert not [detector.id for detector in shipped() if re.search(detector.pattern, text)]
+    telling = [detector for detector in shipped() if not detector.group]  # others take names and digests too
+    assert len(telling) > 100
+    found = [(detector.id, match[0]) for detector in telling for match in re.finditer(detector.pattern, text)]
+    assert not [name for name, key in found if not key.islower()]  # an address can hold very long words
 
 
-def test_the_shipped_detectors_are_of_the_providers_that_have_markers() -> None:
-    assert {detector.provider for detector in shipped()} == {
-        "AWS",
-        "Anthropic",
-        "Google",
-        "Groq",
-        "Hugging Face",
-        "Microsoft Azure",
-        "NVIDIA",
-        "OpenAI",
-        "OpenRouter",
-        "Perplexity",
-        "Replicate",
-        "xAI",
-    }
+def test_every_provider_has_one_file() -> None:
+    folder = Path(detectors.__file__).parent / "detectors"
+    providers = [tomllib.loads(path.read_text(encoding="utf-8"))["provider"] for path in folder.glob("*.toml")]
+    assert len(providers) == len(set(providers)) == len({detector.provider for detector in shipped()})
 
 
 @pytest.mark.parametrize("detector", shipped(), ids=lambda detector: detector.id)
@@ -116,11 +158,28 @@ def test_a_shipped_detector_says_where_its_facts_are_from_and_what_to_do(detecto
     assert detector.id == detector.id.lower()
     assert detector.confidence == "memory" or detector.sources
     assert detector.revocation.confidence == "memory" or detector.revocation.source
-    assert detector.revocation.page.startswith("https://")
-    assert all(step[0].isupper() and step.endswith(".") for step in detector.revocation.steps)
+    assert all(call.confidence == "memory" or call.source for call in detector.revocation.api)
+    assert not detector.revocation.page or re.fullmatch(r"https://[^\s{}<>]+", detector.revocation.page)
+    steps = [detector.guide.said(step) for step in detector.revocation.steps]
+    assert all(step[0].isupper() and step.endswith(".") for step in steps)
+    assert "{" not in "".join([detector.name, *steps])
 
 
 @pytest.mark.parametrize("detector", shipped(), ids=lambda detector: detector.id)
+def test_a_shipped_detector_tells_what_stands_near_its_keys_in_words_that_can_be_met(detector: Detector) -> None:
+    assert all(re.fullmatch(r"[A-Z][A-Z0-9_]+", variable) for variable in detector.env_vars)
+    words = [word for word in detector.context if len(word) > 1 and word == word.strip()]
+    assert len(words) == len(set(words)) == len(detector.context)
+    assert detector.canonical == "" or detector.canonical.endswith(".")
+    assert detector.note == "" or detector.note.endswith(".")
+
+
+def test_a_name_that_is_no_format_s_own_is_no_detector_s_id() -> None:
+    groups = {detector.group for detector in shipped() if detector.group}
+    assert not groups & {detector.id for detector in shipped()}
+
+
+@pytest.mark.parametrize("detector", MARKED, ids=lambda detector: detector.id)
 def test_hyperscan_s_form_is_in_every_key_within_reach(detector: Detector) -> None:
     for template in detector.examples:
         key = synthetic.fill(template, Random(7))
