@@ -31,6 +31,7 @@ _BASE: Final = 5.0  # seconds before the second try
 _CEILING: Final = 3600.0  # seconds between two tries, at most
 _SPREAD: Final = 0.75  # of the backoff is waited on average
 _AGAIN: Final = 1.0  # seconds until a database is tried again that is down
+_FEW: Final = 10  # keys of a notice that is written at once: about a millisecond
 _CHATS: Final = 8  # deliveries at once that go elsewhere than to the mail server
 _AHEAD: Final = 64  # deliveries in hand besides: read, written and settled together, while others are sent
 
@@ -124,8 +125,10 @@ class Relay:
         content: Message | str
         if told.kind is NoticeKind.EVENT:
             content = event(told, parcel.sightings)
-        else:
+        elif len(told.exposures) > _FEW:
             content = await asyncio.to_thread(self._composer.compose, told, parcel.sightings, answering)
+        else:  # a thread would take longer to hand it over than we to write it
+            content = self._composer.compose(told, parcel.sightings, answering)
         postmark = Postmark(
             message_id=parcel.message_id,
             in_reply_to=parcel.thread,

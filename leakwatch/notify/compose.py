@@ -16,7 +16,7 @@ from leakwatch.model import Guide, Message, Notice
 from leakwatch.notify.cleaning import clean
 from leakwatch.notify.language import Language, language
 from leakwatch.notify.links import Answering
-from leakwatch.notify.templating import Templates
+from leakwatch.notify.templating import Templates, isolated
 from leakwatch.notify.views import NAME, by_guide, day
 
 _GAPS: Final = re.compile(r"\n{3,}")
@@ -59,7 +59,7 @@ class Composer:
         context["until"] = speech.date(answering.until) if answering else ""
         subject = clean(self._text.render(f"{notice.kind}/subject.txt.j2", speech, context), _SUBJECT)
         context["subject"] = subject
-        html = self._html.render(f"{notice.kind}/body.html.j2", speech, context)
+        html = self._html.render(f"{notice.kind}/body.html.j2", speech, isolated(context))
         text = self._text.render(f"{notice.kind}/body.txt.j2", speech, context)
         text = _GAPS.sub("\n\n", text)  # where a part has nothing to say
         return Message(subject=subject, text=text, html=self._inliner.inline(html))

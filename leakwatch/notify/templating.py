@@ -24,6 +24,7 @@ class Templates:
             loader=FileSystemLoader(folders),
             autoescape=form is Markup,  # noqa: S701 - text is not escaped, HTML is
             undefined=StrictUndefined,
+            auto_reload=False,  # it would look at each file each time
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -39,6 +40,12 @@ class Templates:
             return self._form(speech.translations.ngettext(one, many, count)) % {"count": count, **values}
 
         return self._environment.get_template(name).render(context, _=gettext, ngettext=ngettext)
+
+
+def isolated(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an HTML template sees: names that may run from right to left do not turn the sentence around them."""
+    names = {name: Markup("<bdi>{}</bdi>").format(context[name]) for name in ("customer",) if context.get(name)}
+    return {**context, **names}
 
 
 def _wrap(text: str, indent: str = "", first: str | None = None) -> str:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from leakwatch.notify import Issuer, language, languages
 from leakwatch.notify.language import Language
-from leakwatch.notify.templating import FOLDER, Templates
+from leakwatch.notify.templating import FOLDER, Templates, isolated
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _TAGS: Final = 10  # languages of an Accept-Language that are looked at
@@ -36,7 +36,7 @@ class Rendering:
     def page(self, name: str, speech: Language, status: HTTPStatus = HTTPStatus.OK, /, **context: Any) -> web.Response:
         """Return a page as an answer."""
         shared: Mapping[str, Any] = {"lang": speech.code, "issuer": self._issuer, "style": Markup(self._style)}  # noqa: S704 - our own file
-        html = self._templates.render(f"{name}.html.j2", speech, {**shared, **context})
+        html = self._templates.render(f"{name}.html.j2", speech, isolated({**shared, **context}))
         headers = {"Content-Security-Policy": self._policy, "X-Robots-Tag": "noindex, nofollow, noarchive"}
         return web.Response(status=status, text=html, content_type="text/html", charset="utf-8", headers=headers)
 
