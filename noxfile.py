@@ -23,9 +23,16 @@ PARALLEL = [f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal"]
 EXACT = ["leakwatch/scan/*", "leakwatch/match/*", "leakwatch/notify/compose.py", "leakwatch/notify/views.py"]
 PACKAGES = {
     "cgit": "/usr/lib/cgit/cgit.cgi",
+    "dokuwiki": "/usr/share/dokuwiki/feed.php",
+    "fossil": "/usr/bin/fossil",
     "gitweb": "/usr/share/gitweb/gitweb.cgi",
     "libcgi-pm-perl": "/usr/share/perl5/CGI.pm",  # gitweb's
     "lighttpd": "/usr/sbin/lighttpd",
+    "mediawiki": "/usr/share/mediawiki/api.php",
+    "mercurial": "/usr/bin/hg",
+    "php-cli": "/usr/bin/php",
+    "php-sqlite3": "/usr/share/php8.2-sqlite3/sqlite3/sqlite3.ini",
+    "public-inbox": "/usr/bin/public-inbox-httpd",
     "postfix": "/usr/sbin/smtp-sink",
 }
 BROWSER_PACKAGES = {"chromium": "/usr/bin/chromium", "nodejs": "/usr/bin/node", "npm": "/usr/bin/npm"}
@@ -82,7 +89,7 @@ def coverage100(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """The tests against other people's servers, after installing these; Debian's packages as root alone."""
-    _install(session, "bepasty", Path("requirements-peers.lock"))
+    _install(session, "python", Path("requirements-peers.lock"))
     _install_packages(session, PACKAGES)
     session.run("pytest", *(session.posargs or ["tests/peers"]))
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import daemon, keys, report, scan
+from benchmarks import daemon, keys, report, scan, sources
 from benchmarks.measuring import Result, machine
 
 YARDSTICKS: Final[dict[str, Callable[[], Awaitable[Result | list[Result]]]]] = {
@@ -15,6 +15,7 @@ YARDSTICKS: Final[dict[str, Callable[[], Awaitable[Result | list[Result]]]]] = {
     "throughput": daemon.throughput,
     "latency": daemon.latency,
     "idle": daemon.idle,
+    "sources": sources.sources,
     "keys": keys.keys,
 }
 

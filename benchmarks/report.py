@@ -59,6 +59,6 @@ def _section(result: dict[str, Any]) -> Iterator[str]:
 
 def _figure(value: float) -> str:
     """Three digits that count."""
-    if value >= 100:  # noqa: PLR2004 - three digits before the point
+    if value >= 100:
         return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.3g}"

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from leakwatch import metrics
+from leakwatch.again import Again
 from leakwatch.announce import Announcer
 from leakwatch.bounces import Bounces
 from leakwatch.config import Config, load
@@ -18,6 +19,7 @@ from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import DatabaseDown, LeakwatchError
 from leakwatch.fetch import Session
 from leakwatch.fetch.source import Source, resolve
+from leakwatch.folders import Folders
 from leakwatch.followup import FollowUp
 from leakwatch.health import Health, attend
 from leakwatch.lmtp import Lmtp
@@ -34,6 +36,7 @@ from leakwatch.store import registry, schema, sources
 from leakwatch.store.opening import connect
 from leakwatch.supervisor import Supervisor
 from leakwatch.watch import Watch
+from leakwatch.watchman import Watchman
 from leakwatch.web import Pages, Web
 
 log: Final = structlog.get_logger(__name__)
@@ -119,6 +122,17 @@ class App:
         for queue in (*watch.queues(), relay.queue(config), self._follow_up.queue()):
             self.engine.serve(queue)
         self.schedule = Schedule(watch.wake)
+        self._folders = Folders(watch.noticed)
+        self._watchman = Watchman(
+            watched=self.sources,
+            database=self.database,
+            session=self._session,
+            announcer=tell,
+            scanner=scanner,
+            digester=Digester(self._pepper, config.matching.schemes),
+            executor=self._executor,
+        )
+        self._again = Again(watched=self.sources, database=self.database, session=self._session)
         self.health = Health(database=self.database, engine=self.engine, watched=self.sources)
         checks = {"database": self.health.database, "engine": self.health.engine}
         pages = addresses and Pages(
@@ -188,14 +202,20 @@ class App:
         self.schedule.start()
         log.info("watching", sources=len(self.sources), database=self.database.url.get_backend_name())
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
-        beside = [asyncio.create_task(attend(self._supervisor, self.health), name="supervisor")]
+        beside = [
+            asyncio.create_task(attend(self._supervisor, self.health), name="supervisor"),
+            asyncio.create_task(self._watchman.run(), name="watchman"),
+            asyncio.create_task(self._again.run(), name="again"),
+        ]
         if self._bounces and (maildir := self.config.maildir):
             reading = self._bounces.watch(maildir, self.config.bounces.every)
             beside.append(asyncio.create_task(reading, name="bounces"))
+        self._folders.sync(self.sources.values())
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping", grace=GRACE)
         for task in beside:
             task.cancel()
+        self._folders.sync(())
         self._supervisor.stopping()
         await asyncio.gather(self.schedule.stop(GRACE), self.engine.stop(GRACE))
         stopped.cancel()
@@ -226,6 +246,7 @@ class App:
         self.sources.clear()
         self.sources.update(changed)
         self.schedule.sync(changed)
+        self._folders.sync(changed.values())
         log.info("configuration reloaded", added=sorted(added), removed=sorted(removed), sources=len(changed))
 
     def _listen_for_signals(self) -> None:

@@ -17,17 +17,20 @@ from leakwatch.fields import (
     Channel,
     Contact,
     DatabaseUrl,
+    Digest,
     Listen,
     Mailbox,
     Name,
     Network,
+    Place,
+    Proxy,
     PublicUrl,
     SmtpUrl,
     WebhookUrl,
     WebUrl,
 )
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
-from leakwatch.units import Clock, Duration, Growing, Rate, RateField, Size
+from leakwatch.units import Clock, Duration, Growing, QuietHours, Rate, RateField, Size
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
 _WEBHOOK_SECRET: Final = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
@@ -143,19 +146,36 @@ class LogConfig(Strict):
     format: Literal["auto", "human", "json"] = "auto"
 
 
+class CanaryConfig(Strict):
+    """A document that the operator has published there, and the digest of the made-up key in it."""
+
+    url: WebUrl
+    digest: Digest
+    every: Duration = 21_600.0
+
+
 class SourceConfig(Strict):
     """One place to watch: a definition and what differs here."""
 
     use: Name
     name: Name | None = None
-    enabled: bool = True
-    base_url: WebUrl | None = None
+    enabled: bool | None = None  # None: as the definition says
+    base_url: Place | None = None
+    parameters: dict[str, str] = {}
     every: Duration | None = None
+    fastest: Duration | None = None
+    slowest: Duration | None = None
+    quiet: QuietHours | None = None
     rate: RateField | None = None
     concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
     max_bytes: Size | None = None
     observe: bool = False
     backlog: Literal["scan", "skip"] = "scan"
+    robots: Literal["obey", "ignore"] = "obey"
+    proxy: Proxy | None = None
+    token_file: str | None = None
+    abuse: str | None = None
+    canary: CanaryConfig | None = None
     override: dict[str, Any] = {}
 
     @property
@@ -235,6 +255,17 @@ class Config(Strict):
                 raise SecretProblem(self.problem(setting, "the webhook secret is none", mend))
             secrets[webhook.name] = lines
         return secrets
+
+    def token(self, index: int) -> str:
+        """Read the token of the source with that index, or "" where it has none. Raises SecretError."""
+        file = self.sources[index].token_file
+        if file is None:
+            return ""
+        try:
+            return _read_secret("token", self.secret_path(file))
+        except SecretError as error:
+            problem = self.problem(("source", index, "token_file"), error.message, error.mend)
+            raise SecretProblem(problem) from error
 
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""

@@ -100,6 +100,7 @@ class PasteSite:
     def __init__(self) -> None:
         self.pastes: list[tuple[str, str]] = []
         self.gone: set[int] = set()  # numbers of pastes that are listed and not there
+        self.hidden = 0  # so many of the oldest are not listed any more
         self.url = ""
 
     def publish(self, title: str, text: str) -> None:
@@ -123,7 +124,7 @@ class PasteSite:
             await runner.cleanup()
 
     async def _recent(self, _request: web.Request) -> web.Response:
-        newest = reversed(list(enumerate(self.pastes)))
+        newest = reversed(list(enumerate(self.pastes))[self.hidden :])
         rows = "".join(f'<li><a href="/raw/{n}">{html.escape(title)}</a></li>' for n, (title, _) in newest)
         return web.Response(text=f"<!doctype html><ul>{rows}</ul>", content_type="text/html")
 

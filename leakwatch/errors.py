@@ -28,6 +28,7 @@ the other side asked us to.
     │   ├── TooLarge           too_large            over the size cap, on the wire or decompressed
     │   ├── BadContent         bad_content          not what the definition promises (HTML for JSON, …)
     │   └── EmptyListing       empty_listing        a listing in which the selectors found nothing
+    ├── CanaryLost             canary_lost          a document that must be found was not: the source is blind
     ├── NotWatched             not_watched          transient: work for a source that is not configured
     ├── ScanFailed             scan_failed          transient: a document on which the scan raised
     ├── JobCrashed             crashed              the process died under the job, more than once
@@ -201,6 +202,12 @@ class EmptyListing(FetchError):
     """The selectors found nothing in a listing that should never be empty."""
 
     reason = "empty_listing"
+
+
+class CanaryLost(LeakwatchError):
+    """A document that the operator has published in a source was read, and its key was not found in it."""
+
+    reason = "canary_lost"
 
 
 class NotWatched(LeakwatchError):

@@ -6,7 +6,7 @@ from email.utils import parseaddr
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 _LAST_PORT: Final = 65_535
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -77,6 +77,22 @@ def _smtp_url(value: str) -> str:
     return value
 
 
+def _place(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
+        return value
+    return _web_url(value)
+
+
+def _proxy(value: str) -> str:
+    parts = urlsplit(_no_password(value))
+    if parts.scheme not in ("http", "socks5", "socks5h") or not parts.hostname or parts.path not in ("", "/"):
+        message = 'write a proxy as "http://host:3128", "socks5://host:1080", or for Tor "socks5h://127.0.0.1:9050"'
+        raise ValueError(message)
+    _port(parts)
+    return value
+
+
 def _public_url(value: str) -> str:
     parts = urlsplit(_web_url(value))
     if parts.query or parts.fragment or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
@@ -131,6 +147,9 @@ Network = Annotated[str, AfterValidator(_network)]
 Contact = Annotated[str, AfterValidator(_contact)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
+Place = Annotated[str, AfterValidator(_place)]
+Proxy = Annotated[str, AfterValidator(_proxy)]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]

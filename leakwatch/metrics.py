@@ -24,6 +24,19 @@ _failures: Final = Gauge(
 )
 _fetches: Final = Counter("leakwatch_fetch_requests", "Requests.", ["source", "outcome"], registry=REGISTRY)
 _bytes: Final = Counter("leakwatch_fetch_bytes", "Bytes of bodies read.", ["source"], registry=REGISTRY)
+_gaps: Final = Counter(
+    "leakwatch_source_gaps",
+    "Polls whose listing had nothing of what the one before saw.",
+    ["source"],
+    registry=REGISTRY,
+)
+_states: Final = Gauge(
+    "leakwatch_source_state", "1 for the state that a source is in.", ["source", "state"], registry=REGISTRY
+)
+_quota: Final = Gauge("leakwatch_source_quota", "Requests left, where the site says.", ["source"], registry=REGISTRY)
+_succeeded: Final = Gauge(
+    "leakwatch_source_succeeded_timestamp_seconds", "When a poll last worked.", ["source"], registry=REGISTRY
+)
 _documents: Final = Counter("leakwatch_documents", "Documents scanned.", registry=REGISTRY)
 _candidates: Final = Counter("leakwatch_candidates", "Key-shaped strings looked up.", ["detector"], registry=REGISTRY)
 _skipped: Final = Counter(
@@ -75,6 +88,23 @@ def polled(source: str, outcome: str) -> None:
 def forget_source(name: str) -> None:
     """Leave out the failures of a source that is no longer watched."""
     _failures.remove_by_labels({"source": name})
+
+
+def gap(source: str) -> None:
+    """Count a poll that shared nothing with the one before."""
+    _gaps.labels(source).inc()
+
+
+def sources_judged(judged: Mapping[str, tuple[str, int | None, float | None]]) -> None:
+    """Show of each source its state, the requests left, and when a poll last worked (seconds since 1970)."""
+    for gauge in (_states, _quota, _succeeded):
+        gauge.clear()
+    for name, (state, quota, succeeded) in judged.items():
+        _states.labels(name, state).set(1)
+        if quota is not None:
+            _quota.labels(name).set(quota)
+        if succeeded is not None:
+            _succeeded.labels(name).set(succeeded)
 
 
 def fetched(source: str, outcome: str, size: int = 0) -> None:

@@ -80,7 +80,7 @@ class Pipeline:
         matches = await match(examined.found, self._lookup)
         async with self._database.transaction() as tx:
             new = await self._listed(tx, batch)
-            await self._record(tx, matches, source, sum(bool(d.text) for d in batch.documents))
+            await self._record(tx, matches, source, batch.documents)
             outcome = Outcome(new=new, failures=examined.failures, matches=tuple(matches))
             await settle(tx, outcome)
         return outcome
@@ -121,9 +121,11 @@ class Pipeline:
         unseen = await documents.new(tx, batch.source, references.keys() | scanned, now())
         return tuple(r for identity, r in references.items() if identity in unseen - scanned)
 
-    async def _record(self, tx: Transaction, matches: Sequence[Match], source: Source, scanned: int) -> None:
-        if scanned:
-            await sources.scanned(tx, source.name, scanned)
+    async def _record(
+        self, tx: Transaction, matches: Sequence[Match], source: Source, batch: Sequence[Document]
+    ) -> None:
+        if scanned := [document for document in batch if document.text]:
+            await sources.scanned(tx, source.name, len(scanned), _latency(scanned))
         if not matches:
             return
         recorded = await findings.record(tx, [self._sighting(m, source.name) for m in matches])
@@ -157,6 +159,13 @@ class Pipeline:
 
     def _redacted(self, text: str) -> str:
         return self._scanner.redact(text)[:_LONGEST]
+
+
+def _latency(scanned: Sequence[Document]) -> float | None:
+    """The mean age of documents in seconds, as far as their source tells it."""
+    at = now()
+    ages = [(at - d.reference.published_at).total_seconds() for d in scanned if d.reference.published_at]
+    return max(0.0, sum(ages) / len(ages)) if ages else None
 
 
 def _tell(source: str, matches: int, recorded: Sequence[Recorded]) -> None:

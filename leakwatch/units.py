@@ -1,4 +1,4 @@
-"""The units that the operator writes: durations, sizes, rates.
+"""The units that the operator writes: durations, sizes, rates, hours of the day.
 
 Each is a pydantic type: ``"90s"`` or ``"1h 30m"`` become seconds, ``"10 MB"`` bytes, ``"100/h"`` a `Rate`.
 """
@@ -6,7 +6,7 @@ Each is a pydantic type: ``"90s"`` or ``"1h 30m"`` become seconds, ``"10 MB"`` b
 import math
 import re
 from dataclasses import dataclass
-from datetime import time
+from datetime import datetime, time
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
@@ -16,6 +16,7 @@ _BYTES: Final = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "Ki
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
 _SIZE: Final = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_BYTES)})")
 _TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_QUIET: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _RATE: Final = re.compile(r"(\d+)\s*/\s*(\d*)\s*([smhd])")
 
 
@@ -104,6 +105,26 @@ def rate(value: Any) -> Rate:
     return Rate(int(match[1]), int(match[2] or 1) * _SECONDS[match[3]])
 
 
+def quiet_hours(value: str) -> str:
+    """Let hours of the day pass, as ``"22:00-06:00"``; "" is none. Raises ValueError."""
+    if value and not _QUIET.fullmatch(value):
+        message = 'write hours of the day as "22:00-06:00", in UTC'
+        raise ValueError(message)
+    return value
+
+
+def left_of_quiet(hours: str, at: datetime) -> float:
+    """Return for how many seconds more the quiet hours last; 0 outside of them."""
+    match = _QUIET.fullmatch(hours)
+    if match is None:
+        return 0.0
+    begins, ends = (60 * int(match[n]) + int(match[n + 1]) for n in (1, 3))
+    day = 1440.0
+    clock = at.hour * 60 + at.minute + (at.second + at.microsecond / 1e6) / 60
+    left = (ends - clock) % day
+    return 60 * left if left <= (ends - begins) % day else 0.0
+
+
 def _plain(span: float) -> str:
     for unit in ("d", "h", "m"):
         if span % _SECONDS[unit] == 0:
@@ -133,4 +154,9 @@ RateField = Annotated[
     BeforeValidator(rate),
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "examples": ["1/s", "100/h"]}),
+]
+QuietHours = Annotated[
+    str,
+    AfterValidator(quiet_hours),
+    WithJsonSchema({"type": "string", "examples": ["22:00-06:00"]}),
 ]

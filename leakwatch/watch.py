@@ -14,22 +14,24 @@ from typing import Final
 
 import structlog
 
-from leakwatch import metrics
+from leakwatch import coverage, metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched, TooLarge
-from leakwatch.fetch import Session, Trace, fetch, poll
+from leakwatch.fetch import Poll, Session, Trace, fetch, poll
 from leakwatch.fetch.source import Source
 from leakwatch.model import Batch, Checkpoint, Document, Reference, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
 from leakwatch.store import documents, settings, sources
 from leakwatch.store.database import Database, Transaction
+from leakwatch.store.sources import Seen
+from leakwatch.units import left_of_quiet
 
 log: Final = structlog.get_logger(__name__)
 POLL: Final = "poll"
 FETCH: Final = "fetch"
-_PATIENCE: Final = 3  # transient failures in a row before the operator is told
+_POLLS, _FETCHES = 24, 24  # jobs at once: most of them wait for their turn at a host
 _LONGEST_WAIT: Final = 3600.0  # seconds between two polls of a source that fails
 _AT_ONCE: Final = 2.0  # seconds of fetching that one job holds: what it finds is told when it ends
 _MOST: Final = 50  # references in one job
@@ -75,7 +77,7 @@ class Watch:
             Queue(
                 name=POLL,
                 handler=self.poll,
-                concurrency=8,
+                concurrency=_POLLS,
                 retry=Retry(limit=3),
                 bury=self._poll_given_up,
                 letters=False,
@@ -83,7 +85,7 @@ class Watch:
             Queue(
                 name=FETCH,
                 handler=self.fetch,
-                concurrency=6,
+                concurrency=_FETCHES,
                 lane_concurrency=2,
                 retry=Retry(base=10.0),
                 bury=self._fetch_given_up,
@@ -93,8 +95,16 @@ class Watch:
     async def wake(self, name: str) -> datetime:
         """Enqueue a poll if the source is due, and return when it is due next."""
         source = self._watched[name]
+        at = now()
+        if left := left_of_quiet(source.quiet, at):
+            ends = at + timedelta(seconds=left)
+            async with self._database.transaction() as tx:
+                await sources.postpone(tx, name, ends)
+            return ends
         async with self._database.transaction() as tx:
-            claim = await sources.claim(tx, name, source.every, now())
+            learnt = await sources.interval(tx, name)
+            fastest, slowest = source.pace
+            claim = await sources.claim(tx, name, min(max(learnt or source.every, fastest), slowest), at)
             if claim.claimed and not await self._is_behind(tx, source):
                 await self._engine.enqueue(tx, [poll_job(name)])
         return claim.next_poll_at
@@ -124,7 +134,7 @@ class Watch:
             if not skip:
                 await self._engine.enqueue(tx, self._fetches(source, outcome.new, alone=crashed))
             await self._engine.enqueue(tx, self._rescans(source, outcome))
-            await self._polled(tx, source, polled.batch.checkpoint)
+            await self._polled(tx, source, polled, len(outcome.new) + len(batch.documents))
             await self._noted(tx, source, polled.trace)
             await self._engine.complete(tx, job)
 
@@ -142,6 +152,9 @@ class Watch:
             raise NotWatched(message, mend="configure it again, or drop the job", retry_after=_AWAY)
         if job.picks > 1 and len(references) > 1:
             await self._split(job, source, references)
+            return
+        if left := left_of_quiet(source.quiet, now()):
+            await self._put_off(job, source, references, left)
             return
         fetched = await fetch(self._session, source, references)
         # What a listing says of a document is scanned even when the document itself cannot be had.
@@ -174,6 +187,20 @@ class Watch:
             later=len(later),
             gone=len(gone),
         )
+
+    async def noticed(self, name: str) -> None:
+        """Poll a source now: something there has said that it changed."""
+        async with self._database.transaction() as tx:
+            await self._engine.enqueue(tx, [poll_job(name)])
+
+    async def _put_off(self, job: Job, source: Source, references: Sequence[Reference], seconds: float) -> None:
+        """Leave a site alone in its quiet hours."""
+        again = replace(
+            self._fetch_job(source, references, attempts=job.attempts), run_at=now() + timedelta(seconds=seconds)
+        )
+        async with self._database.transaction() as tx:
+            await self._engine.enqueue(tx, [again])
+            await self._engine.complete(tx, job)
 
     async def _is_behind(self, tx: Transaction, source: Source) -> bool:
         """Whether a source lists faster than it may be fetched: it is not polled until it has been caught up with."""
@@ -221,9 +248,24 @@ class Watch:
             sealed = await sources.checkpoint(tx, source.name)
         return None if sealed is None else json.loads(self._pepper.open(sealed, "checkpoint"))
 
-    async def _polled(self, tx: Transaction, source: Source, checkpoint: Checkpoint | None) -> None:
+    async def _polled(self, tx: Transaction, source: Source, polled: Poll, news: int) -> None:
+        checkpoint, trace, at = polled.batch.checkpoint, polled.trace, now()
         sealed = None if checkpoint is None else self._pepper.seal(json.dumps(dict(checkpoint)).encode(), "checkpoint")
-        recovered = await sources.polled(tx, source.name, checkpoint=sealed, now=now())
+        items = trace.listing.items if trace.listing else 0
+        interval = coverage.paced(
+            source, await sources.interval(tx, source.name), news=news, items=items, gap=trace.gap
+        )
+        seen = Seen(news=news, gap=trace.gap, left=trace.left, quota=trace.quota, wire=trace.wire, interval=interval)
+        recovered = await sources.polled(tx, source.name, checkpoint=sealed, now=at, seen=seen)
+        if trace.interval:  # the site says how often it wants to be asked
+            await sources.postpone(tx, source.name, at + timedelta(seconds=trace.interval))
+        if trace.gap:
+            metrics.gap(source.name)
+            detail = (
+                f"Source {source.name}: a listing had nothing of what the last poll saw, so documents were missed. "
+                f"It is polled every {interval:.0f} s: lower `every` or `fastest`, if the site allows."
+            )
+            await self._announcer.alarm(tx, "gap", detail, once=Once(f"{source.name} gap"))
         if recovered:
             detail = f"Source {source.name} can be read again."
             await self._announcer.alarm(tx, "recovered", detail, once=Once(f"{source.name} recovered", _HOUR))
@@ -235,8 +277,10 @@ class Watch:
             failing = await sources.failed(tx, source.name, reason=error.reason, detail=str(error), now=at)
             due = at + timedelta(seconds=_wait(source, failing.failures, error))
             await sources.postpone(tx, source.name, due)
-            if not failing.told and (failing.failures >= _PATIENCE or not error.transient):
-                await self._blind(tx, source.name, error, f"Next try at {due:%Y-%m-%d %H:%M:%S} UTC.")
+            if not failing.told and (failing.failures >= coverage.PATIENCE or not error.transient):
+                last = f"It last worked at {failing.succeeded_at:%Y-%m-%d %H:%M} UTC. " if failing.succeeded_at else ""
+                more = f"{last}Next try at {due:%Y-%m-%d %H:%M:%S} UTC."
+                await self._blind(tx, source.name, error, more)
             await self._engine.complete(tx, job)
         metrics.polled(source.name, error.reason)
         log.warning("poll failed", source=source.name, reason=error.reason, detail=str(error), next_try=due.isoformat())

@@ -1,16 +1,22 @@
 """`leakwatch findings`: whose keys are exposed, and where."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from email.utils import parseaddr
 from typing import Any
 
 import click
 
-from leakwatch.cli.frame import Frame, json_option, show, with_database
+from leakwatch.cli.frame import Frame, json_option, show, visible, with_database
+from leakwatch.config import Config
 from leakwatch.errors import InputError
+from leakwatch.fetch import resolve
 from leakwatch.model import Exposure, now
-from leakwatch.store import answers, findings
+from leakwatch.notify import Channels, Postmark, new_message_id
+from leakwatch.store import answers, findings, looks
 from leakwatch.store.database import Database
+from leakwatch.store.looks import Still
+from leakwatch.takedown import Request, requests
 
 
 @click.group("findings")
@@ -40,8 +46,9 @@ async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool
         if await findings.one(tx, number) is None:
             raise InputError(f"there is no finding {number}", mend="see `leakwatch findings list --all`")
         [exposure] = await findings.exposures(tx, [number])
+        stills = await looks.of_finding(tx, number)
         given = await answers.of_finding(tx, number)
-    show(list(_places(exposure)), as_json=as_json)
+    show(list(_places(exposure, stills)), as_json=as_json)
     if given and not as_json:  # the list of findings has the last one for programs
         show([{"answer": g.word, "at": g.at, "notice": g.notice_id, "remark": g.remark} for g in given], as_json=False)
 
@@ -56,8 +63,43 @@ async def close(_frame: Frame, database: Database, *, numbers: tuple[int, ...]) 
     click.echo(f"{closed} closed", err=True)
 
 
-def _places(exposure: Exposure) -> Iterator[dict[str, Any]]:
-    for place in exposure.places:
+@group.command()
+@click.argument("number", type=int)
+@click.option("--send", is_flag=True, help="Send it, where the host takes mail. Without it, it is printed only.")
+@with_database
+async def takedown(frame: Frame, database: Database, *, number: int, send: bool) -> None:
+    """Write to the hosts on which an exposed key still stands, that they take it down."""
+    async with database.reading() as tx:
+        if await findings.one(tx, number) is None:
+            raise InputError(f"there is no finding {number}", mend="see `leakwatch findings list --all`")
+        [exposure] = await findings.exposures(tx, [number])
+        stills = await looks.of_finding(tx, number)
+    config = frame.config
+    drafts = requests(exposure, stills, {s.name: s for s in resolve(config)}, config.email.sender)
+    if not drafts:
+        click.echo("nothing of it is known to be public any more, at an address that can be named", err=True)
+    for draft in drafts:
+        for line in draft.lines():
+            click.echo(visible(line))
+        click.echo()
+    if send:
+        await _send(config, [draft for draft in drafts if draft.address])
+
+
+async def _send(config: Config, drafts: Sequence[Request]) -> None:
+    channels = Channels(config.email, config.smtp_password())
+    domain = parseaddr(config.email.sender)[1].rpartition("@")[2]
+    try:
+        for draft in drafts:
+            postmark = Postmark(message_id=new_message_id(domain), date=now())
+            await channels.deliver(draft.address, draft.message, postmark, trusted=True)
+            click.echo(f"sent to {draft.address.removeprefix('mailto:')}", err=True)
+    finally:
+        await channels.close()
+
+
+def _places(exposure: Exposure, stills: Sequence[Still]) -> Iterator[dict[str, Any]]:
+    for place, still in zip(exposure.places, stills, strict=True):  # both newest first
         position = place.position
         yield {
             "source": place.source,
@@ -69,4 +111,6 @@ def _places(exposure: Exposure) -> Iterator[dict[str, Any]]:
             "published_at": place.published_at,
             "first_seen_at": place.first_seen_at,
             "last_seen_at": place.last_seen_at,
+            "still": still.word,
+            "looked_at": still.looked_at,
         }

@@ -108,12 +108,14 @@ def _timed_out(error: TimeoutError, http: HttpConfig, where: str) -> TimedOut:
 
 def _unreachable(error: Exception) -> tuple[str, str]:
     """What happened to the connection, and what to do."""
+    if isinstance(error, aiohttp.ClientOSError) and isinstance(error.__cause__, ssl.SSLError):
+        error = error.__cause__  # through a proxy the handshake is ours
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     match error, cause:
         case (aiohttp.ClientConnectorDNSError(), _) | (UnicodeError(), _) | (_, socket.gaierror()):
             return "has no address", "check base_url's spelling and this machine's DNS; it is tried again"
         case (aiohttp.ClientSSLError() | aiohttp.ClientConnectorCertificateError() | ssl.SSLError(), _):
-            certificate = getattr(error, "certificate_error", None)
+            certificate = getattr(error, "certificate_error", error)
             said = getattr(certificate, "verify_message", "") or "the handshake failed"
             return f"speaks no TLS that we trust ({said})", "check the certificate and this machine's CAs and clock"
         case _, ConnectionRefusedError():

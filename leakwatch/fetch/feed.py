@@ -50,7 +50,7 @@ _PARTLY: Final = ("description", "summary")
 
 def read(source: Source, text: str) -> Iterator[Facts]:
     """Yield the facts of each entry. Raises BadContent for what is no feed."""
-    root = _parsed(text)
+    root = parsed(text)
     if root is None or etree.QName(root).localname.lower() not in ("rss", "rdf", "feed"):
         raise not_as_promised(source, "a feed", text)
     own = source.definition.fields.named()
@@ -76,7 +76,8 @@ def _all(entry: Mapping[str, str], names: tuple[str, ...]) -> str:
     return "\n\n".join(dict.fromkeys(entry[name] for name in names if entry.get(name)))
 
 
-def _parsed(text: str) -> "etree._Element | None":
+def parsed(text: str) -> "etree._Element | None":
+    """Return the root of a document, however broken, or None."""
     parser = etree.XMLParser(
         encoding="utf-8",  # whatever the declaration says: the text has been decoded
         resolve_entities=False,

@@ -20,6 +20,7 @@ MOST_TAGS: Final = 100_000
 # items would take hours.
 MOST_DEPTH: Final = 200
 MOST_WITHIN: Final = 500_000  # tags and texts in all items together, counted in each item that they are in
+_ENDS: Final = "br, p, div, li, tr, pre, blockquote"  # after which a line ends
 _XML: Final = re.compile(r"<\?xml[^>]*>", re.IGNORECASE)
 
 
@@ -35,6 +36,11 @@ def read(source: Source, text: str) -> Iterator[Facts]:
             raise TooLarge(message, mend="let listing.items match each item alone, not what encloses it")
         found = ((name, selector(item, keep=name == "text")) for name, selector in selectors.items())
         yield {name: value for name, value in found if value}
+
+
+def value(source: Source, text: str, selector: str) -> str:
+    """Return what a selector finds first in the whole page, or ""."""
+    return _selector(selector)(_parsed(source, text), keep=False)
 
 
 def _parsed(source: Source, text: str) -> BeautifulSoup:
@@ -53,6 +59,13 @@ def _parsed(source: Source, text: str) -> BeautifulSoup:
     return soup
 
 
+def _whole(tag: Tag) -> str:
+    """A tag's text with its lines: without them the end of one would be glued to the beginning of the next."""
+    for end in tag.select(_ENDS):
+        end.append("\n") if end.name != "br" else end.replace_with("\n")
+    return tag.get_text()
+
+
 class _selector:  # noqa: N801 - a compiled selector, called like the function that it is
     """One field's selector: called with an item it returns the text or attribute that it finds, or ""."""
 
@@ -65,7 +78,6 @@ class _selector:  # noqa: N801 - a compiled selector, called like the function t
         if tag is None:
             return ""
         if not self._attribute:
-            text = tag.get_text()
-            return text if keep else " ".join(text.split())
+            return _whole(tag) if keep else " ".join(tag.get_text().split())
         value = tag.get(self._attribute) or ""
         return value if isinstance(value, str) else " ".join(value)

@@ -28,10 +28,7 @@ _OPTIONS: Final = jmespath.Options(custom_functions=_WithItems())
 
 def read(source: Source, text: str) -> Iterator[Facts]:
     """Yield the facts of each item. Raises BadContent for what is not JSON, or not of the shape that is promised."""
-    try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError):
-        raise not_as_promised(source, "JSON", text) from None
+    whole = _parsed(source, text)
     fields = source.definition.fields.named()
     expression = source.definition.listing.items
     items = _search(source, "listing.items", expression, whole)
@@ -42,6 +39,19 @@ def read(source: Source, text: str) -> Iterator[Facts]:
     for item in items:
         found = ((name, _search(source, f"fields.{name}", where, item)) for name, where in fields.items())
         yield {name: _text(value) for name, value in found if value not in (None, "", [], {})}
+
+
+def value(source: Source, text: str, selector: str) -> str:
+    """Return what an expression finds in the whole page, or ""."""
+    found = _search(source, "a value of the page", selector, _parsed(source, text))
+    return "" if found in (None, "", [], {}, False) else _text(found)
+
+
+def _parsed(source: Source, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise not_as_promised(source, "JSON", text) from None
 
 
 def _search(source: Source, setting: str, expression: str, value: Any) -> Any:

@@ -16,13 +16,14 @@ _REMEMBERED: Final = 1024  # hosts, before those at rest are forgotten
 class _Host:
     """One host: who is there, who waits, and when the next request may start."""
 
-    __slots__ = ("active", "limit", "next_at", "paused_until", "waiting")
+    __slots__ = ("active", "began_at", "limit", "next_at", "paused_until", "waiting")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.active = 0
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.next_at = 0.0
+        self.began_at = float("-inf")  # when the last request really began: later than planned, if we were busy
         self.paused_until = 0.0
 
     def at_rest(self, now: float) -> bool:
@@ -85,10 +86,11 @@ class Limits:
         clock = asyncio.get_running_loop().time
         start = max(place.next_at, clock())
         place.next_at = start + interval
-        while (wait := max(start, place.paused_until) - clock()) > 0:
+        while (wait := max(start, place.paused_until, place.began_at + interval) - clock()) > 0:
             self._bear(host, place)
             await asyncio.sleep(wait)
         self._bear(host, place)
+        place.began_at = clock()
 
     def _bear(self, host: str, place: _Host) -> None:
         """Raise RateLimited if the host's pause is longer than we wait."""

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from leakwatch.fetch.quota import Quota
+
 _SNIFFED: Final = 1024  # bytes in which a page may name its charset
 _META: Final = re.compile(rb"""(?:charset\s*=|encoding\s*=)\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _BOMS: Final = (
@@ -43,6 +45,8 @@ class Page:
     truncated: bool = False  # the body went on past the cap
     wire: int = 0  # bytes that came, still compressed
     redirects: int = 0
+    following: str = ""  # the next page's address, where a Link header names one
+    quota: Quota = field(default_factory=Quota)
 
     @property
     def charset(self) -> str:

@@ -1,51 +1,21 @@
 """A poll: one listing becomes one batch. A fetch: references become documents."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b
-from time import monotonic
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from leakwatch.errors import BadContent, EmptyListing, FetchError, TooLarge, Unreachable
-from leakwatch.fetch import feed, html, json
-from leakwatch.fetch.listing import Facts, Listing, appearance, gather
-from leakwatch.fetch.page import Page, Validators
+from leakwatch.errors import FetchError, Unreachable
+from leakwatch.fetch import folder, kinds, urls, walk
+from leakwatch.fetch.listing import Listing, Tally
+from leakwatch.fetch.reading import Reading
 from leakwatch.fetch.session import Session
 from leakwatch.fetch.source import Source
-from leakwatch.model import Batch, Checkpoint, Document, Reference
+from leakwatch.fetch.trace import Poll, Trace
+from leakwatch.model import Checkpoint, Document, Reference
 
-_Reader = Callable[[Source, str], Iterator[Facts]]
-_READERS: Final[Mapping[str, tuple[_Reader, str]]] = {
-    "html": (html.read, html.ACCEPT),
-    "json": (json.read, json.ACCEPT),
-    "feed": (feed.read, feed.ACCEPT),
-}
-BUDGET: Final = 16_000_000  # characters of documents that one fetch holds, and those under way besides
+BUDGET: Final = 4_000_000  # characters of documents that one fetch holds, and those under way besides
 _LONG: Final = 500_000  # bytes from which a document is decoded off the event loop
-
-
-@dataclass(slots=True, kw_only=True)
-class Trace:
-    """What a poll met on its way: filled as it goes, so that it tells something of a poll that raised as well."""
-
-    url: str = ""  # of the listing, after redirects
-    status: int = 0  # 0: no answer came
-    content_type: str = ""
-    charset: str = ""
-    wire: int = 0  # bytes that came
-    size: int = 0  # bytes decompressed
-    redirects: int = 0
-    seconds: float = 0.0  # until the page was there, waiting our turn included
-    listing: Listing | None = field(default=None, repr=False)  # None: there was nothing to read, or it could not be
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Poll:
-    """What one poll yields, and how it came about."""
-
-    batch: Batch
-    trace: Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,74 +36,24 @@ async def poll(
     found where something must be is EmptyListing. ``trace`` is filled even when this raises.
     """
     trace = trace or Trace()
-    basis = _basis(source)
-    began = monotonic()
-    _, accept = _READERS[source.definition.kind]
-    validators = _validators(checkpoint, basis) if source.definition.listing.conditional else Validators()
-    page = await session.get(source.listing_url, source=source, validators=validators, accept=accept)
-    trace.url, trace.status, trace.redirects = page.url, page.status, page.redirects
-    trace.wire, trace.size, trace.seconds = page.wire, len(page.body), monotonic() - began
-    if page.not_modified:
-        return Poll(batch=Batch(source=source.name), trace=trace)
-    trace.content_type, trace.charset = page.content_type, page.charset
-    if page.truncated:
-        message = f"{source.name}: the listing is larger than {source.max_bytes:,} bytes"
-        raise TooLarge(message, mend="raise max_bytes, or set listing.url to a shorter listing")
-    trace.listing = listing = await asyncio.to_thread(_parse_page, source, page)
-    batch = Batch(
-        source=source.name,
-        documents=listing.documents,
-        references=listing.references,
-        checkpoint={
-            "etag": page.validators.etag,
-            "last_modified": page.validators.last_modified,
-            "basis": basis,
-        },
-    )
-    if not (batch.documents or batch.references):
-        await asyncio.to_thread(_check_empty, source, listing, page)
-    return Poll(batch=batch, trace=trace)
+    match source.definition.kind:
+        case "folder":
+            return await folder.poll(source, checkpoint, trace)
+        case "urls":
+            return await urls.poll(session, source, checkpoint, trace)
+        case _:
+            return await Reading(session, source, checkpoint, trace).poll()
 
 
-def parse(source: Source, text: str, listing_url: str) -> Listing:
-    """Read a listing's text. Blocks: not for the event loop. Raises BadContent, TooLarge."""
-    read, _ = _READERS[source.definition.kind]
-    try:
-        return gather(source, read(source, text), listing_url)
-    except RecursionError:
-        message = f"{source.name}: the listing is nested too deeply"
-        raise BadContent(message, mend="check base_url and listing.url") from None
-
-
-def _parse_page(source: Source, page: Page) -> Listing:
-    return parse(source, page.text(), page.url)
-
-
-def _check_empty(source: Source, listing: Listing, page: Page) -> None:
-    """Raise EmptyListing unless an empty listing is what this source may have."""
-    if not listing.items and source.definition.listing.may_be_empty:
-        return
-    selector = source.definition.listing.items
-    where = f"listing.items ({selector})" if selector else "the feed's reader"
-    if listing.items:
-        found = f"none of the listing's {listing.items} items can be used: {'; '.join(listing.notes)}"
-    else:
-        looks = appearance(page.text())
-        found = f"{where} found nothing in the listing" + (f", which looks like {looks}" if looks else "")
-    mend = f"run `leakwatch sources test {source.name}`; if it can be empty, set listing.may_be_empty"
-    raise EmptyListing(f"{source.name}: {found}", mend=mend)
-
-
-def _basis(source: Source) -> str:
-    """What a listing is read by. When it changes, the same page has to be read again: no validator may prevent it."""
-    definition = source.definition.model_dump_json(include={"kind", "listing", "fields", "cut", "document", "hosts"})
-    return blake2b(f"{source.listing_url}\n{definition}".encode(), digest_size=8).hexdigest()
-
-
-def _validators(checkpoint: Checkpoint | None, basis: str) -> Validators:
-    if checkpoint is None or checkpoint.get("basis") != basis:
-        return Validators()
-    return Validators(etag=str(checkpoint.get("etag") or ""), last_modified=str(checkpoint.get("last_modified") or ""))
+def parse(source: Source, text: str, listing_url: str, index: str = "") -> Listing:
+    """Read one page of a listing, as `index` names it. Blocks: not for the event loop. Raises FetchError."""
+    if source.definition.kind == "walk":
+        tally = Tally(source)
+        tally.page(walk.facts(walk.ahead(source, None, walk.newest(source, text))), listing_url)
+        return tally.listing()
+    tally = Tally(source)
+    tally.page(kinds.items(source, text), listing_url, {"index": index} if index else {})
+    return tally.listing()
 
 
 async def fetch(session: Session, source: Source, references: Sequence[Reference], budget: int = BUDGET) -> Fetched:
@@ -164,6 +84,8 @@ async def fetch(session: Session, source: Source, references: Sequence[Reference
 
 async def _fetch_one(session: Session, source: Source, reference: Reference) -> Document | FetchError:
     try:
+        if source.definition.kind == "folder":
+            return await folder.fetch(source, reference)
         page = await session.get(reference.url, source=source)
         text = await asyncio.to_thread(page.text) if len(page.body) > _LONG else page.text()
     except FetchError as error:

@@ -1,21 +1,28 @@
 """One polite way to get a page: bounded in time, size and redirects, and never to an address that is not public."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from leakwatch.addresses import socket_factory
 from leakwatch.config import HttpConfig
-from leakwatch.errors import BadContent, BadRedirect, FetchError, RateLimited
+from leakwatch.errors import BadContent, BadRedirect, Blocked, FetchError, RateLimited, Unreachable
+from leakwatch.fetch import quota, robots
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
-from leakwatch.fetch.failures import from_exception, from_status, shown
+from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status, shown
 from leakwatch.fetch.limits import Limits
 from leakwatch.fetch.page import Page, Validators
+from leakwatch.fetch.proxies import PROXY_ERRORS, connector
+from leakwatch.fetch.robots import Robots, keeps_out
 from leakwatch.fetch.source import Source
+from leakwatch.units import Rate
 
 Observe = Callable[[str, str, int], None]
 """Told of every request: the source, "ok" or the failure's reason, and the bytes of body that came."""
@@ -24,6 +31,8 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _CONDITIONS: Final = frozenset({"If-None-Match", "If-Modified-Since"})
 _NO_VALIDATORS: Final = Validators()
 _LONGEST_VALIDATOR: Final = 512
+_JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Session:
@@ -33,13 +42,29 @@ class Session:
         self._http = http
         self._observe = observe
         self._limits = Limits()
-        self._client: aiohttp.ClientSession | None = None
+        self._clients: dict[str, aiohttp.ClientSession] = {}  # by proxy; "": directly
+        self._is_open = False
+        self.robots = Robots(http.user_agent, self._robots_txt)
 
     async def __aenter__(self) -> Self:
+        self._is_open = True
+        return self
+
+    def _client(self, proxy: str) -> aiohttp.ClientSession:
+        """Return the client that goes this way."""
+        if not self._is_open:
+            message = "the session is not open: use it with `async with`"
+            raise RuntimeError(message)
+        if proxy not in self._clients:
+            self._clients[proxy] = self._made(proxy)
+        return self._clients[proxy]
+
+    def _made(self, proxy: str) -> aiohttp.ClientSession:
         http = self._http
-        self._client = aiohttp.ClientSession(
-            # Our limits decide how many connections there are; the connector only refuses addresses.
-            connector=aiohttp.TCPConnector(limit=0, socket_factory=socket_factory(http.networks)),
+        # Our limits decide how many connections there are; the connector only refuses addresses.
+        direct = partial(aiohttp.TCPConnector, limit=0, socket_factory=socket_factory(http.networks))
+        return aiohttp.ClientSession(
+            connector=connector(proxy, http.networks) if proxy else direct(),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,  # a proxy would resolve names for us, past the refusal of addresses
@@ -48,16 +73,17 @@ class Session:
                 total=http.total_timeout, connect=http.connect_timeout, sock_read=http.read_timeout
             ),
         )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        self._is_open = False
+        await self.robots.close()
+        for client in self._clients.values():
+            await client.close()
+        self._clients.clear()
 
-    async def get(
+    async def get(  # noqa: PLR0913 - what there is to say of a request
         self,
         url: str,
         *,
@@ -65,64 +91,124 @@ class Session:
         validators: Validators = _NO_VALIDATORS,
         max_bytes: int | None = None,
         accept: str = "*/*",
+        body: str | None = None,
     ) -> Page:
-        """Get a page, through redirects within the source's own hosts. Raises FetchError.
+        """Get a page, through redirects within the source's own hosts, if robots.txt allows. Raises FetchError.
 
-        A body over ``max_bytes`` (the source's, unless given) is cut there and says so.
+        A body over ``max_bytes`` (the source's, unless given) is cut there and says so. With ``body`` it is a POST.
         """
-        target = _parse(url, source)
         asks = {"Accept": accept}
+        if body is not None:
+            asks["Content-Type"] = _JSON if body.lstrip()[:1] in ("{", "[") else _FORM
         if validators.etag:
             asks["If-None-Match"] = validators.etag
         if validators.last_modified:
             asks["If-Modified-Since"] = validators.last_modified
+        return await self._through(_parse(url, source), source, _Ask(asks, max_bytes or source.max_bytes, body))
+
+    async def _robots_txt(self, url: URL, source: Source) -> Page:
+        """Get a robots.txt, for which no leave is needed."""
+        return await self._through(url, source, _Ask({"Accept": "text/plain, */*;q=0.5"}, robots.MOST_BYTES, free=True))
+
+    async def _through(self, target: URL, source: Source, ask: "_Ask") -> Page:
+        """Follow redirects to a page."""
         for redirects in range(self._http.redirects + 1):
-            answer = await self._ask(target, source, asks, max_bytes or source.max_bytes, redirects)
+            answer = await self._turn(target, source, replace(ask, redirects=redirects))
             if isinstance(answer, Page):
                 return answer
             target = _follow(target, answer, source)
         message = f"{source.name}: {target.host} redirects more than {self._http.redirects} times"
         raise BadRedirect(message, mend="set base_url to where the site is now, or raise http.redirects")
 
-    async def _ask(self, url: URL, source: Source, asks: Mapping[str, str], cap: int, redirects: int) -> Page | str:
-        """Make one request: a page, or where the server sends us instead."""
+    async def _turn(self, url: URL, source: Source, ask: "_Ask") -> Page | str:
+        """Make one request when it is its turn: a page, or where the server sends us instead."""
         host = f"{url.host}:{url.port}"
-        async with self._limits.turn(host, source.rate, source.concurrency):
+        rate = source.rate
+        if not ask.free:
+            delay = await self.robots.check(url, source)
+            rate = Rate(1, delay) if delay > rate.interval else rate
+        async with self._limits.turn(host, rate, source.concurrency):
             try:
-                answer = await self._exchange(url, source, asks, cap, redirects)
+                answer = await self._exchange(url, source, ask)
             except FetchError as error:
                 if isinstance(error, RateLimited) and error.retry_after:
                     self._limits.pause(host, error.retry_after)
                 self._observe(source.name, error.reason, 0)
                 raise
+            if isinstance(answer, Page) and answer.quota.pause:
+                self._limits.pause(host, answer.quota.pause)
             self._observe(source.name, "ok", answer.wire if isinstance(answer, Page) else 0)
             return answer
 
-    async def _exchange(
-        self, url: URL, source: Source, asks: Mapping[str, str], cap: int, redirects: int
-    ) -> Page | str:
-        if self._client is None:
-            message = "the session is not open: use it with `async with`"
-            raise RuntimeError(message)
+    def pause(self, url: str, seconds: float) -> None:
+        """Ask nothing of a host for so many seconds: it said so in a page."""
+        parts = URL(url)
+        self._limits.pause(f"{parts.host}:{parts.port}", min(seconds, LONGEST_PAUSE))
+
+    async def _exchange(self, url: URL, source: Source, ask: "_Ask") -> Page | str:
         where = f"{source.name}: {url.host}"
-        headers = {**source.definition.headers, **asks} if url.origin() in source.home else asks
+        headers = CIMultiDict(source.headers if url.origin() in source.home else {})
+        headers.update(ask.headers)
+        method = "GET" if ask.body is None else "POST"
+        data = None if ask.body is None else ask.body.encode()
+        client = self._client(source.proxy)
         try:
-            async with self._client.get(url, headers=headers, allow_redirects=False) as response:
+            async with client.request(method, url, headers=headers, data=data, allow_redirects=False) as response:
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     return response.headers["Location"]
-                if response.status == HTTPStatus.NOT_MODIFIED and not _CONDITIONS.isdisjoint(asks):
-                    return Page(url=str(url), status=response.status, not_modified=True, redirects=redirects)
+                if response.status == HTTPStatus.NOT_MODIFIED and not _CONDITIONS.isdisjoint(ask.headers):
+                    return _unchanged(response, ask.redirects)
                 if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
                     raise from_status(response.status, response.headers, where)
-                return await _read(response, cap, redirects)
+                if source.robots == "obey" and keeps_out(_tags(response), self.robots.agent):
+                    mend = 'ask the site\'s operator; if they agree, set robots = "ignore" for this source'
+                    raise Blocked(f"{where} tells {self.robots.agent} by X-Robots-Tag to stay away", mend=mend)
+                return await _read(response, ask.cap, ask.redirects)
         except FetchError:
             raise
         except Broken as broken:
             message = f"{where} answered with a body that {broken}"
             raise BadContent(message, mend="the site's compression is at fault; ask its operator") from None
+        except PROXY_ERRORS as error:
+            message = f"{where} cannot be reached through the proxy ({type(error).__name__})"
+            raise Unreachable(message, mend="check the source's proxy; it is tried again") from None
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # TimeoutError is an OSError
             # `from None`: the original's text or its request's URL may hold a key, and a traceback would show it.
             raise from_exception(error, self._http, where) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One request, as far as it does not depend on where it goes."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    cap: int  # bytes of the body
+    body: str | None = field(default=None, repr=False)  # of a POST
+    free: bool = False  # robots.txt is not asked
+    redirects: int = 0  # so far
+
+
+def _tags(response: aiohttp.ClientResponse) -> list[str]:
+    return response.headers.getall("X-Robots-Tag", [])
+
+
+def _unchanged(response: aiohttp.ClientResponse, redirects: int) -> Page:
+    return Page(
+        url=str(response.url),
+        status=response.status,
+        not_modified=True,
+        redirects=redirects,
+        quota=quota.read(response.headers),
+    )
+
+
+def _following(response: aiohttp.ClientResponse) -> str:
+    """The next page's address by the Link header, or ""."""
+    try:
+        link = response.links.get("next")
+    except ValueError:
+        return ""
+    return "" if link is None else str(link.get("url", ""))
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int, redirects: int) -> Page:
@@ -141,6 +227,8 @@ async def _read(response: aiohttp.ClientResponse, cap: int, redirects: int) -> P
         truncated=body.truncated,
         wire=body.wire,
         redirects=redirects,
+        following=_following(response),
+        quota=quota.read(headers),
     )
 
 

@@ -1,10 +1,10 @@
 """A source: a definition joined with what the configuration says of this place."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
@@ -16,7 +16,18 @@ from leakwatch.toml import Problem, Problems, line_of
 from leakwatch.units import Rate
 
 _IN_PATH = "/:@!$&'()*+,;=~"  # what a field's value keeps when it becomes part of an address
+_OURS = "/:@,~"  # what a parameter, a cursor or an index's id keeps: it may stand in a query
 _WEB_PORTS = (80, 443)
+_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A document that must still be found, with the key in it."""
+
+    url: str
+    digest: str  # as customers write theirs
+    every: float  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,21 +41,47 @@ class Source:
     rate: Rate  # of requests, shared with all sources on the host
     concurrency: int  # requests at once
     max_bytes: int  # of a document, decompressed
+    fastest: float = 0.0  # seconds between two polls of a busy source; 0: `every`
+    slowest: float = 0.0  # seconds between two polls of a quiet one; 0: `every`
+    quiet: str = ""  # hours in which it is left alone
+    parameters: Mapping[str, str] = field(default_factory=dict)
     observe: bool = False  # record findings, hold their notices
     backlog: Literal["scan", "skip"] = "scan"  # what the first poll does with what is there already
+    robots: Literal["obey", "ignore"] = "obey"  # ignore: the site is the operator's own, or has allowed it
+    proxy: str = ""  # the way there; "": directly
+    token: str = field(default="", repr=False)  # what the site wants to see of us
+    abuse: str = ""  # who takes a document down there
+    canary: Canary | None = None
+
+    @property
+    def pace(self) -> tuple[float, float]:
+        """Seconds between two polls: the fewest and the most."""
+        return min(self.fastest or self.every, self.every), max(self.slowest or self.every, self.every)
 
     @cached_property
     def listing_url(self) -> str:
-        """Where new documents are announced."""
-        return self.fill(self.definition.listing.url, {})
+        """Where new documents are announced: the first page, the first time."""
+        definition = self.definition
+        if definition.index:
+            return self.fill(definition.index.url, {})
+        pages = definition.listing.pages
+        return self.fill(definition.listing.url, {"page": str(pages.first) if pages else ""}, partly=True)
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """What the base URL's host is sent, the token included."""
+        token = self.definition.token
+        secret = {token.header: fill(token.form, {"token": self.token})} if token and self.token else {}
+        return {**self.definition.headers, **secret}
 
     @cached_property
     def origins(self) -> frozenset[tuple[str, int]]:
         """The hosts and ports that we fetch from."""
-        base = URL(self.base_url)
         named = [URL(f"http://{host}") for host in self.definition.hosts]
-        ports = ((url.host or "", port) for url in (base, *named) for port in _WEB_PORTS)
-        own = ((url.host or "", url.port or 80) for url in (base, *named))
+        listed = [URL(url) for url in self.definition.urls]
+        bases = [URL(self.base_url), *named]
+        ports = ((url.host or "", port) for url in bases for port in _WEB_PORTS)
+        own = ((url.host or "", url.port or 80) for url in (*bases, *listed))
         return frozenset({*ports, *own})
 
     def allows(self, url: URL) -> bool:
@@ -57,13 +94,23 @@ class Source:
         base = URL(self.base_url)
         return frozenset({base.origin(), URL.build(scheme="https", host=base.host or "")})
 
-    def fill(self, template: str, facts: Mapping[str, str]) -> str:
-        """Put the base URL and an item's facts into a template; "" where a fact that it needs is missing."""
+    @cached_property
+    def of_index(self) -> "Source":
+        """What reads the index, as if it were a listing of its own."""
+        return replace(self, definition=self.definition.of_index)
+
+    def fill(self, template: str, facts: Mapping[str, str], *, partly: bool = False) -> str:
+        """Put the base URL and an item's facts into a template; "" where a fact that it needs is missing.
+
+        With `partly` what is missing becomes nothing: a first poll has no cursor.
+        """
         if template == "{base_url}":
             return self.base_url  # as it was written: to a feed's address a final slash can belong
-        if any(name != "base_url" and not facts.get(name) for name in placeholders(template)):
+        known = {**self.parameters, **facts}
+        if not partly and any(name != "base_url" and not known.get(name) for name in placeholders(template)):
             return ""
-        values = {name: quote(value, safe=_IN_PATH) for name, value in facts.items()}
+        kept = _ONE_BY_ONE | self.parameters.keys()
+        values = {name: quote(value, safe=_OURS if name in kept else _IN_PATH) for name, value in known.items()}
         return fill(template, {**values, "base_url": self.base_url.rstrip("/"), "url": facts.get("url", "")})
 
 
@@ -72,10 +119,11 @@ def resolve(config: Config) -> list[Source]:
     sources: list[Source] = []
     problems: dict[Problem, None] = {}  # a definition used twice is wrong once
     for index, entry in enumerate(config.sources):
-        if not entry.enabled:
+        if entry.enabled is False:
             continue
         try:
-            sources.append(_join(entry, config))
+            if (source := _join(entry, config, index)) is not None:
+                sources.append(source)
         except ConfigError as error:
             problems.update(dict.fromkeys(_problems(error, config, index)))
     if problems:
@@ -83,25 +131,69 @@ def resolve(config: Config) -> list[Source]:
     return sources
 
 
-def _join(entry: SourceConfig, config: Config) -> Source:
-    path = definitions.find(entry.use, config.definitions_folder)
-    definition = definitions.load(path, entry.override)
+def disabled(config: Config) -> list[tuple[str, str]]:
+    """Return the sources that are not watched, each with why. Raises ConfigError."""
+    found = []
+    for entry in config.sources:
+        definition = definitions.load(definitions.find(entry.use, config.definitions_folder), entry.override)
+        if entry.enabled is False:
+            found.append((entry.key, "enabled = false"))
+        elif entry.enabled is None and not definition.enabled:
+            found.append((entry.key, "read what `leakwatch sources show` says of its terms, then write enabled = true"))
+    return found
+
+
+def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
+    """Return the source, or None for one that its definition leaves to the operator."""
+    definition = definitions.load(definitions.find(entry.use, config.definitions_folder), entry.override)
+    if not (definition.enabled if entry.enabled is None else entry.enabled):
+        return None
     base_url = entry.base_url or definition.base_url
-    if not base_url:
-        message = f"{definition.title} can be anywhere: base_url is missing"
-        raise ConfigError(message, mend='write where, as base_url = "https://host"')
-    http = config.http
+    http, token = config.http, config.token(index)
+    _check(entry, definition, base_url, token)
+    host = urlsplit(base_url).hostname or ""
+    canary = entry.canary
     return Source(
         name=entry.key,
         definition=definition,
         base_url=base_url,
         every=entry.every or definition.every,
+        fastest=entry.fastest or (definition.fastest if entry.every is None else None) or 0.0,
+        slowest=entry.slowest or (definition.slowest if entry.every is None else None) or 0.0,
+        quiet=definition.quiet if entry.quiet is None else entry.quiet,
+        parameters={**definition.parameters, **entry.parameters},
         rate=entry.rate or definition.rate or http.rate,
         concurrency=entry.concurrency or definition.concurrency or http.concurrency,
         max_bytes=entry.max_bytes or definition.max_bytes or http.max_bytes,
         observe=entry.observe,
         backlog=entry.backlog,
+        robots=entry.robots,
+        proxy=entry.proxy or "",
+        token=token,
+        abuse=entry.abuse or fill(definition.abuse, {"host": host}),
+        canary=None if canary is None else Canary(url=canary.url, digest=canary.digest, every=canary.every),
     )
+
+
+def _check(entry: SourceConfig, definition: Definition, base_url: str, token: str) -> None:
+    """Raise ConfigError for a source that does not say what its definition leaves open."""
+    if not base_url:
+        where = "file:///path" if definition.kind == "folder" else "https://host"
+        message = f"{definition.title} can be anywhere: base_url is missing"
+        raise ConfigError(message, mend=f'write where, as base_url = "{where}"')
+    if (urlsplit(base_url).scheme == "file") != (definition.kind == "folder"):
+        message = f"a {definition.kind} is not read from {urlsplit(base_url).scheme}://"
+        raise ConfigError(message, mend='write base_url = "https://host", or "file:///path" for a folder')
+    if unknown := entry.parameters.keys() - definition.parameters.keys():
+        known = ", ".join(sorted(definition.parameters)) or "none"
+        raise ConfigError(f"{definition.title} has no parameter {min(unknown)}", mend=f"it has: {known}")
+    if missing := [n for n, value in definition.parameters.items() if not (entry.parameters.get(n) or value)]:
+        raise ConfigError(f"parameters.{missing[0]} is missing", mend=f'write parameters = {{ {missing[0]} = "…" }}')
+    if token and not definition.token:
+        raise ConfigError(f"{definition.title} takes no token", mend="leave token_file out")
+    if definition.token and definition.token.required and not token:
+        mend = "name the file in which it stands: token_file"
+        raise ConfigError(f"{definition.title} wants a token", mend=mend)
 
 
 def _problems(error: ConfigError, config: Config, index: int) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, Select, bindparam, func, select, update
@@ -14,6 +14,7 @@ from leakwatch.store.tables import Id, Instant, customer, finding, registered_ke
 
 # What is read of the key besides; its `key_id` is the provider's name for it, the finding's is ours.
 _KEY: Final = (registered_key.c.provider, registered_key.c.label, registered_key.c.key_id.label("provider_key_id"))
+FIRST_LOOK: Final = timedelta(hours=1)  # after which it is seen whether a document is still there
 _PLAIN: Final = tuple(name for name in Place.__dataclass_fields__ if name != "position")
 
 
@@ -209,7 +210,8 @@ async def _places(tx: Transaction, finding_ids: Collection[int], *, most: int | 
 def _columns(place: Place) -> dict[str, Any]:
     at = place.position
     plain = {name: getattr(place, name) for name in _PLAIN}
-    return {**plain, "field": at.field.value, "line": at.line, "column": at.column}
+    look = {"look_at": place.first_seen_at + FIRST_LOOK}
+    return {**plain, **look, "field": at.field.value, "line": at.line, "column": at.column}
 
 
 def _place(row: RowMapping) -> Place:

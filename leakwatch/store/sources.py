@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import case, literal, or_, select, update
+from sqlalchemy import case, func, literal, or_, select, update
 
 from leakwatch.store.database import Transaction
-from leakwatch.store.tables import Instant, source
+from leakwatch.store.tables import Instant, source, source_error
 
+_AWAY: Final = 5  # intervals without a poll after which what comes says nothing of the source's own habits
+_FADING: Final = 0.98  # of the longest lull, at each news
+_SHARE: Final = 0.1  # of a new latency in the smoothed one
 _LONGEST_WAIT: Final = timedelta(days=2)  # a site may ask for a day
 
 
@@ -35,6 +38,30 @@ class SourceState:
     alarmed_at: datetime | None
     polls: int
     documents: int
+    bytes: int  # of listings
+    interval: float | None  # seconds between two polls, as learnt
+    news_at: datetime | None  # the last poll that found something new
+    news: int  # polls that did
+    lull: float  # seconds: the longest time without news; it fades
+    latency: float | None  # seconds from publication to scan, smoothed
+    gaps: int  # polls that shared nothing with the one before
+    gap_at: datetime | None
+    left: int  # what the last poll left to the next
+    quota: int | None  # requests left, as far as the site says
+    canary_at: datetime | None  # when its canary was last looked for
+    canary: str | None  # why it was not found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a poll that worked says of its source."""
+
+    news: int  # documents that were not known
+    gap: bool
+    left: int
+    quota: int | None
+    wire: int  # bytes that came
+    interval: float  # seconds until the next poll
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +70,7 @@ class Failing:
 
     failures: int  # in a row
     told: bool
+    succeeded_at: datetime | None  # when it last worked
 
 
 async def ensure(tx: Transaction, names: Iterable[str], now: datetime) -> None:
@@ -67,6 +95,12 @@ async def claim(tx: Transaction, name: str, every: float, now: datetime) -> Clai
     return Claim(claimed=False, next_poll_at=next_poll_at.scalar_one())
 
 
+async def interval(tx: Transaction, name: str) -> float | None:
+    """Return the seconds between two polls that were learnt, or None."""
+    found: float | None = (await tx.execute(select(source.c.interval).where(source.c.name == name))).scalar()
+    return found
+
+
 async def postpone(tx: Transaction, name: str, next_poll_at: datetime) -> None:
     """See to it that a source is not polled before that moment; a later one stays."""
     at = literal(next_poll_at, Instant())
@@ -80,18 +114,42 @@ async def checkpoint(tx: Transaction, name: str) -> bytes | None:
     return value
 
 
-async def polled(tx: Transaction, name: str, *, checkpoint: bytes | None, now: datetime) -> bool:
+async def polled(
+    tx: Transaction, name: str, *, checkpoint: bytes | None, now: datetime, seen: Seen | None = None
+) -> bool:
     """Write down a poll that worked, and return whether the operator knows of failures that are now over.
 
     A checkpoint of None leaves the one that is there.
     """
-    was = await tx.execute(select(source.c.alarmed_at).where(source.c.name == name))
-    alarmed_at = was.scalar()
+    columns = (source.c.alarmed_at, source.c.polled_at, source.c.news_at, source.c.lull)
+    was = (await tx.execute(select(*columns).where(source.c.name == name))).one_or_none()
     worked = {"polled_at": now, "succeeded_at": now, "polls": source.c.polls + 1}
     cleared = {"failures": 0, "reason": None, "detail": None, "alarmed_at": None}
     moved = {} if checkpoint is None else {"checkpoint": checkpoint}
-    await tx.execute(update(source).where(source.c.name == name).values(**worked, **cleared, **moved))
-    return alarmed_at is not None
+    learnt = {} if seen is None or was is None else _learnt(seen, was.polled_at, was.news_at, was.lull, now)
+    await tx.execute(update(source).where(source.c.name == name).values(**worked, **cleared, **moved, **learnt))
+    return was is not None and was.alarmed_at is not None
+
+
+def _learnt(
+    seen: Seen, polled_at: datetime | None, news_at: datetime | None, lull: float, now: datetime
+) -> dict[str, Any]:
+    """What a poll changes of what is known of its source's habits."""
+    changed: dict[str, Any] = {
+        "interval": seen.interval,
+        "left": seen.left,
+        "bytes": source.c.bytes + seen.wire,
+        "quota": seen.quota,
+    }
+    if seen.gap:
+        changed |= {"gaps": source.c.gaps + 1, "gap_at": now}
+    if seen.news:
+        changed |= {"news": source.c.news + 1, "news_at": now}
+        # Time in which nobody looked says nothing of the source.
+        is_watched = polled_at is not None and (now - polled_at).total_seconds() <= _AWAY * seen.interval
+        if news_at is not None and is_watched:
+            changed["lull"] = max((now - news_at).total_seconds(), lull * _FADING)
+    return changed
 
 
 async def failed(tx: Transaction, name: str, *, reason: str, detail: str, now: datetime) -> Failing:
@@ -99,8 +157,12 @@ async def failed(tx: Transaction, name: str, *, reason: str, detail: str, now: d
     failure = {"polled_at": now, "reason": reason, "detail": detail}
     counted = {"polls": source.c.polls + 1, "failures": source.c.failures + 1}
     changed = update(source).where(source.c.name == name).values(**failure, **counted)
-    row = (await tx.execute(changed.returning(source.c.failures, source.c.alarmed_at))).one()
-    return Failing(failures=row.failures, told=row.alarmed_at is not None)
+    columns = source.c.failures, source.c.alarmed_at, source.c.succeeded_at
+    row = (await tx.execute(changed.returning(*columns))).one()
+    error = tx.insert(source_error).values(source=name, reason=reason, count=1, last_at=now)
+    again = {"count": source_error.c.count + 1, "last_at": now}
+    await tx.execute(error.on_conflict_do_update(index_elements=["source", "reason"], set_=again))
+    return Failing(failures=row.failures, told=row.alarmed_at is not None, succeeded_at=row.succeeded_at)
 
 
 async def alarmed(tx: Transaction, name: str, at: datetime | None) -> None:
@@ -108,10 +170,18 @@ async def alarmed(tx: Transaction, name: str, at: datetime | None) -> None:
     await tx.execute(update(source).where(source.c.name == name).values(alarmed_at=at))
 
 
-async def scanned(tx: Transaction, name: str, count: int) -> None:
-    """Count documents that were scanned."""
-    more = source.c.documents + count
-    await tx.execute(update(source).where(source.c.name == name).values(documents=more))
+async def scanned(tx: Transaction, name: str, count: int, latency: float | None = None) -> None:
+    """Count documents that were scanned, and how many seconds after their publication."""
+    changed: dict[str, Any] = {"documents": source.c.documents + count}
+    if latency is not None:
+        smoothed = source.c.latency * (1 - _SHARE) + latency * _SHARE
+        changed["latency"] = func.coalesce(smoothed, latency)
+    await tx.execute(update(source).where(source.c.name == name).values(**changed))
+
+
+async def canary(tx: Transaction, name: str, *, missing: str | None, now: datetime) -> None:
+    """Write down that a source's canary was looked for: found, or why not."""
+    await tx.execute(update(source).where(source.c.name == name).values(canary_at=now, canary=missing))
 
 
 async def overview(tx: Transaction) -> list[SourceState]:
@@ -119,3 +189,10 @@ async def overview(tx: Transaction) -> list[SourceState]:
     columns = [source.c[field] for field in SourceState.__dataclass_fields__]
     rows = await tx.execute(select(*columns).order_by(source.c.name))
     return [SourceState(**row) for row in rows.mappings()]
+
+
+async def errors(tx: Transaction, name: str) -> dict[str, int]:
+    """Return how often a source's polls have failed, by reason, the most frequent first."""
+    query = select(source_error.c.reason, source_error.c["count"]).where(source_error.c.source == name)
+    rows = (await tx.execute(query.order_by(source_error.c["count"].desc(), source_error.c.reason))).all()
+    return {row.reason: int(row[1]) for row in rows}

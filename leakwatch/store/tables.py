@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -145,7 +146,29 @@ source = Table(
     Column("alarmed_at", Instant),  # since when the operator knows of the failure
     Column("polls", BigInteger, nullable=False, server_default=text("0")),
     Column("documents", BigInteger, nullable=False, server_default=text("0")),  # scanned
+    Column("bytes", BigInteger, nullable=False, server_default=text("0")),  # of listings
+    Column("interval", Float),  # seconds between two polls, by how busy it is; NULL: not learnt yet
+    Column("news_at", Instant),  # the last poll that found something new
+    Column("news", BigInteger, nullable=False, server_default=text("0")),  # polls that did
+    Column("lull", Float, nullable=False, server_default=text("0")),  # the longest time without, in seconds; it fades
+    Column("latency", Float),  # seconds from publication to scan, smoothed
+    Column("gaps", BigInteger, nullable=False, server_default=text("0")),  # polls that shared nothing with the last
+    Column("gap_at", Instant),  # the last of them
+    Column("left", Integer, nullable=False, server_default=text("0")),  # what the last poll left to the next
+    Column("quota", BigInteger),  # requests left, as far as the site says
+    Column("canary_at", Instant),  # when its canary was last looked for
+    Column("canary", Text),  # why it was not found; NULL: it was, or there is none
     comment="A place we poll: its checkpoint, when it is due, and how it fares.",
+)
+
+source_error = Table(
+    "source_error",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    comment="How often a source's polls have failed, by reason.",
 )
 
 document = Table(
@@ -190,6 +213,10 @@ sighting = Table(
     Column("published_at", Instant),
     Column("first_seen_at", Instant, nullable=False),
     Column("last_seen_at", Instant, nullable=False),
+    Column("looks", Integer, nullable=False, server_default=text("0")),  # times that its address was looked at again
+    Column("looked_at", Instant),
+    Column("look_at", Instant, index=True),  # when it is next; NULL: no more
+    Column("gone_at", Instant),  # when nothing was there any more
     UniqueConstraint("finding_id", "document"),
     comment="One document in which an exposed key stands, and the first place in it.",
 )

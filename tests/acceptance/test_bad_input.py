@@ -83,7 +83,7 @@ CASES = {
     "failing": Case("server_fault", _answer(500), "500"),
     "teapot": Case("bad_status", _answer(418), "418"),
     "empty": Case("empty_listing", _answer(200, ""), "li"),
-    "login": Case("bad_content", _answer(200, "<html><form><input type=password></form></html>"), "JSON", use="api"),
+    "login": Case("blocked", _answer(200, "<html><form><input type=password></form></html>"), "login form", use="api"),
     "endless": Case("too_large", _endless, "max_bytes"),
     "drip": Case("timed_out", _drip, "total_timeout"),
     "metadata": Case(

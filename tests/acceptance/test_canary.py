@@ -52,6 +52,8 @@ class Forge:
         return web.Response(text=rows, content_type="text/html", headers={"ETag": '"1"'})
 
     async def document(self, request: web.Request) -> web.Response:
+        if request.path == "/robots.txt":
+            return web.Response(status=404)
         if request.path.startswith("/broken/"):
             return web.Response(status=500)
         if request.path.startswith("/forbidden/"):

@@ -77,7 +77,7 @@ async def bepasty(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bep
 @asynccontextmanager
 async def serving_bepasty(folder: Path) -> AsyncIterator[Bepasty]:
     """Run bepasty's own server on a free port until the block ends."""
-    program = PEERS / "bepasty" / "bin" / "bepasty-server"
+    program = PEERS / "python" / "bin" / "bepasty-server"
     if not program.exists():
         pytest.skip("bepasty is not installed: run `make test-all`")
     (folder / "data").mkdir()

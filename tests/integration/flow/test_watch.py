@@ -282,3 +282,56 @@ async def test_what_is_no_longer_watched_is_let_go(flow: Flow) -> None:
 
     await until_async(done, "the job is done")
     assert await dead(flow) == []
+
+
+async def test_in_its_quiet_hours_a_source_is_left_alone(flow: Flow, site: PasteSite) -> None:
+    at = now()
+    begins, ends = at - timedelta(hours=1), at + timedelta(hours=2)
+    source = source_named("site", site.url, quiet=f"{begins:%H:%M}-{ends:%H:%M}")
+    await flow.add(source)
+    due = await flow.watch.wake("site")
+    assert timedelta(hours=1, minutes=58) < due - at <= timedelta(hours=2)
+    async with flow.database.reading() as tx:
+        assert await flow.engine.live(tx) == []
+    async with flow.database.transaction() as tx:
+        job = flow.watch._fetch_job(source, [Reference(url=f"{site.url}/raw/0", id="0")])
+        await flow.engine.enqueue(tx, [job])
+    async with flow.working():
+
+        async def put_off() -> bool:
+            async with flow.database.reading() as tx:
+                return [job.run_at > now() for job in await flow.engine.live(tx)] == [True]
+
+        await until_async(put_off, "the document waits for the morning")
+    assert (await state(flow, "site")).documents == 0
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_gap_is_counted_told_once_and_tightens_the_interval(flow: Flow, site: PasteSite) -> None:
+    source = source_named("site", site.url, every=60.0, fastest=10.0)
+    await flow.add(source)
+    for number in range(4):
+        site.publish(f"old {number}", "x")
+    await poll_once(flow, source, until_documents=4)
+    before = site.pastes
+    site.pastes = [("gone", "x")] * 4 + [("new", f"{n}") for n in range(4)]
+    site.hidden = 4
+    await poll_once(flow, source)
+    found = await state(flow, "site")
+    assert found.gaps == 1
+    assert found.interval == 15.0  # 30 after the first poll, in which all was new
+    assert "gap" in await alarms(flow)
+    assert len(before) == 4
+
+
+@pytest.mark.usefixtures("running")
+async def test_what_has_changed_there_is_polled_at_once(flow: Flow, site: PasteSite) -> None:
+    source = source_named("site", site.url, every=86_400.0)
+    await flow.add(source)
+    site.publish("one", "x")
+    await flow.watch.noticed("site")
+
+    async def polled() -> bool:
+        return (await state(flow, "site")).polls == 1
+
+    await until_async(polled, "it is polled though it is not due")

@@ -10,7 +10,20 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import URL, Column, Integer, LargeBinary, Table, UniqueConstraint, delete, func, insert, select, update
+from sqlalchemy import (
+    URL,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from leakwatch.errors import StoreError, WrongPepper
 from leakwatch.store import copying, registry, schema
@@ -83,7 +96,7 @@ def _row(table: Table, number: int, chance: random.Random) -> dict[str, Any]:
     return {c.name: _value(c, number, chance, unique=c.name in unique) for c in table.columns}
 
 
-def _value(column: Column[Any], number: int, chance: random.Random, *, unique: bool) -> Any:
+def _value(column: Column[Any], number: int, chance: random.Random, *, unique: bool) -> Any:  # noqa: PLR0911 - types
     """A value that the column's type allows, an odd one where possible; unique ones are told apart by the number."""
     if column.foreign_keys or (column.type is Id and column.primary_key):
         return number
@@ -93,6 +106,8 @@ def _value(column: Column[Any], number: int, chance: random.Random, *, unique: b
         return chance.choice(MOMENTS)
     if isinstance(column.type, LargeBinary):
         return number.to_bytes(column.type.length, "big") if column.type.length else chance.choice(BYTES)
+    if isinstance(column.type, Float):
+        return chance.choice((0.0, 1e-9, 60.25, 1.7e308, -1.5))
     if isinstance(column.type, Integer):  # BigInteger is one
         wide = type(column.type) is not Integer
         return chance.choice((0, -1, 2**63 - 1 if wide else 2**31 - 1))

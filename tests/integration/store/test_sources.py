@@ -1,12 +1,32 @@
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import NoResultFound
 
 from leakwatch.store import sources
 from leakwatch.store.database import Database
-from leakwatch.store.sources import Claim, SourceState
+from leakwatch.store.sources import Claim, Seen, SourceState
 from tests.integration.store.making import after
+
+UNKNOWN: dict[str, Any] = {
+    "bytes": 0,
+    "interval": None,
+    "news_at": None,
+    "news": 0,
+    "lull": 0.0,
+    "latency": None,
+    "gaps": 0,
+    "gap_at": None,
+    "left": 0,
+    "quota": None,
+    "canary_at": None,
+    "canary": None,
+}
+
+
+def seen(news: int, **more: Any) -> Seen:
+    return Seen(**{"news": news, "gap": False, "left": 0, "quota": None, "wire": 10, "interval": 60.0, **more})
 
 
 @pytest.fixture
@@ -91,4 +111,44 @@ async def test_failures_are_counted_until_a_poll_works(database: Database, name:
         alarmed_at=None,
         polls=5,
         documents=12,
+        **UNKNOWN,
     )
+
+
+async def test_a_source_is_learnt_from_its_polls(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        assert await sources.interval(tx, name) is None
+        for at, news in ((0, 3), (60, 0), (120, 0), (180, 1), (240, 1)):
+            await sources.polled(tx, name, checkpoint=None, now=after(at), seen=seen(news))
+        await sources.polled(tx, name, checkpoint=None, now=after(300), seen=seen(0, gap=True, left=2, quota=7))
+        assert await sources.interval(tx, name) == 60.0
+    state = await _state(database, name)
+    assert (state.news, state.news_at, state.bytes) == (3, after(240), 60)
+    assert state.lull == pytest.approx(180 * 0.98)  # the longest, faded by one news
+    assert (state.gaps, state.gap_at, state.left, state.quota) == (1, after(300), 2, 7)
+
+
+async def test_time_in_which_nobody_looked_is_no_lull(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        await sources.polled(tx, name, checkpoint=None, now=after(0), seen=seen(1))
+        await sources.polled(tx, name, checkpoint=None, now=after(90_000), seen=seen(1))
+    assert (await _state(database, name)).lull == 0.0
+
+
+async def test_latency_is_smoothed_and_canaries_are_kept(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        await sources.scanned(tx, name, 1, 100.0)
+        await sources.scanned(tx, name, 1, 200.0)
+        await sources.scanned(tx, name, 1)
+        await sources.canary(tx, name, missing="gone", now=after(1))
+    state = await _state(database, name)
+    assert state.latency == pytest.approx(110.0)
+    assert (state.canary, state.canary_at) == ("gone", after(1))
+
+
+async def test_failures_are_counted_by_reason(database: Database, name: str) -> None:
+    async with database.transaction() as tx:
+        for reason in ("blocked", "timed_out", "timed_out"):
+            await sources.failed(tx, name, reason=reason, detail="", now=after(1))
+        assert await sources.errors(tx, name) == {"timed_out": 2, "blocked": 1}
+        assert await sources.errors(tx, "other") == {}

@@ -58,15 +58,19 @@ def definition(toml: str = HTML) -> Definition:
 
 def source(base_url: str, toml: str = HTML, **settings: Any) -> Source:
     """A source on that site, without limits that would slow a test down."""
-    plain = {"every": 60.0, "rate": Rate(100_000, 1.0), "concurrency": 8, "max_bytes": 1_000_000}
+    plain = {"every": 60.0, "rate": Rate(100_000, 1.0), "concurrency": 8, "max_bytes": 1_000_000, "robots": "ignore"}
     return Source(name="site", definition=definition(toml), base_url=base_url, **{**plain, **settings})
 
 
 @asynccontextmanager
 async def site(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve every path with one handler; yields the base URL."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:  # aiohttp wants a function, not an object
+        return await handler(request)
+
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
+    app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:

@@ -5,7 +5,7 @@ from time import process_time
 
 import pytest
 
-from leakwatch.errors import BadContent
+from leakwatch.errors import BadContent, Blocked
 from leakwatch.fetch.feed import read
 from leakwatch.fetch.listing import Facts
 from tests.unit.fetch.sites import source
@@ -125,8 +125,6 @@ def test_leading_blanks_and_a_wrong_encoding_are_forgiven() -> None:
     ("text", "looks"),
     [
         ("", "an empty page"),
-        ("<html><body>Just a moment...</body></html>", "a bot check"),
-        ("<!doctype html><html><input type=password></html>", "a page with a login form"),
         ("{}", ""),
         ("<?xml version='1.0'?><sitemap/>", ""),
         ("&" * 1000, ""),
@@ -136,6 +134,18 @@ def test_what_is_no_feed_is_bad_content_and_described(text: str, looks: str) -> 
     with pytest.raises(BadContent, match="is not a feed") as caught:
         facts(text)
     assert looks in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "looks"),
+    [
+        ("<html><body>Just a moment...</body></html>", "a bot check"),
+        ("<!doctype html><html><input type=password></html>", "a page with a login form"),
+    ],
+)
+def test_a_gatekeepers_page_is_blocked(text: str, looks: str) -> None:
+    with pytest.raises(Blocked, match=f"instead of the listing there is {looks}"):
+        facts(text)
 
 
 # --- attacks

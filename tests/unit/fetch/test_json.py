@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from leakwatch.errors import BadContent
+from leakwatch.errors import BadContent, Blocked
 from leakwatch.fetch.json import read
 from leakwatch.fetch.listing import Facts
 from tests.unit.fetch.sites import source
@@ -59,21 +59,33 @@ def test_a_listing_without_its_list_is_bad_content(body: str) -> None:
 @pytest.mark.parametrize(
     ("body", "looks"),
     [
-        ("<!doctype html><html><form><input type=password></form></html>", "a page with a login form"),
-        ("<html>Just a moment...</html>", "a bot check"),
         ("<html></html>", "HTML"),
         ("", "an empty page"),
         ('{"pastes": [', ""),
         ("[" * 200_000, ""),
         ('{"pastes": [{"id": ' + "9" * 100_000 + "}]}", ""),
     ],
-    ids=["login", "bot check", "html", "empty", "cut", "deep", "long number"],
+    ids=["html", "empty", "cut", "deep", "long number"],
 )
 def test_what_is_no_json_is_bad_content_and_described(body: str, looks: str) -> None:
     with pytest.raises(BadContent, match="is not JSON") as caught:
         facts(body)
     assert looks in str(caught.value)
     assert "login" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    ("body", "looks"),
+    [
+        ("<!doctype html><html><form><input type=password></form></html>", "a page with a login form"),
+        ("<html>Just a moment...</html>", "a bot check"),
+        ("<html>Please enable JavaScript</html>", "a page that needs JavaScript"),
+    ],
+)
+def test_a_gatekeepers_page_is_blocked(body: str, looks: str) -> None:
+    with pytest.raises(Blocked, match=f"instead of the listing there is {looks}") as caught:
+        facts(body)
+    assert "feed or API" in caught.value.mend
 
 
 def test_an_expression_that_does_not_fit_is_named_without_the_value() -> None:

@@ -225,7 +225,26 @@ def test_a_time_is_read_in_any_usual_form(text: str, iso: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-13-45", "12", "9" * 30, "2026-11-23T99:99:99Z", "3 minutes ago"]
+    ("text", "seconds"),
+    [
+        ("3 minutes ago", 180),
+        ("about 1 hour, 5 mins ago", 3900),
+        ("2h ago", 7200),
+        ("1 day and 2 hours ago", 93_600),
+        ("a month ago", 2_592_000),
+        ("Posted 30 sec. ago.", 30),
+        ("just now", 0),
+        ("less than a minute ago", 0),
+    ],
+)
+def test_a_time_can_be_so_long_ago(text: str, seconds: int) -> None:
+    found = moment(text)
+    assert found is not None
+    assert abs((datetime.now(UTC) - found).total_seconds() - seconds) < 20
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13-45", "12", "9" * 30, "2026-11-23T99:99:99Z", "ages ago", "999999 years ago"]
 )
 def test_what_is_no_time_is_none(text: str) -> None:
     assert moment(text) is None

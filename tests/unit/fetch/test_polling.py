@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from leakwatch.errors import BadContent, Blocked, EmptyListing, FetchError, Gone, RateLimited, TooLarge, Unreachable
-from leakwatch.fetch import Session, Source, Trace, fetch, poll, polling
-from leakwatch.fetch.listing import Facts, Listing
+from leakwatch.fetch import Session, Source, Trace, fetch, kinds, poll
+from leakwatch.fetch.listing import Facts
 from leakwatch.fetch.page import Page
 from leakwatch.model import Reference
 from tests.unit.fetch.sites import HTML, answer, http_config, site, source
@@ -205,12 +205,12 @@ async def test_addresses_are_relative_to_where_the_listing_was_found(session: Se
 async def test_parsing_is_done_off_the_event_loop(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
 
-    def parse(source: Source, text: str, listing_url: str) -> Listing:
+    def items(source: Source, text: str) -> list[Facts]:
         threads.append(threading.get_ident())
-        return real(source, text, listing_url)
+        return real(source, text)
 
-    real = polling.parse
-    monkeypatch.setattr(polling, "parse", parse)
+    real = kinds.items
+    monkeypatch.setattr(kinds, "items", items)
     async with site(answer(LIST)) as url:
         await poll(session, source(url))
 
@@ -222,7 +222,7 @@ async def test_what_is_nested_too_deeply_is_bad_content(session: Session, monkey
     def read(_source: Source, _text: str) -> Iterator[Facts]:
         raise RecursionError
 
-    monkeypatch.setattr(polling, "_READERS", {"html": (read, "*/*")})
+    monkeypatch.setattr(kinds, "READERS", {"html": (read, "*/*")})
     error = await polled(session, LIST)
     assert isinstance(error, BadContent)
     assert "nested too deeply" in str(error)

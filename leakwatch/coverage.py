@@ -1,0 +1,104 @@
+"""How well a source is watched: in which state it is, how soon to poll it again, and when silence is too long.
+
+Thresholds come from a source's own history. Decisions return values; whoever asks acts.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from leakwatch.errors import Blocked
+from leakwatch.fetch.source import Source
+from leakwatch.store.sources import SourceState
+from leakwatch.units import left_of_quiet
+
+PATIENCE: Final = 3  # transient failures in a row before a source counts as blind
+_FASTER: Final = 0.5  # of the interval: after a gap, or when most of a listing was new
+_SLOWER: Final = 1.25  # of the interval: after a poll without news
+_BUSY: Final = 0.5  # of a listing: when so much of it is new, the next poll could miss something
+_KNOWN: Final = 10  # polls with news before a source's silence means anything
+_LULLS: Final = 3  # times the longest lull
+_SILENCE: Final = timedelta(hours=1)  # at least
+_RECENT: Final = timedelta(days=1)  # for which a gap is shown
+_LATE: Final = timedelta(minutes=5)  # past due, at least
+_LATE_INTERVALS: Final = 3
+
+
+class State(StrEnum):
+    """How a source fares, in one word, the worst first."""
+
+    BLOCKED = "blocked"  # the site keeps us out
+    BLIND = "blind"  # it is not read, or its canary is not found
+    OVERDUE = "overdue"  # nobody has polled it though it was due
+    FAILING = "failing"  # its last polls failed, as can pass by itself
+    BEHIND = "behind"  # there is more than we take, or something was missed within a day
+    QUIET = "quiet"  # nothing new for much longer than ever
+    NEW = "new"  # not polled yet
+    OK = "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A source's state, and why."""
+
+    state: State
+    why: str = ""
+
+
+def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PLR0911 - one for each state
+    """Return in which state a source is: the worst that is true of it."""
+    if at.failures and at.reason == Blocked.reason:
+        return Judged(state=State.BLOCKED, why=at.detail or "")
+    if at.canary:
+        return Judged(state=State.BLIND, why=f"its canary was not found: {at.canary}")
+    if at.failures >= PATIENCE or (at.failures and at.alarmed_at):
+        return Judged(state=State.BLIND, why=f"{at.failures} polls in a row have failed: {at.detail}")
+    if late := _lateness(source, at, now):
+        return Judged(state=State.OVERDUE, why=f"it was due {_told(late)} ago, and nobody has polled it")
+    if at.failures:
+        return Judged(state=State.FAILING, why=at.detail or "")
+    if at.left:
+        return Judged(state=State.BEHIND, why=f"{at.left} wait for the next poll")
+    if at.gap_at and now - at.gap_at < _RECENT:
+        return Judged(state=State.BEHIND, why=f"documents were missed {_told(now - at.gap_at)} ago")
+    if not at.polls:
+        return Judged(state=State.NEW)
+    if silence := _silence(at, now):
+        usual = _told(timedelta(seconds=at.lull))
+        return Judged(state=State.QUIET, why=f"nothing new for {_told(silence)}, where {usual} was the longest")
+    return Judged(state=State.OK)
+
+
+def paced(source: Source, interval: float | None, *, news: int, items: int, gap: bool) -> float:
+    """Return the seconds until the next poll: fewer of a busy source, more of a quiet one, within its bounds."""
+    fastest, slowest = source.pace
+    now = min(max(interval or source.every, fastest), slowest)
+    if gap or (items and news >= items * _BUSY):
+        now *= _FASTER
+    elif not news:
+        now *= _SLOWER
+    elif now > source.every:
+        now = source.every
+    return min(max(now, fastest), slowest)
+
+
+def _lateness(source: Source, at: SourceState, now: datetime) -> timedelta | None:
+    """How long ago a source should have been polled, where that is long."""
+    late = now - at.next_poll_at
+    allowed = max(_LATE, timedelta(seconds=_LATE_INTERVALS * (at.interval or source.every)))
+    is_quiet = left_of_quiet(source.quiet, now) > 0
+    return late if late > allowed and not is_quiet else None
+
+
+def _silence(at: SourceState, now: datetime) -> timedelta | None:
+    """How long a source has had nothing new, where that is much longer than it ever was."""
+    if at.news < _KNOWN or at.news_at is None or not at.lull:
+        return None
+    silence = now - at.news_at
+    return silence if silence > max(_SILENCE, _LULLS * timedelta(seconds=at.lull)) else None
+
+
+def _told(span: timedelta) -> str:
+    minutes = span.total_seconds() / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"  # noqa: PLR2004 - two hours

@@ -1,0 +1,199 @@
+"""What can be wrong with a definition beyond the types of its settings, each with the place where it stands."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import jmespath
+import soupsieve
+from jmespath.exceptions import JMESPathError
+from soupsieve import SelectorSyntaxError
+
+from leakwatch.definitions.templates import placeholders, split_attribute
+
+if TYPE_CHECKING:
+    from leakwatch.definitions.model import Definition  # it asks us
+
+Wrong = tuple[tuple[str | int, ...], str]
+"""The path of a setting, and what is wrong with it."""
+
+_Selectors = dict[tuple[str | int, ...], str]
+
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OURS: Final = frozenset({"accept-encoding", "connection", "content-length", "cookie", "host", "te", "user-agent"})
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_SELECTED: Final = ("html", "json")
+_BUILT_IN: Final = frozenset({"base_url", "host", "index", "page", "cursor", "since", "token"})
+_FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at"})
+
+
+def header(name: str) -> str:
+    """Let a header's name pass that a definition may set. Raises ValueError."""
+    if not _HEADER.fullmatch(name):
+        message = "a header's name is made of letters, digits and -"
+        raise ValueError(message)
+    if name.lower() in _OURS:
+        message = "this header is leakwatch's own"
+        raise ValueError(message)
+    return name
+
+
+def header_value(value: str) -> str:
+    """Let a header's value pass. Raises ValueError."""
+    if not value.isprintable():
+        message = "a header is one line of printable characters"
+        raise ValueError(message)
+    return value
+
+
+def host(value: str) -> str:
+    """Let a host pass, with or without a port. Raises ValueError."""
+    if not _HOST.fullmatch(value):
+        message = 'write a host as "raw.example.org" or "raw.example.org:8080"'
+        raise ValueError(message)
+    _ = urlsplit(f"//{value}").port  # raises ValueError for one that is none
+    return value.lower()
+
+
+def site(value: str) -> str:
+    """Let a site's address pass, or a folder's. Raises ValueError."""
+    parts = urlsplit(value)
+    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
+        return value
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        message = "write a web address: https://host/path"
+        raise ValueError(message)
+    _ = parts.port  # raises ValueError for one that is none
+    return value
+
+
+def wrong(definition: "Definition") -> Sequence[Wrong]:
+    """Return everything that is wrong with a definition whose settings are each of their type."""
+    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown)
+    return [one for look in looks for one in look(definition)]
+
+
+def _incomplete(definition: "Definition") -> Iterator[Wrong]:
+    kind, listing, document = definition.kind, definition.listing, definition.document
+    if kind == "urls" and not (listing.url or definition.urls):
+        yield ("urls",), "is missing: name the addresses, or in listing.url a text that does"
+    if kind not in ("urls", "folder") and not listing.url:
+        yield ("listing", "url"), "is missing: say where new documents are announced"
+    if kind == "walk" and not listing.items:
+        yield ("listing", "items"), "is missing: a regular expression whose one group is the newest number"
+    if kind == "walk" and not document.url:
+        yield ("document",), "url is missing: say where document {id} is fetched"
+
+
+def _unselected(definition: "Definition") -> Iterator[Wrong]:
+    kind, listing, fields = definition.kind, definition.listing, definition.fields
+    if kind not in _SELECTED:
+        return
+    if not listing.items:
+        yield ("listing", "items"), f"is missing: a {kind} listing needs to know where its items are"
+    if not (fields.id or fields.url):
+        yield ("fields",), "id or url is missing: a document needs an identity"
+    if not (definition.document.url or fields.url or fields.text):
+        yield (
+            ("document",),
+            "url is missing: say where the text is fetched, or fields.text where the item carries it",
+        )
+
+
+def _contradictory(definition: "Definition") -> Iterator[Wrong]:
+    listing, pages, index = definition.listing, definition.listing.pages, definition.index
+    if pages and pages.by == "cursor" and not pages.cursor:
+        yield ("listing", "pages"), "cursor is missing: say where in a page the next one's cursor stands"
+    if pages and pages.by == "number" and "page" not in placeholders(pages.url or f"{listing.url} {listing.body}"):
+        yield ("listing", "pages"), "{page} stands neither in pages.url nor in listing.url"
+    if index and not _is_used("index", definition):
+        yield ("index",), "{index} does not stand in listing.url"
+    if listing.since and not _is_used("since", definition):
+        yield ("listing", "since"), "{since} does not stand in listing.url"
+    if listing.body and listing.method != "POST":
+        yield ("listing", "body"), 'is sent with method = "POST" only'
+    if definition.token and "token" not in placeholders(definition.token.form):
+        yield ("token", "form"), "{token} does not stand in it"
+    if taken := _BUILT_IN | _FACTS & definition.parameters.keys():
+        for name in sorted(taken & definition.parameters.keys()):
+            yield ("parameters", name), "is taken: give it another name"
+
+
+def _is_used(name: str, definition: "Definition") -> bool:
+    return name in placeholders(f"{definition.listing.url} {definition.listing.body}")
+
+
+def _unreadable(definition: "Definition") -> Iterator[Wrong]:
+    selectors: _Selectors = {("fields", name): where for name, where in definition.fields.named().items()}
+    listing, index = definition.listing, definition.index
+    selectors |= {("listing", name): getattr(listing, name) for name in ("items", "wait", "quota")}
+    if listing.pages:
+        selectors["listing", "pages", "cursor"] = listing.pages.cursor
+    yield from _misunderstood(definition.kind, selectors)
+    if index:
+        own: _Selectors = {("index", name): getattr(index, name) for name in ("items", "id", "version")}
+        yield from _misunderstood(index.kind or definition.kind, own)
+
+
+def _misunderstood(kind: str, selectors: _Selectors) -> Iterator[Wrong]:
+    understood = {"html": _understood_css, "json": _understood_jmespath}.get(kind)
+    for where, selector in selectors.items():
+        if understood and selector and (why := understood(selector)):
+            yield where, why
+
+
+def _uncut(definition: "Definition") -> Iterator[Wrong]:
+    patterns: _Selectors = {("cut", name): pattern for name, pattern in definition.cut.named().items()}
+    if definition.index:
+        patterns["index", "cut"] = definition.index.cut
+    if definition.kind == "walk":
+        patterns["listing", "items"] = definition.listing.items
+    for where, pattern in patterns.items():
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            yield where, f"is not a regular expression: {error}"
+        else:
+            if pattern and groups != 1:
+                yield where, "needs one group: (…) around what is kept"
+
+
+def _unknown(definition: "Definition") -> Iterator[Wrong]:
+    own = {"base_url", *definition.parameters}
+    listed = own | {"since", "page"} | ({"index"} if definition.index else set())
+    facts = own | _FACTS | ({"index"} if definition.index else set())
+    listing, document, pages = definition.listing, definition.document, definition.listing.pages
+    templates: list[tuple[tuple[str, ...], str, set[str]]] = [
+        (("listing", "url"), listing.url, listed),
+        (("listing", "body"), listing.body, listed),
+        (("document", "url"), document.url, facts),
+        (("document", "page"), document.page, facts),
+        (("abuse",), definition.abuse, {"host"}),
+    ]
+    if pages:
+        templates.append((("listing", "pages", "url"), pages.url, listed | {"cursor"}))
+    if definition.index:
+        templates.append((("index", "url"), definition.index.url, own))
+    for where, template, known in templates:
+        for placeholder in placeholders(template):
+            if placeholder not in known and not (where[-1] == "body" and placeholder == "cursor"):
+                yield where, f"{{{placeholder}}} is not known here: use {', '.join(sorted(known))}"
+
+
+def _understood_css(selector: str) -> str:
+    css, _ = split_attribute(selector)
+    try:
+        if css not in ("", "."):
+            soupsieve.compile(css)
+    except (SelectorSyntaxError, NotImplementedError) as error:  # the latter for ::pseudo-elements and @rules
+        return f"is not a CSS selector: {str(error).splitlines()[0]}"
+    return ""
+
+
+def _understood_jmespath(expression: str) -> str:
+    try:
+        jmespath.compile(expression)
+    except JMESPathError as error:
+        return f"is not JMESPath: {str(error).splitlines()[0]}"
+    return ""

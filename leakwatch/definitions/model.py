@@ -1,0 +1,208 @@
+"""One kind of site, as a definition says it: every table and setting that a TOML file may hold."""
+
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from leakwatch.definitions import checks
+from leakwatch.toml import Strict
+from leakwatch.units import Duration, QuietHours, RateField, Size
+
+Kind = Literal["html", "json", "feed", "sitemap", "walk", "urls", "folder"]
+Quiet = QuietHours
+Site = Annotated[str, AfterValidator(checks.site)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$")]
+Header = Annotated[str, AfterValidator(checks.header)]
+HeaderValue = Annotated[str, AfterValidator(checks.header_value)]
+
+
+class Pages(Strict):
+    """How a listing goes on, until what the last poll saw is reached again, or `most` pages were read."""
+
+    by: Literal["number", "cursor", "link"]
+    url: str = ""  # number, cursor: template of a further page, with {page} or {cursor}; "": listing.url
+    first: Annotated[int, Field(ge=0)] = 1  # number: what the first page is called
+    step: Annotated[int, Field(ge=1)] = 1  # number: 50 where a site counts items and shows 50 of them
+    cursor: str = ""  # cursor: where in the page it stands; link: where the next page's address stands, "": Link header
+    most: Annotated[int, Field(ge=1, le=200)] = 5
+
+
+class Since(Strict):
+    """What {since} in listing.url becomes: the greatest value that an earlier poll has seen.
+
+    A listing that is asked so answers with what is new alone.
+    """
+
+    field: Literal["published_at", "id", "version"] = "published_at"
+    form: Literal["iso", "epoch", "epoch_ms", "value"] = "iso"  # value: as it stands in the listing
+    first: str = ""  # what the first poll says: a duration ("1h" ago) for a time, else the value itself
+    overlap: Duration | None = None  # a time: so much earlier, for what came late
+
+
+class Listing(Strict):
+    """Where new documents are announced, and where one announcement ends and the next begins."""
+
+    url: str = ""  # template: {base_url}, parameters, {since}, {page}, {index}
+    items: str = ""  # html: CSS selector; json: JMESPath to a list; walk: regular expression of a number; else not used
+    method: Literal["GET", "POST"] = "GET"
+    body: str = ""  # of a POST: template like url; JSON if it begins with { or [, else a form
+    may_be_empty: bool = False  # false: nothing found is an error, never a quiet day
+    conditional: bool = True  # false: what the site calls "not modified" cannot be believed, so it is never asked
+    order: Literal["newest_first", "oldest_first", "none"] = "newest_first"  # of the items on a page
+    pages: Pages | None = None
+    since: Since | None = None
+    wait: str = ""  # json: where the site says for how many seconds it is to be left alone
+    quota: str = ""  # json: where it says how many requests are left
+
+
+class Index(Strict):
+    """A listing of listings: each of its items is read by `listing`, in whose url {index} is the item's id."""
+
+    url: str  # template: {base_url} and parameters
+    kind: Literal["html", "json", "feed", ""] = ""  # "": the definition's own
+    items: str = ""  # as in listing
+    id: str  # where in an item its id stands
+    cut: str = ""  # a regular expression whose one group is what is kept of the id
+    version: str = ""  # what changes when the item has something new; without it all are read, in turns
+    most: Annotated[int, Field(ge=1, le=500)] = 20  # listings that one poll reads; the others wait for the next
+
+
+class Walk(Strict):
+    """Documents that are numbered one by one: the listing says which is the newest."""
+
+    first: Annotated[int, Field(ge=0)] = 100  # how far back the first poll begins
+    most: Annotated[int, Field(ge=1, le=10_000)] = 500  # documents of one poll; the others wait for the next
+
+
+class Fields(Strict):
+    """Where in an item each fact stands.
+
+    html: a CSS selector, with ``@name`` at its end for an attribute, ``.`` for the item itself; json:
+    JMESPath; feed: a child of the entry by name (``link``, ``dc:creator``, …), with defaults that fit RSS and
+    Atom.
+    """
+
+    id: str = ""
+    version: str = ""
+    url: str = ""  # made absolute against the listing's address
+    title: str = ""
+    author: str = ""
+    path: str = ""
+    published_at: str = ""
+    text: str = ""  # the document itself, where the listing carries it whole
+
+    def named(self) -> dict[str, str]:
+        """Return the facts that the definition says where to find."""
+        return {name: where for name, where in self if where}
+
+
+class DocumentPlace(Strict):
+    """Where a document's text is fetched and where a person looks at it.
+
+    Templates of {base_url}, the parameters and the fields. A field's value is quoted for a path; {url} is an address
+    already.
+    """
+
+    url: str = ""  # "": the field `url`
+    page: str = ""  # "": the same as `url`
+
+
+class Token(Strict):
+    """A secret that the site wants to see: its value comes from the source's `token_file`, never from here.
+
+    It goes to the base URL's host and to no other.
+    """
+
+    header: Header
+    form: HeaderValue = "{token}"  # "Bearer {token}"
+    required: bool = True  # false: the site answers without, if less
+
+
+class Expected(Strict):
+    """What a sample must yield for one document; facts that are not named are not compared."""
+
+    id: str | None = None
+    version: str | None = None
+    url: str | None = None
+    page: str | None = None
+    title: str | None = None
+    author: str | None = None
+    path: str | None = None
+    published_at: str | None = None  # ISO 8601
+    text: str | None = None
+
+
+class Sample(Strict):
+    """A listing as it was seen or as documents say it looks, and the documents that it must yield."""
+
+    origin: Literal["recorded", "constructed"]
+    source: Annotated[str, Field(min_length=1)]  # from what, and when
+    base_url: Site = "https://site.example"
+    body: str
+    of: Literal["listing", "index"] = "listing"  # index: expect's ids are those of the listings
+    index: str = ""  # of a listing: what the index calls it
+    expect: list[Expected]
+
+
+class Definition(Strict):
+    """One kind of site."""
+
+    name: str
+    title: str  # what a person calls it
+    kind: Kind
+    base_url: Site = ""  # "": the configuration says which instance
+    verified: str = ""  # what it was really run against, and when; "": nothing
+    notes: str = ""  # oddities
+    terms: str = ""  # what the site's terms and robots.txt say of reading it like this, and where
+    abuse: str = ""  # who takes a document down there: mailto:… or a page; template: {host}
+    takedown: str = ""  # what they want to be told, or how
+    enabled: bool = True  # false: terms are unclear, so that a source needs `enabled = true` to be watched
+    every: Duration = 60.0
+    fastest: Duration | None = None  # how often a busy source is polled at most; None: `every`
+    slowest: Duration | None = None  # how seldom a quiet one, at least; None: `every`
+    quiet: Quiet = ""  # hours of the day in which it is left alone: "22:00-06:00", in UTC
+    rate: RateField | None = None  # None, as the next two: the configuration's
+    concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
+    max_bytes: Size | None = None
+    hosts: list[Annotated[str, AfterValidator(checks.host)]] = []  # where documents may be fetched as well
+    headers: dict[Header, HeaderValue] = {}
+    parameters: dict[Name, str] = {}  # what templates use besides; "": the source has to say it
+    token: Token | None = None
+    urls: list[str] = []  # urls: the addresses to look at; or listing.url names a text with one on each line
+    listing: Listing = Listing()
+    index: Index | None = None
+    walk: Walk = Walk()
+    fields: Fields = Fields()
+    cut: Fields = Fields()  # for a fact: a regular expression whose one group is what is kept of it
+    document: DocumentPlace = DocumentPlace()
+    samples: Annotated[list[Sample], Field(alias="sample", min_length=1)]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if wrong := checks.wrong(self):
+            details = [InitErrorDetails(type=_error(what), loc=where, input=None) for where, what in wrong]
+            raise ValidationError.from_exception_data("Definition", details)
+        return self
+
+    @cached_property
+    def of_index(self) -> "Definition":
+        """What reads the index, as if it were a listing of its own."""
+        index = self.index
+        assert index is not None  # noqa: S101 - asked only where there is one
+        facts = {"id": index.id, "version": index.version}
+        return self.model_copy(
+            update={
+                "kind": index.kind or self.kind,
+                "listing": Listing(url=index.url, items=index.items, may_be_empty=self.listing.may_be_empty),
+                "fields": Fields(**facts),
+                "cut": Fields(id=index.cut),
+                "document": DocumentPlace(),
+                "index": None,
+            }
+        )
+
+
+def _error(what: str) -> PydanticCustomError:
+    return PydanticCustomError("definition", "{what}", {"what": what})

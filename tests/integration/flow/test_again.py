@@ -1,0 +1,118 @@
+"""Whether what was found is still there: looked at again, ever more seldom, until it is gone."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from leakwatch.again import Again
+from leakwatch.config import HttpConfig
+from leakwatch.demo import PasteSite
+from leakwatch.fetch import Session
+from leakwatch.model import Document, Reference, now
+from leakwatch.store import findings, looks
+from leakwatch.store.findings import FIRST_LOOK
+from leakwatch.store.looks import Still
+from leakwatch.store.tables import sighting
+from tests.installation import customers, source_named
+from tests.integration.flow.conftest import Flow
+
+
+@pytest.fixture
+async def again(flow: Flow) -> AsyncIterator[Again]:
+    http = HttpConfig(user_agent="leakwatch (a@b.example)", allow_networks=["127.0.0.0/8"])
+    async with Session(http) as session:
+        yield Again(watched=flow.watched, database=flow.database, session=session)
+
+
+async def found(flow: Flow, site: PasteSite, *urls: str) -> int:
+    """Let a key be found at these addresses; return its finding."""
+    [owner] = customers(1, seed=63)
+    await flow.register(owner)
+    source = source_named("site", site.url)
+    await flow.add(source)
+    documents = [Document(reference=Reference(url=url, id=url), text=f"T = {owner.key}") for url in urls]
+    await flow.process(*documents, source=source)
+    async with flow.database.reading() as tx:
+        [one] = await findings.findings(tx)
+    return one.id
+
+
+async def make_due(flow: Flow) -> None:
+    async with flow.database.transaction() as tx:
+        await tx.execute(sighting.update().where(sighting.c.look_at.is_not(None)).values(look_at=now()))
+
+
+async def stills(flow: Flow, finding: int) -> list[Still]:
+    async with flow.database.reading() as tx:
+        return await looks.of_finding(tx, finding)
+
+
+async def next_look(flow: Flow) -> list[timedelta | None]:
+    async with flow.database.reading() as tx:
+        rows = await tx.execute(sighting.select())
+        return [None if row.look_at is None else row.look_at - now() for row in rows]
+
+
+async def test_it_is_looked_at_after_an_hour_and_then_ever_more_seldom(
+    flow: Flow, site: PasteSite, again: Again
+) -> None:
+    site.publish("a leak", "x")
+    finding = await found(flow, site, f"{site.url}/raw/0")
+    assert await again.look() == 0
+    [first] = await next_look(flow)
+    assert first is not None
+    assert timedelta(0) < first <= FIRST_LOOK
+    spans = []
+    for _ in range(4):
+        await make_due(flow)
+        assert await again.look() == 1
+        spans += await next_look(flow)
+    assert [round(span.total_seconds() / 3600) for span in spans if span] == [6, 24, 72, 168]
+    [still] = await stills(flow, finding)
+    assert (still.word, still.looks, still.gone_at) == ("there", 4, None)
+
+
+async def test_what_is_gone_is_said_to_be_and_not_looked_at_again(flow: Flow, site: PasteSite, again: Again) -> None:
+    site.publish("a leak", "x")
+    finding = await found(flow, site, f"{site.url}/raw/0")
+    assert [s.word for s in await stills(flow, finding)] == ["not looked at"]
+    site.gone.add(0)
+    await make_due(flow)
+    await again.look()
+    [still] = await stills(flow, finding)
+    assert still.word == "gone"
+    assert await next_look(flow) == [None]
+
+
+async def test_a_site_that_is_away_says_nothing(flow: Flow, site: PasteSite, again: Again) -> None:
+    finding = await found(flow, site, "http://127.0.0.1:1/raw/0")
+    await make_due(flow)
+    await again.look()
+    [still] = await stills(flow, finding)
+    assert (still.word, still.looks) == ("not looked at", 0)
+    [later] = await next_look(flow)
+    assert later is not None
+
+
+async def test_an_address_that_was_redacted_and_a_file_are_not_looked_at(
+    flow: Flow, site: PasteSite, again: Again
+) -> None:
+    await found(flow, site, f"{site.url}/raw/…", "file:///srv/x")
+    await make_due(flow)
+    await again.look()
+    assert await next_look(flow) == [None, None]
+
+
+async def test_neither_what_is_closed_nor_what_is_no_longer_watched_is_looked_at(
+    flow: Flow, site: PasteSite, again: Again
+) -> None:
+    site.publish("a leak", "x")
+    finding = await found(flow, site, f"{site.url}/raw/0")
+    await make_due(flow)
+    source = flow.watched.pop("site")
+    assert await again.look() == 0
+    flow.watched["site"] = source
+    async with flow.database.transaction() as tx:
+        await findings.close(tx, [finding], now())
+    assert await again.look() == 0
