@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import nox
+from babel.messages.catalog import Catalog
 
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "none"
@@ -37,6 +38,8 @@ PACKAGES = {
 }
 BROWSER_PACKAGES = {"chromium": "/usr/bin/chromium", "nodejs": "/usr/bin/node", "npm": "/usr/bin/npm"}
 BROWSER_LOCK = Path("tests/browser/package-lock.json")
+
+LOCALES = Path("leakwatch/notify/locale")
 
 
 @nox.session
@@ -134,6 +137,24 @@ def bench(session: nox.Session) -> None:
     """The yardsticks, against other scanners too. Arguments after `--` name those that are measured."""
     _install(session, "scanners", Path("requirements-scanners.lock"))
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def translations(session: nox.Session) -> None:
+    """Bring the catalogues up to date with what is said in English. What is new waits in each, not translated."""
+    babel, template = ("python", "-m", "babel.messages.frontend"), LOCALES / "leakwatch.pot"
+    said = ("--no-location", "--sort-output", "--omit-header")
+    session.run(*babel, "extract", f"-F{LOCALES}/babel.cfg", "-k_message", *said, f"-o{template}", ".", silent=True)
+    for catalogue in sorted(LOCALES.glob("*/LC_MESSAGES/leakwatch.po")):
+        code = catalogue.parts[-3]
+        kept = ("--width=110", "--no-fuzzy-matching", "--ignore-obsolete", "--omit-header")
+        session.run(*babel, "update", f"-i{template}", f"-o{catalogue}", f"-l{code}", *kept, silent=True)
+        # What Babel writes besides says nothing, and changes with each run.
+        kinds = f"Plural-Forms: {Catalog(locale=code).plural_forms}"
+        form = ("MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit")
+        facts = (f"Language: {code}", *form, kinds)
+        head = "".join(f'"{fact}\\n"\n' for fact in facts)
+        catalogue.write_text(f'msgid ""\nmsgstr ""\n{head}\n{catalogue.read_text("utf-8").strip()}\n', "utf-8")
 
 
 @nox.session

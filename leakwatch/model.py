@@ -168,6 +168,7 @@ class Place:
     published_at: datetime | None
     first_seen_at: datetime
     last_seen_at: datetime
+    gone_at: datetime | None = None  # when its host said that it is no longer there
 
 
 class Answer(StrEnum):
@@ -248,6 +249,9 @@ class Summary:
     waiting: int  # deliveries on their way
     dead: int  # deliveries that were given up
     failing: tuple[tuple[str, str], ...]  # sources that cannot be read, and the reason
+    doubtful: tuple[
+        tuple[str, str], ...
+    ]  # sources that can be read, but may have shown us less than all, and the reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,9 @@ def _todo(summary: Summary, speech: Language) -> Iterator[str]:
     for name, reason in summary.failing:
         said = {"name": clean(name, NAME), "reason": clean(reason, NAME)}
         yield _("Source %(name)s cannot be read: %(reason)s.") % said
+    for name, reason in summary.doubtful:
+        said = {"name": clean(name, NAME), "reason": clean(reason, NAME)}
+        yield _("Source %(name)s may not show us all: %(reason)s.") % said
 
 
 def _day_facts(summary: Summary, speech: Language) -> Iterator[Fact]:
@@ -237,6 +240,8 @@ def _place(place: Place, speech: Language) -> PlaceView:
 def _place_facts(place: Place, speech: Language) -> Iterator[str]:
     _ = speech.gettext
     yield _where(place, speech)
+    if place.gone_at and place.gone_at >= place.last_seen_at:
+        yield _("No longer there on %(date)s") % {"date": speech.date(place.gone_at)}
     if place.path and place.path not in place.url:
         yield _("File: %(path)s") % {"path": defang(place.path, _TITLE)}
     if place.title:

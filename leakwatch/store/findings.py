@@ -15,7 +15,7 @@ from leakwatch.store.tables import Id, Instant, customer, finding, registered_ke
 # What is read of the key besides; its `key_id` is the provider's name for it, the finding's is ours.
 _KEY: Final = (registered_key.c.provider, registered_key.c.label, registered_key.c.key_id.label("provider_key_id"))
 FIRST_LOOK: Final = timedelta(hours=1)  # after which it is seen whether a document is still there
-_PLAIN: Final = tuple(name for name in Place.__dataclass_fields__ if name != "position")
+_PLAIN: Final = tuple(name for name in Place.__dataclass_fields__ if name not in ("position", "gone_at"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +216,7 @@ def _columns(place: Place) -> dict[str, Any]:
 
 def _place(row: RowMapping) -> Place:
     position = Position(field=Field(row["field"]), line=row["line"], column=row["column"])
-    return Place(**{name: row[name] for name in _PLAIN}, position=position)
+    return Place(**{name: row[name] for name in _PLAIN}, position=position, gone_at=row["gone_at"])
 
 
 def _exposure(row: RowMapping, places: Sequence[Place]) -> Exposure:

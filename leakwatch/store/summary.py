@@ -3,9 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, and_, func, select
+from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select
 
+from leakwatch.errors import CanaryLost
 from leakwatch.model import Answer, NoticeKind, Summary
+from leakwatch.store import sources
 from leakwatch.store.database import Transaction
 from leakwatch.store.notices import DEAD, PENDING
 from leakwatch.store.tables import answer, attempt, bounce, delivery, finding, notice, sighting, source
@@ -33,6 +35,7 @@ async def read(tx: Transaction, until: datetime) -> Summary:
         waiting=await _count(tx, delivery, delivery.c.state == PENDING),
         dead=await _count(tx, delivery, delivery.c.state == DEAD),
         failing=await _failing(tx),
+        doubtful=await _doubtful(tx, since),
     )
 
 
@@ -65,6 +68,13 @@ async def _answers(tx: Transaction, since: datetime, until: datetime) -> dict[An
 async def _failing(tx: Transaction) -> tuple[tuple[str, str], ...]:
     query = select(source.c.name, source.c.reason).where(source.c.failures > 0).order_by(source.c.name)
     return tuple((name, reason or "") for name, reason in await tx.execute(query.limit(_SOURCES)))
+
+
+async def _doubtful(tx: Transaction, since: datetime) -> tuple[tuple[str, str], ...]:
+    blind, gap = source.c.canary.is_not(None), source.c.gap_at >= since
+    query = select(source.c.name, case((blind, CanaryLost.reason), else_=sources.GAP)).where(source.c.failures == 0)
+    rows = await tx.execute(query.where(or_(blind, gap)).order_by(source.c.name).limit(_SOURCES))
+    return tuple((name, reason) for name, reason in rows)
 
 
 def _within(column: Any, since: datetime, until: datetime) -> ColumnElement[bool]:

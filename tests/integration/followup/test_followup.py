@@ -411,8 +411,9 @@ async def test_a_summary_counts_what_happened_since_the_last_and_how_things_are(
     await house.seen((0, 1), document=2)
     await house.seen((3,), document=2, observe=True)
     async with house.database.transaction() as tx:
-        await sources.ensure(tx, ["pastes", "good"], now())
+        await sources.ensure(tx, ["pastes", "good", "blind"], now())
         await sources.failed(tx, "pastes", reason="blocked", detail="", now=now())
+        await sources.canary(tx, "blind", missing="not there", now=now())
         await house.announcer.summary(tx)
         [last, _] = [n for n in await notices.notices(tx) if n.kind is NoticeKind.SUMMARY]
         parcel = await parcels.parcel(tx, last.deliveries[0].id)
@@ -425,6 +426,7 @@ async def test_a_summary_counts_what_happened_since_the_last_and_how_things_are(
     assert (day.open, day.unanswered, day.held, day.dead) == (3, 2, 1, 0)
     assert day.waiting == 2  # the operator's own: this one, and the word of the last finding
     assert day.failing == (("pastes", "blocked"),)
+    assert day.doubtful == (("blind", "canary_lost"),)
 
 
 async def test_notices_that_queue_up_are_an_alarm_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,7 @@ def summary(**facts: Any) -> Notice:
         "waiting": 0,
         "dead": 2,
         "failing": (("pastes", "blocked"),),
+        "doubtful": (("snippets", "canary_lost"),),
     }
     return notice(NoticeKind.SUMMARY, customer="", exposures=(), summary=Summary(**usual | facts))
 

@@ -39,7 +39,7 @@ EVERY = {
     "reminders": replace(ten_keys(), kind=NoticeKind.REMINDER),
     "test": notice(NoticeKind.TEST, exposures=()),
     "summary": summary(),
-    "quiet": summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=()),
+    "quiet": summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=(), doubtful=()),
     "unanswered": alarm("unanswered"),
     "hostile": hostile(),
     "hostile-finding": replace(hostile(), kind=NoticeKind.FINDING),
@@ -164,6 +164,13 @@ def test_a_path_is_told_unless_the_address_does() -> None:
     assert "File:" not in COMPOSER.compose(notice(exposures=(exposure(places=(told,)),))).text
 
 
+def test_a_place_that_is_gone_is_told_to_be_unless_the_key_was_seen_there_since() -> None:
+    seen = place().last_seen_at
+    for gone, told in ((seen.replace(day=29), True), (None, False), (seen.replace(day=1), False)):
+        text = COMPOSER.compose(notice(exposures=(exposure(places=(place(gone_at=gone),)),))).text
+        assert ("No longer there on July 29, 2026" in text) == told
+
+
 def test_when_a_key_was_seen_again() -> None:
     again = place(last_seen_at=place().last_seen_at.replace(day=29))
     assert "Last seen: July 29, 2026" in COMPOSER.compose(notice(exposures=(exposure(places=(again,)),))).text
@@ -214,9 +221,9 @@ def test_a_key_whose_detector_is_gone_gets_general_advice() -> None:
         (alarm("mail_refused"), "A customer could not be told of an exposed key"),
         (alarm("channel_unusable"), "A customer could not be told of an exposed key"),
         (notice(NoticeKind.TEST, exposures=()), "Test: do our notices reach you?"),
-        (summary(), "leakwatch: new findings: 3; 5 things need you"),
+        (summary(), "leakwatch: new findings: 3; 6 things need you"),
         (
-            summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=()),
+            summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=(), doubtful=()),
             "leakwatch: new findings: 0; nothing needs you",
         ),
         (alarm("notices_late"), "Notices do not go out"),
