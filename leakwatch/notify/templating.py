@@ -1,6 +1,5 @@
 """Templates filled in a language: as text, or as HTML in which all that comes from outside is escaped."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,9 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from leakwatch.notify.language import Language
+from leakwatch.notify.wrapping import wrap
 
 FOLDER: Final = Path(__file__).parent / "templates"
-_COLUMNS: Final = 72  # of a paragraph in the text part
 
 
 class Templates:
@@ -28,7 +27,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters["wrap"] = _wrap
+        self._environment.filters["wrap"] = wrap
 
     def render(self, name: str, speech: Language, context: Mapping[str, Any]) -> str:
         """Fill a template in a language. Messages are marked by `_` and `ngettext`, their values are keywords."""
@@ -46,15 +45,3 @@ def isolated(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an HTML template sees: names that may run from right to left do not turn the sentence around them."""
     names = {name: Markup("<bdi>{}</bdi>").format(context[name]) for name in ("customer",) if context.get(name)}
     return {**context, **names}
-
-
-def _wrap(text: str, indent: str = "", first: str | None = None) -> str:
-    """Break a paragraph into lines; addresses stay whole."""
-    return textwrap.fill(
-        text,
-        _COLUMNS,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
