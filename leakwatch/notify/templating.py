@@ -11,6 +11,7 @@ from leakwatch.notify.language import Language
 from leakwatch.notify.wrapping import wrap
 
 FOLDER: Final = Path(__file__).parent / "templates"
+_COLUMNS: Final = 72  # of a paragraph in the text part
 
 
 class Templates:
@@ -27,7 +28,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters["wrap"] = wrap
+        self._environment.filters["wrap"] = _wrap
 
     def render(self, name: str, speech: Language, context: Mapping[str, Any]) -> str:
         """Fill a template in a language. Messages are marked by `_` and `ngettext`, their values are keywords."""
@@ -45,3 +46,8 @@ def isolated(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an HTML template sees: names that may run from right to left do not turn the sentence around them."""
     names = {name: Markup("<bdi>{}</bdi>").format(context[name]) for name in ("customer",) if context.get(name)}
     return {**context, **names}
+
+
+def _wrap(text: str, indent: str = "", first: str | None = None) -> str:
+    """Break a paragraph into lines; addresses stay whole."""
+    return wrap(text, _COLUMNS, first=indent if first is None else first, indent=indent)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from leakwatch.model import Answer, Field, NoticeKind, Position
 from leakwatch.notify import Answering
-from leakwatch.notify.language import languages
+from leakwatch.notify.language import language, languages
+from leakwatch.notify.wrapping import width
 from tests.unit.notify.making import (
     ANSWERING,
     HOSTILE,
@@ -75,7 +76,8 @@ class Seen(HTMLParser):
 
 
 def words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
+    """In Chinese and Japanese each character is one: there lines end within what a space would part elsewhere."""
+    return re.findall(r"[\u3005-\u9fff]|[^\W\u3005-\u9fff]+", text.casefold())
 
 
 @EACH
@@ -89,6 +91,13 @@ def test_text_and_html_say_the_same(name: str, locale: str, answering: Answering
     assert {word for word in html if word not in text} <= set(words("Example AI Security"))  # the banner
 
 
+@LOCALES
+def test_paragraphs_keep_to_their_columns(locale: str) -> None:
+    text = COMPOSER.compose(notice(locale=locale), None, ANSWERING).text
+    lines = [line for line in text.splitlines() if "://" not in line]
+    assert 60 < max(map(width, lines)) <= 72
+
+
 @EACH
 @LOCALES
 def test_html_stands_alone(name: str, locale: str) -> None:
@@ -99,7 +108,7 @@ def test_html_stands_alone(name: str, locale: str) -> None:
     assert "url(" not in html
     assert "@import" not in html
     assert "@media (prefers-color-scheme: dark)" in html
-    assert dict(tags)["html"]["lang"] == locale
+    assert dict(tags)["html"]["lang"] == language(locale).code
     assert [attrs["content"] for tag, attrs in tags if attrs.get("name") == "color-scheme"] == ["light dark"]
     assert {attrs.get("role") or attrs["class"] for tag, attrs in tags if tag == "table"} <= {"presentation", "facts"}
     assert len(html) < 100_000  # Gmail cuts what is longer than 102 kB
