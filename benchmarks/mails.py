@@ -190,12 +190,13 @@ async def _burst() -> Result:
             told = await _accepted(database, BURST)
             late = rss_of(process.pid)
     at = sorted(delivery.accepted_at for _, delivery in told if delivery.accepted_at)
-    tries = max(delivery.attempts for _, delivery in told)
+    most = max(delivery.attempts for _, delivery in told)
+    tries = "one try" if most == 1 else f"{most} tries"
     return Result(
         name="burst",
         title="A burst of ten thousand notices",
         how=f"{BURST:,} notices owed at once, 4 connections to smtp-sink, SQLite, one core. {len(at):,} were accepted, "
-        f"each at its first try or its {tries}. at the most, in {(at[-1] - at[0]).total_seconds():.0f} s.",
+        f"each after {tries} at the most, in {(at[-1] - at[0]).total_seconds():.0f} s.",
         reference="after a tenth",
         bar="all accepted, memory flat",
         rows=(
