@@ -308,3 +308,12 @@ def test_nothing_written_outside_breaks_a_message(one: str, other: str) -> None:
 def test_the_worst_title_is_still_a_title() -> None:
     assert "Title, as published: “URGENT: log in at https[:]//evil[.]example/login" in COMPOSER.compose(hostile()).text
     assert HOSTILE not in COMPOSER.compose(hostile()).text
+
+
+def test_a_name_that_runs_from_right_to_left_turns_no_sentence() -> None:
+    name = "شركة الأمان"
+    told = notice(customer=name, exposures=(exposure(label=name),))
+    message = COMPOSER.compose(told, None, ANSWERING)
+    assert message.html.count(name) > message.html.count(f"<bdi>{name}</bdi>") > 2
+    outside = message.html.replace(f"<bdi>{name}</bdi>", "")
+    assert outside.count(name) == outside.count(f"“{name}”")  # the subject, as title and label, holds no markup
