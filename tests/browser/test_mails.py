@@ -12,11 +12,15 @@ from tests.unit.notify.test_compose import EVERY
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
 
+SPOKEN = {"exposure", "ten", "digest", "reminder"}  # looked at in every language: the others are made of the same parts
+
 
 @pytest.mark.parametrize("locale", sorted(languages()))
 async def test_mails_are_accessible_and_fetch_nothing(look: Looker, locale: str, tmp_path: Path) -> None:
     looks = []
     for name, notice in EVERY.items():
+        if locale != "en" and name not in SPOKEN:
+            continue
         file = tmp_path / f"{name}.html"
         file.write_text(composer().compose(replace(notice, locale=locale), None, ANSWERING).html, encoding="utf-8")
         # What is good practice for a page is the mail program's to keep: a mail is a part of its page.
