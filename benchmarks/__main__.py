@@ -7,7 +7,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import daemon, keys, report, scan, sources, worst
+from benchmarks import daemon, keys, mails, report, scan, sources, worst
 from benchmarks.measuring import Result, machine
 
 YARDSTICKS: Final[dict[str, Callable[[], Awaitable[Result | list[Result]]]]] = {
@@ -17,6 +17,7 @@ YARDSTICKS: Final[dict[str, Callable[[], Awaitable[Result | list[Result]]]]] = {
     "latency": daemon.latency,
     "idle": daemon.idle,
     "sources": sources.sources,
+    "mails": mails.mails,
     "keys": keys.keys,
 }
 
