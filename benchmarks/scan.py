@@ -43,8 +43,8 @@ _TEXT: Final = frozenset(
 )
 _LARGEST: Final = 1_000_000  # bytes of a file
 _WHY: Final = """\
-It falls short. Markers alone: once started, what hyperscan needs is a quarter of the time, and the rest is Python around
-each file. Disguises: the gate that says which there may be is one more pass of hyperscan, and where lines may have been
+It falls short. Markers alone: once started, what hyperscan needs is a quarter of the time, and the rest is Python
+around each file. Disguises: the gate that says which there may be is one more pass of hyperscan, and where lines may have been
 broken Python joins them. Tokens: every string of sixteen key characters that was not seen before is cut in all ways in
 which it may be a key, and each part digested twice (SHA-256, and HMAC under the pepper, as it is registered): some
 5 µs of Python apiece. kingfisher does nothing of the kind; a compiled core would."""
@@ -105,8 +105,8 @@ async def scan() -> Result:
         f"detect-secrets had {little.size / 1e6:.0f} MB. kingfisher and betterleaks ran with their own rules, and with "
         "ours written in their form; none tried a key against its provider.",
         reference=reference,
-        bar="markers ≥ 2 × kingfisher's turbo mode with the same formats, and ≥ 0.6 of hyperscan with a callback that does "
-        "nothing; as the daemon scans ≥ 1.5 × kingfisher with its own rules",
+        bar="markers ≥ 2 × kingfisher's turbo mode with the same formats, and ≥ 0.6 of hyperscan with a callback that "
+        "does nothing; as the daemon scans ≥ 1.5 × kingfisher with its own rules",
         rows=tuple(
             Row(
                 what=name,
