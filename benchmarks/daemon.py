@@ -51,7 +51,7 @@ expect = [{{ id = "1", url = "https://site.example/raw/1" }}]
 
 
 @asynccontextmanager
-async def _watching(
+async def watching(
     registered: list[Customer], *, every: str, listed: int, rate: int = 0, sources: int = 1
 ) -> AsyncIterator[tuple[Installation, str, int]]:
     """Run the daemon on our core, and the site on the other: the installation, the site's URL, the daemon's process."""
@@ -76,7 +76,7 @@ async def _watching(
 async def throughput() -> Result:
     """Fetch, scan and commit what one listing names; beside it, what aiohttp alone takes to fetch the same."""
     began = time.perf_counter()
-    async with _watching(customers(10, seed=1), every="600s", listed=DOCUMENTS) as (installation, url, process):
+    async with watching(customers(10, seed=1), every="600s", listed=DOCUMENTS) as (installation, url, process):
         used = cpu_of(process)
         await _until(lambda: _done(installation) >= DOCUMENTS)
         used, took = cpu_of(process) - used, time.perf_counter() - began
@@ -123,7 +123,7 @@ def _fetch_alone(url: str) -> float:
 async def latency() -> Result:
     """Publish keys at random moments under half of the load that the bar asks for, and see when their mails come."""
     owners = customers(LEAKS, seed=2)
-    async with _watching(owners, every="1s", listed=3 * LOAD, rate=LOAD) as (installation, url, process):
+    async with watching(owners, every="1s", listed=3 * LOAD, rate=LOAD) as (installation, url, process):
         await _until(lambda: _done(installation) >= 3 * LOAD)
         published: dict[str, float] = {}
         used, began = cpu_of(process), time.perf_counter()
@@ -146,18 +146,19 @@ async def latency() -> Result:
         bar="99 of 100 within the poll interval + 1 s, at half of the load of the bar above",
         rows=(
             Row(what="half of all", value=median(took), unit="s", ratio=median(took)),
-            Row(what="99 of 100", value=_p99(took), unit="s", ratio=_p99(took)),
+            Row(what="99 of 100", value=p99(took), unit="s", ratio=p99(took)),
         ),
     )
 
 
-def _p99(values: list[float]) -> float:
+def p99(values: list[float]) -> float:
+    """Return what 99 of 100 do not exceed."""
     return quantiles(values, n=100, method="inclusive")[98]
 
 
 async def idle() -> Result:
     """Watch many sources on which nothing happens."""
-    async with _watching([], every="60s", listed=100, sources=SOURCES) as (installation, _, process):
+    async with watching([], every="60s", listed=100, sources=SOURCES) as (installation, _, process):
         await _until(lambda: _done(installation) >= 100 * SOURCES)
         await asyncio.sleep(5)
         used, began = cpu_of(process), time.perf_counter()

@@ -13,6 +13,7 @@ import structlog
 from leakwatch import metrics
 from leakwatch.again import Again
 from leakwatch.announce import Announcer
+from leakwatch.bounces import Bounces
 from leakwatch.config import Config, load
 from leakwatch.containers.opener import Opener
 from leakwatch.engine.embedded import EmbeddedEngine
@@ -20,22 +21,25 @@ from leakwatch.errors import DatabaseDown, LeakwatchError
 from leakwatch.fetch import Session
 from leakwatch.fetch.source import Source, resolve
 from leakwatch.folders import Folders
+from leakwatch.followup import FollowUp
 from leakwatch.health import Health, attend
+from leakwatch.lmtp import Lmtp
 from leakwatch.match import Digester
 from leakwatch.model import now
-from leakwatch.notify import Channels, Composer, Issuer
+from leakwatch.notify import Channels, Composer, Issuer, Links, Returns, WebhookChannel, webhook_channel
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
 from leakwatch.registered import Registered
 from leakwatch.relay import Relay
 from leakwatch.scan import Detector, Scanner
 from leakwatch.schedule import Schedule
+from leakwatch.signing import Signer
 from leakwatch.store import registry, schema, sources
 from leakwatch.store.opening import connect
 from leakwatch.supervisor import Supervisor
 from leakwatch.watch import Watch
 from leakwatch.watchman import Watchman
-from leakwatch.web import Web
+from leakwatch.web import Pages, Web
 
 log: Final = structlog.get_logger(__name__)
 GRACE: Final = 20.0  # seconds that work in flight has to settle when we are told to stop
@@ -51,10 +55,26 @@ def composer(config: Config, detectors: Sequence[Detector]) -> Composer:
     return Composer(Issuer(name=name or address, sender=address, reply_to=reply_to), guides)
 
 
+def links(config: Config) -> Links | None:
+    """Return who makes the addresses in notices, where customers can reach us. Raises SecretError."""
+    keys = config.signing_keys()
+    if config.web.public_url is None or keys is None:
+        return None
+    return Links(config.web.public_url, Signer(keys), valid=config.web.links_valid)
+
+
+def returns(config: Config) -> Returns | None:
+    """Return who makes return paths, where mail that comes back reaches us. Raises SecretError."""
+    keys = config.signing_keys()
+    if config.email.return_path is None or keys is None:
+        return None
+    return Returns(config.email.return_path, Signer(keys))
+
+
 def announcer(config: Config, engine: EmbeddedEngine) -> Announcer:
     """Return who opens notices."""
     domain = parseaddr(config.email.sender)[1].rpartition("@")[2]
-    return Announcer(engine=engine, config=config.notices, domain=domain)
+    return Announcer(engine=engine, config=config.notices, domain=domain, webhooks=bool(config.webhooks))
 
 
 class App:
@@ -69,15 +89,22 @@ class App:
         self._session = Session(config.http, config.git, observe=metrics.fetched)
         self._executor = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="scan")
         self._opener = Opener()
-        self._channels = Channels(config.email, config.smtp_password())
+        hooks = WebhookChannel(config.webhooks, config.webhook_secrets(), user_agent=config.http.user_agent)
+        self._channels = Channels(config.email, config.smtp_password(), webhooks=hooks)
         tell = announcer(config, self.engine)
+        writer, addresses, paths = composer(config, detectors), links(config), returns(config)
         relay = Relay(
             database=self.database,
             engine=self.engine,
-            composer=composer(config, detectors),
+            composer=writer,
             channels=self._channels,
             announcer=tell,
+            links=addresses,
+            returns=paths,
+            reminders_after=config.notices.reminders if addresses else (),  # what cannot be answered is not asked
+            operator_locale=config.notices.operator_locale,
         )
+        self._follow_up = FollowUp(database=self.database, engine=self.engine, announcer=tell, config=config.notices)
         pipeline = Pipeline(
             database=self.database,
             scanner=scanner,
@@ -109,12 +136,24 @@ class App:
             pipeline=pipeline,
             pepper=self._pepper,
         )
-        for queue in (*watch.queues(), relay.queue(config), self._watchman.queue()):
+        for queue in (*watch.queues(), relay.queue(config), self._follow_up.queue(), self._watchman.queue()):
             self.engine.serve(queue)
         self._again = Again(watched=self.sources, database=self.database, session=self._session, pipeline=pipeline)
         self.health = Health(database=self.database, engine=self.engine, watched=self.sources)
         checks = {"database": self.health.database, "engine": self.health.engine}
-        self._web = Web(config.web.listen, checks, metrics.REGISTRY)
+        pages = addresses and Pages(
+            database=self.database,
+            announcer=tell,
+            composer=writer,
+            links=addresses,
+            redact=scanner.redact,
+            proxies=config.web.proxy_networks,
+        )
+        self._web = Web(config.web.listen, checks, metrics.REGISTRY, pages=pages)
+        self._bounces = paths and Bounces(database=self.database, announcer=tell, returns=paths)
+        self._lmtp: Lmtp | None = None
+        if self._bounces and config.bounces.lmtp:
+            self._lmtp = Lmtp(config.bounces.lmtp, is_ours=self._bounces.is_ours, take=self._bounces.take)
         self._stop = asyncio.Event()
         self._supervisor = Supervisor()
         self._reloads: set[asyncio.Task[None]] = set()
@@ -130,6 +169,9 @@ class App:
             await stack.enter_async_context(self._session)
             stack.push_async_callback(self._web.stop)
             await self._web.start()
+            if self._lmtp is not None:
+                stack.push_async_callback(self._lmtp.stop)
+                await self._lmtp.start()
             self._listen_for_signals()
             if await self._prepared():
                 await self._work()
@@ -156,8 +198,10 @@ class App:
         await schema.check(self.database)
         async with self.database.transaction() as tx:
             await registry.bind_pepper(tx, self._pepper.fingerprint)
-            await registry.operator_channels(tx, self.config.notices.operator)
+            hooks = [webhook_channel(webhook.name) for webhook in self.config.webhooks]
+            await registry.operator_channels(tx, [*self.config.notices.operator, *hooks])
             await sources.ensure(tx, self.sources, now())
+            await self._follow_up.begin(tx)
 
     async def _work(self) -> None:
         work = asyncio.create_task(self.engine.run(), name="engine")
@@ -165,15 +209,18 @@ class App:
         self.schedule.start()
         log.info("watching", sources=len(self.sources), database=self.database.url.get_backend_name())
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
-        attending = asyncio.create_task(attend(self._supervisor, self.health), name="supervisor")
-        besides = [
+        beside = [
+            asyncio.create_task(attend(self._supervisor, self.health), name="supervisor"),
             asyncio.create_task(self._watchman.run(), name="watchman"),
             asyncio.create_task(self._again.run(), name="again"),
         ]
+        if self._bounces and (maildir := self.config.maildir):
+            reading = self._bounces.watch(maildir, self.config.bounces.every)
+            beside.append(asyncio.create_task(reading, name="bounces"))
         self._folders.sync(self.sources.values())
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping", grace=GRACE)
-        for task in (attending, *besides):
+        for task in beside:
             task.cancel()
         self._folders.sync(())
         self._supervisor.stopping()

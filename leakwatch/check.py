@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from leakwatch import definitions, scan
+from leakwatch.app import links
 from leakwatch.config import Config
 from leakwatch.errors import LeakwatchError
 from leakwatch.fetch import Session, poll
@@ -21,7 +22,7 @@ _OTHERS: Final = stat.S_IRWXO
 
 async def problems(config: Config, *, live: bool) -> list[Problem]:
     """Return what is wrong with an installation, each with what to change; `live` also tries its peers."""
-    found = [*_detectors(), *_definitions(config), *_secrets(config)]
+    found = [*_detectors(), *_definitions(config), *_secrets(config), *_bounces(config)]
     sources, broken = _sources(config)
     found += broken
     found += _git(config, sources)
@@ -68,14 +69,39 @@ def _git(config: Config, sources: list[Source]) -> Iterator[Problem]:
 
 
 def _secrets(config: Config) -> Iterator[Problem]:
-    for read in (lambda: Pepper(config.pepper()), config.smtp_password, config.database_password):
+    for read in (
+        lambda: Pepper(config.pepper()),
+        config.smtp_password,
+        config.database_password,
+        lambda: links(config),
+        config.webhook_secrets,
+    ):
         try:
             read()
         except LeakwatchError as error:
             yield from _told(str(config.path), error)
-    files = (config.matching.pepper_file, config.email.password_file, config.database.password_file)
+    files: tuple[str | None, ...] = (
+        config.matching.pepper_file,
+        config.email.password_file,
+        config.database.password_file,
+        config.web.signing_key_file,
+    )
     for file in filter(None, files):
         yield from _exposed(config, file)
+
+
+def _bounces(config: Config) -> Iterator[Problem]:
+    """Mail that comes back must reach us, and what reaches us must be told from other mail."""
+    read = config.bounces.maildir or config.bounces.lmtp
+    if config.email.return_path and not read:
+        what = "mail that comes back to return_path is not read"
+        yield config.problem(("email", "return_path"), what, "name bounces.maildir or bounces.lmtp")
+    if read and not config.email.return_path:
+        what = "nothing comes back: notices have no return path of their own"
+        yield config.problem(("bounces",), what, "name email.return_path")
+    if config.maildir is not None and not (config.maildir / "new").is_dir():
+        what = f"{config.maildir} is no Maildir"
+        yield config.problem(("bounces", "maildir"), what, "make it, with cur, new and tmp in it, ours to write")
 
 
 def _exposed(config: Config, file: str) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 from dataclasses import replace
+from datetime import time
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -13,7 +14,7 @@ from pydantic import Field, PrivateAttr
 
 from leakwatch.errors import ConfigError, SecretError
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
-from leakwatch.units import Duration, QuietHours, Rate, RateField, Size
+from leakwatch.units import Clock, Duration, Growing, QuietHours, Rate, RateField, Size
 from leakwatch.values import (
     ChannelUrl,
     Contact,
@@ -26,12 +27,15 @@ from leakwatch.values import (
     Name,
     Place,
     Proxy,
+    PublicUrl,
     SmtpUrl,
+    WebhookUrl,
     WebUrl,
 )
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
 _CACHE: Final = Path("/var/cache/leakwatch")  # the unit's CacheDirectory
+_WEBHOOK_SECRET: Final = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -96,6 +100,10 @@ class NoticesConfig(Strict):
     operator: list[ChannelUrl] = []
     operator_locale: str = "en"
     retry_for: Duration = 259_200.0
+    digest: Duration = 86_400.0
+    summary: Clock = time(7)
+    late_after: Duration = 1800.0
+    reminders: Growing = [86_400.0, 259_200.0, 604_800.0, 1_209_600.0]
 
 
 class EmailConfig(Strict):
@@ -103,6 +111,7 @@ class EmailConfig(Strict):
 
     sender: Annotated[Mailbox, Field(alias="from", examples=["Example Security <security@issuer.example>"])]
     reply_to: Mailbox | None = None
+    return_path: Mailbox | None = None
     smtp: Annotated[SmtpUrl, Field(examples=["smtps://mailer@mail.issuer.example:465"])]
     password_file: str | None = None
     timeout: Duration = 60.0
@@ -114,10 +123,42 @@ class EmailConfig(Strict):
         return urlsplit(self.smtp)
 
 
+class BouncesConfig(Strict):
+    """How mail that comes back reaches us."""
+
+    maildir: str | None = None
+    lmtp: Listen | None = None
+    every: Duration = 30.0
+
+
 class WebConfig(Strict):
-    """Health, readiness and metrics."""
+    """Health, readiness and metrics; the customer's page, where it has an address."""
 
     listen: Listen = "127.0.0.1:8321"
+    public_url: PublicUrl | None = None
+    signing_key_file: str | None = None
+    links_valid: Duration = 7_776_000.0
+    proxies: list[IpNetwork] = ["127.0.0.0/8", "::1/128"]
+
+    @cached_property
+    def proxy_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of proxies whose word on who asks is taken."""
+        return tuple(ipaddress.ip_network(n) for n in self.proxies)
+
+
+class WebhookConfig(Strict):
+    """A program of the issuer's that is told of each finding."""
+
+    name: Name = "webhook"
+    url: WebhookUrl
+    secret_file: str
+    allow_networks: list[IpNetwork] = []
+    timeout: Duration = 15.0
+
+    @cached_property
+    def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The private networks in which it may be."""
+        return tuple(ipaddress.ip_network(n) for n in self.allow_networks)
 
 
 class LogConfig(Strict):
@@ -184,8 +225,10 @@ class Config(Strict):
     git: GitConfig = GitConfig()
     notices: NoticesConfig = NoticesConfig()
     email: EmailConfig
+    bounces: BouncesConfig = BouncesConfig()
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
+    webhooks: Annotated[list[WebhookConfig], Field(alias="webhook")] = []
     sources: Annotated[list[SourceConfig], Field(alias="source")] = []
 
     _path: Path = PrivateAttr(default=Path("leakwatch.toml"))
@@ -212,6 +255,31 @@ class Config(Strict):
         """Read the database's password, or None where there is none. Raises SecretError."""
         return self._secret("database password", ("database", "password_file"), "LEAKWATCH_DATABASE_PASSWORD") or None
 
+    def signing_keys(self) -> list[bytes] | None:
+        """Read the keys that sign what only we can have made, the newest first; None where there is none.
+
+        They are required as soon as something needs them. Raises SecretError.
+        """
+        required = self.web.public_url is not None or self.email.return_path is not None
+        setting = ("web", "signing_key_file")
+        lines = self._secret("signing key", setting, "LEAKWATCH_SIGNING_KEY", required=required).splitlines()
+        return [line.strip().encode() for line in lines if line.strip()] or None
+
+    def webhook_secrets(self) -> dict[str, list[str]]:
+        """Read what signs each webhook, by its name: one secret, or several, one a line. Raises SecretError."""
+        secrets: dict[str, list[str]] = {}
+        for index, webhook in enumerate(self.webhooks):
+            setting = ("webhook", index, "secret_file")
+            try:
+                lines = _read_secret("webhook secret", self.secret_path(webhook.secret_file)).split()
+            except SecretError as error:
+                raise SecretProblem(self.problem(setting, error.message, error.mend)) from error
+            if not all(_WEBHOOK_SECRET.fullmatch(line) for line in lines):
+                mend = "write whsec_ and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)"
+                raise SecretProblem(self.problem(setting, "the webhook secret is none", mend))
+            secrets[webhook.name] = lines
+        return secrets
+
     def token(self, index: int) -> str:
         """Read the token of the source with that index, or "" where it has none. Raises SecretError."""
         return self._secret_of_source("token", index, "token_file")
@@ -223,6 +291,11 @@ class Config(Strict):
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""
         return self.path.parent / expand(file, credentials=self.path.parent / "credentials")
+
+    @property
+    def maildir(self) -> Path | None:
+        """Where mail that came back lies."""
+        return None if self.bounces.maildir is None else self.path.parent / self.bounces.maildir
 
     def problem(self, setting: tuple[str | int, ...], what: str, mend: str = "") -> Problem:
         """Return what is wrong with a setting, with the line where it stands, or should."""
@@ -313,15 +386,15 @@ def _text(path: Path) -> str:
 
 
 def _check_names(config: Config) -> None:
-    seen: set[str] = set()
     text = config.path.read_text(encoding="utf-8")
     twice: list[Problem] = []
-    for index, source in enumerate(config.sources):
-        if source.key in seen:
-            line = line_of(text, ("source", index, "name")) or line_of(text, ("source", index))
-            what = f"a second source named {source.key}"
-            twice.append(Problem(file=str(config.path), line=line, what=what, mend="give it a name of its own"))
-        seen.add(source.key)
+    tables = {"source": [s.key for s in config.sources], "webhook": [w.name for w in config.webhooks]}
+    for table, names in tables.items():
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                line = line_of(text, (table, index, "name")) or line_of(text, (table, index))
+                what = f"a second {table} named {name}"
+                twice.append(Problem(file=str(config.path), line=line, what=what, mend="give it a name of its own"))
     if twice:
         raise Problems(twice)
 

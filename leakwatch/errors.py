@@ -40,6 +40,7 @@ the other side asked us to.
         ├── MailUnreachable    mail_unreachable     transient: no connection, TLS, time-out
         ├── MailDeferred       mail_deferred        transient: 4xx
         ├── MailRefused        mail_refused         5xx for this recipient or message
+        ├── MailBounced        mail_bounced         a server took it, and says later that it did not arrive
         ├── ChannelFailed      channel_failed       transient: another channel did not take it
         └── ChannelUnusable    channel_unusable     an address or scheme that we do not send to
 """
@@ -287,6 +288,12 @@ class MailRefused(DeliveryError):
     """The SMTP server refused the recipient or the message for good (5xx)."""
 
     reason = "mail_refused"
+
+
+class MailBounced(DeliveryError):
+    """A mail that was taken came back."""
+
+    reason = "mail_bounced"
 
 
 class ChannelFailed(DeliveryError):

@@ -74,6 +74,8 @@ _notices: Final = Counter("leakwatch_notices", "Notices opened.", ["kind", "held
 _deliveries: Final = Counter(
     "leakwatch_deliveries", "Attempts to deliver a notice.", ["scheme", "outcome"], registry=REGISTRY
 )
+_answers: Final = Counter("leakwatch_answers", "Answers of customers.", ["answer"], registry=REGISTRY)
+_bounces: Final = Counter("leakwatch_bounces", "Mails that came back.", ["action"], registry=REGISTRY)
 _jobs: Final = Gauge("leakwatch_jobs", "Jobs in the engine.", ["queue", "state"], registry=REGISTRY)
 _jobs_done: Final = Counter("leakwatch_jobs_done", "Runs of a job.", ["queue", "outcome"], registry=REGISTRY)
 _job_seconds: Final = Histogram(
@@ -170,6 +172,16 @@ def matched(matches: int, new_findings: int) -> None:
 def notice_opened(kind: str, held: str | None) -> None:
     """Count a notice, and why it is held, if it is."""
     _notices.labels(str(kind), held or "no").inc()
+
+
+def answered(word: str) -> None:
+    """Count what a customer answered."""
+    _answers.labels(str(word)).inc()
+
+
+def bounced(action: str) -> None:
+    """Count a mail that came back: for good (``failed``), or for now (``delayed``)."""
+    _bounces.labels(action).inc()
 
 
 def delivered(scheme: str, outcome: str) -> None:

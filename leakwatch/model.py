@@ -187,6 +187,15 @@ class Place:
     published_at: datetime | None
     first_seen_at: datetime
     last_seen_at: datetime
+    gone_at: datetime | None = None  # when its host said that it is no longer there
+
+
+class Answer(StrEnum):
+    """What a customer says of an exposed key."""
+
+    ACKNOWLEDGED = "acknowledged"  # they know and work on it: they are not reminded any more
+    REVOKED = "revoked"
+    FALSE_ALARM = "false_alarm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +210,9 @@ class Exposure:
     masked: str
     first_seen_at: datetime
     places: tuple[Place, ...]
+    answer: Answer | None = None  # its owner's last word
+    answered_at: datetime | None = None
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,8 +237,40 @@ class NoticeKind(StrEnum):
     """What a notice is about."""
 
     EXPOSURE = "exposure"  # to a customer: your key is public
+    DIGEST = "digest"  # to a customer: a key that you know of was seen in more places
+    REMINDER = "reminder"  # to a customer: you have not answered
+    TEST = "test"  # to a customer: do our notices reach you?
     FINDING = "finding"  # to the operator: a customer's key is public
     ALARM = "alarm"  # to the operator: something needs a person
+    SUMMARY = "summary"  # to the operator: how the last day was
+    EVENT = "event"  # to the issuer's software: a finding was opened or answered
+
+    @property
+    def to_customer(self) -> bool:
+        """Whether a customer gets it, who can answer on a page; if not, it is the operator's."""
+        return self in (NoticeKind.EXPOSURE, NoticeKind.DIGEST, NoticeKind.REMINDER, NoticeKind.TEST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a span of time was like, and how things are at its end."""
+
+    since: datetime
+    until: datetime
+    found: int  # findings opened within the span
+    places: int  # sightings within the span
+    sent: int  # deliveries to customers that were accepted within the span
+    answers: Mapping[Answer, int]  # given within the span
+    bounced: int  # mails that came back within the span
+    open: int  # findings that are not closed
+    unanswered: int  # of these, those to which there is no answer
+    held: int  # notices that wait for the operator
+    waiting: int  # deliveries on their way
+    dead: int  # deliveries that were given up
+    failing: tuple[tuple[str, str], ...]  # sources that cannot be read, and the reason
+    doubtful: tuple[
+        tuple[str, str], ...
+    ]  # sources that can be read, but may have shown us less than all, and the reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +283,9 @@ class Notice:
     locale: str
     created_at: datetime
     exposures: tuple[Exposure, ...] = ()
-    alarm: str = ""  # reason word of an alarm
+    alarm: str = ""  # reason word of an alarm, type of an event
     detail: str = ""  # an alarm's one paragraph
+    summary: Summary | None = None  # of a summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ Each is a pydantic type: ``"90s"`` or ``"1h 30m"`` become seconds, ``"10 MB"`` b
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
@@ -15,6 +15,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, 
 _BYTES: Final = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
 _SIZE: Final = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_BYTES)})")
+_TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _QUIET: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _RATE: Final = re.compile(r"(\d+)\s*/\s*(\d*)\s*([smhd])")
 
@@ -56,6 +57,24 @@ def _duration(value: Any) -> float:
         message = "a duration is more than nothing, and ends"
         raise ValueError(message)
     return value
+
+
+def _clock(value: Any) -> time | None:
+    """Read a time of day, or "" for none."""
+    if value in ("", None) or isinstance(value, time):  # midnight is a time too
+        return value if isinstance(value, time) else None
+    if not (isinstance(value, str) and _TIME.fullmatch(value)):
+        message = 'write a time of day as "07:00", or "" for none'
+        raise ValueError(message)
+    return time.fromisoformat(value)
+
+
+def _growing(values: list[float]) -> list[float]:
+    """Take durations none of which is shorter than the one before."""
+    if values != sorted(values):
+        message = "each is at least as long as the one before"
+        raise ValueError(message)
+    return values
 
 
 def size(value: Any) -> int:
@@ -119,6 +138,12 @@ Duration = Annotated[
     BeforeValidator(_duration),
     WithJsonSchema({"type": "string", "examples": ["60s", "1h 30m"]}),
 ]
+Clock = Annotated[
+    time | None,
+    BeforeValidator(_clock),
+    WithJsonSchema({"type": "string", "examples": ["07:00"]}),
+]
+Growing = Annotated[list[Duration], AfterValidator(_growing)]
 Size = Annotated[
     int,
     BeforeValidator(_size),

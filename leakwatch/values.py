@@ -83,6 +83,34 @@ def _smtp_url(value: str) -> str:
     return value
 
 
+def _public_url(value: str) -> str:
+    parts = urlsplit(_web_url(value))
+    if parts.query or parts.fragment or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
+        message = "write https://host, as customers reach it; http:// is for this machine alone"
+        raise ValueError(message)
+    return value.rstrip("/")
+
+
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(_web_url(value))
+    if (
+        parts.username is not None
+        or parts.fragment
+        or (parts.scheme == "http" and not is_loopback(parts.hostname or ""))
+    ):
+        message = "write https://host/path; http:// is for this machine alone"
+        raise ValueError(message)
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _channel(value: str) -> str:
     if ":" not in value or not value.isprintable():
         message = "write a channel as mailto:user@host or as an Apprise URL"
@@ -177,6 +205,8 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, AfterValidator(_source_name)]
 IpNetwork = Annotated[str, AfterValidator(_network)]
 Contact = Annotated[str, AfterValidator(_contact)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 SmtpUrl = Annotated[str, AfterValidator(_smtp_url)]
 ChannelUrl = Annotated[str, AfterValidator(_channel)]

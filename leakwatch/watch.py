@@ -285,7 +285,7 @@ class Watch:
                 f"Source {source.name}: a listing had nothing of what the last poll saw, so documents were missed. "
                 f"It is polled every {interval:.0f} s: lower `every` or `fastest`, if the site allows."
             )
-            await self._announcer.alarm(tx, "gap", detail, once=Once(f"{source.name} gap"))
+            await self._announcer.alarm(tx, sources.GAP, detail, once=Once(f"{source.name} gap"))
         if recovered:
             detail = f"Source {source.name} can be read again."
             await self._announcer.alarm(tx, "recovered", detail, once=Once(f"{source.name} recovered", _HOUR))

@@ -78,6 +78,8 @@ class Installation:
     mailbox: Mailbox
     sources: str = ""  # the [[source]] tables, as TOML
     notices: str = 'operator = ["mailto:soc@issuer.example"]'
+    email: str = ""  # what else [email] says
+    web: str = ""  # what else [web] says
     smtp_port: int | None = None
     database_url: str = "sqlite:///leakwatch.db"
     web_port: int = field(default_factory=free_port)
@@ -117,8 +119,10 @@ allow_networks = ["127.0.0.0/8"]
 from = "Example AI Security <security@issuer.example>"
 smtp = "smtp+insecure://127.0.0.1:{self.smtp_port or self.mailbox.port}"
 timeout = "5s"
+{self.email}
 [web]
 listen = "127.0.0.1:{self.web_port}"
+{self.web}
 [log]
 format = "json"
 {self.sources}

@@ -12,8 +12,8 @@ from leakwatch.config import Config
 from leakwatch.errors import InputError
 from leakwatch.fetch import resolve
 from leakwatch.model import Exposure, now
-from leakwatch.notify import Channels, new_message_id
-from leakwatch.store import findings, looks
+from leakwatch.notify import Channels, Postmark, new_message_id
+from leakwatch.store import answers, findings, looks
 from leakwatch.store.database import Database
 from leakwatch.store.looks import Still
 from leakwatch.takedown import Request, requests
@@ -41,13 +41,16 @@ async def list_(_frame: Frame, database: Database, *, every: bool, customer: str
 @json_option
 @with_database
 async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool) -> None:
-    """Show every place where an exposed key was seen."""
+    """Show every place where an exposed key was seen, and what its owner answered."""
     async with database.reading() as tx:
         if await findings.one(tx, number) is None:
             raise InputError(f"there is no finding {number}", mend="see `leakwatch findings list --all`")
         [exposure] = await findings.exposures(tx, [number])
         stills = await looks.of_finding(tx, number)
+        given = await answers.of_finding(tx, number)
     show(list(_places(exposure, stills)), as_json=as_json)
+    if given and not as_json:  # the list of findings has the last one for programs
+        show([{"answer": g.word, "at": g.at, "notice": g.notice_id, "remark": g.remark} for g in given], as_json=False)
 
 
 @group.command()
@@ -88,14 +91,8 @@ async def _send(config: Config, drafts: Sequence[Request]) -> None:
     domain = parseaddr(config.email.sender)[1].rpartition("@")[2]
     try:
         for draft in drafts:
-            await channels.deliver(
-                draft.address,
-                draft.message,
-                trusted=True,
-                message_id=new_message_id(domain),
-                in_reply_to=None,
-                date=now(),
-            )
+            postmark = Postmark(message_id=new_message_id(domain), date=now())
+            await channels.deliver(draft.address, draft.message, postmark, trusted=True)
             click.echo(f"sent to {draft.address.removeprefix('mailto:')}", err=True)
     finally:
         await channels.close()

@@ -120,6 +120,11 @@ def show(rows: Sequence[Row], *, as_json: bool, empty: str = "nothing to show") 
     console().print(table)
 
 
+def show_object(facts: Row) -> None:
+    """Print one thing for a program."""
+    click.echo(json.dumps(facts, indent=2, default=_plain, ensure_ascii=False))
+
+
 def console() -> Console:
     """Return standard output: as wide as the terminal, and never cut when there is none."""
     piped = not sys.stdout.isatty()
@@ -127,9 +132,9 @@ def console() -> Console:
 
 
 def shown_channel(url: str) -> str:
-    """Return a channel as it may be shown: a mail address whole; in other channels' URLs stand their tokens."""
+    """Return a channel as it may be shown: a mail address or a webhook's name whole; others' URLs hold tokens."""
     scheme, _, rest = url.partition(":")
-    return rest if scheme == "mailto" else f"{scheme}://…"
+    return rest if scheme == "mailto" else url if scheme == "webhook" else f"{scheme}://…"
 
 
 @contextmanager

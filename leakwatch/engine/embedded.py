@@ -74,12 +74,12 @@ class EmbeddedEngine:
             tx.on_commit(partial(self._wake_at, min(row["run_at"] for row in rows)))
         return added
 
-    async def complete(self, tx: Transaction, job: Job) -> None:
-        """Settle a job in the transaction of its own effects. A handler that does not is settled when it returns."""
-        await jobs.settle(tx, [self._running.lease(job)])
-        run = self._running.of(job)
-        if run is not None:
-            tx.on_commit(run.complete)
+    async def complete(self, tx: Transaction, *jobs_: Job) -> None:
+        """Settle jobs in the transaction of their own effects. A handler that does not is settled when it returns."""
+        await jobs.settle(tx, [self._running.lease(job) for job in jobs_])
+        for run in map(self._running.of, jobs_):
+            if run is not None:
+                tx.on_commit(run.complete)
 
     async def run(self) -> None:
         """Do jobs until `stop`. What is no job's own error (the database is away) is told once, and waited out."""
@@ -126,9 +126,9 @@ class EmbeddedEngine:
         tx.on_commit(self._wake.set)
         return await jobs.hurry(tx, dedupe_keys, now=now())
 
-    async def backlog(self, tx: Transaction, queue: str, lane: str) -> int:
-        """Return how many jobs of a lane wait or run."""
-        return await jobs.backlog(tx, queue, lane)
+    async def backlog(self, tx: Transaction, queue: str, lane: str, *, before: datetime | None = None) -> int:
+        """Return how many jobs of a lane wait or run: all, or those that were added before a moment."""
+        return await jobs.backlog(tx, queue, lane, before=before)
 
     async def waiting(self, tx: Transaction, queue: str) -> dict[str, int]:
         """Return the sizes of a queue's jobs that wait or run, added up for each lane."""

@@ -108,8 +108,8 @@ class Engine(Protocol):
     async def enqueue(self, tx: Transaction, jobs: Sequence[NewJob]) -> int:
         """Add jobs in the caller's transaction; return how many were new (by dedupe key)."""
 
-    async def complete(self, tx: Transaction, job: Job) -> None:
-        """Settle a job in the transaction of its own effects. A handler that does not is settled when it returns."""
+    async def complete(self, tx: Transaction, *jobs: Job) -> None:
+        """Settle jobs in the transaction of their own effects. A handler that does not is settled when it returns."""
 
     async def run(self) -> None:
         """Do jobs until `stop`."""
@@ -126,8 +126,8 @@ class Engine(Protocol):
     async def live(self, tx: Transaction, *, limit: int = 100) -> list[Live]:
         """Return what waits or runs, in the order in which it is due."""
 
-    async def backlog(self, tx: Transaction, queue: str, lane: str) -> int:
-        """Return how many jobs of a lane wait or run."""
+    async def backlog(self, tx: Transaction, queue: str, lane: str, *, before: datetime | None = None) -> int:
+        """Return how many jobs of a lane wait or run: all, or those that were added before a moment."""
 
     async def waiting(self, tx: Transaction, queue: str) -> dict[str, int]:
         """Return the sizes of a queue's jobs that wait or run, added up for each lane."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import aiohttp
 
+from leakwatch.addresses import refused
 from leakwatch.config import HttpConfig
 from leakwatch.errors import (
     BadContent,
@@ -26,7 +27,6 @@ from leakwatch.errors import (
     TimedOut,
     Unreachable,
 )
-from leakwatch.fetch.addresses import refused
 
 LONGEST_PAUSE: Final = 86_400.0  # seconds; a server that asks for more is asked again after a day
 _DEFAULT_PAUSE: Final = 60.0  # seconds, for a 429 that names none

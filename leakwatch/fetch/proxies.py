@@ -22,7 +22,7 @@ from python_socks import ProxyError as _Refused
 from python_socks import ProxyTimeoutError as _TimedOut
 from python_socks.async_.asyncio.v2 import Proxy
 
-from leakwatch.fetch.addresses import Network, refusal
+from leakwatch.addresses import Network, refusal
 
 PROXY_ERRORS: Final = (ProxyConnectionError, ProxyError, ProxyTimeoutError, _NotReached, _Refused, _TimedOut)
 _PORTS: Final = {"http": 3128, "socks5": 1080, "socks5h": 1080}

@@ -12,10 +12,10 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from leakwatch.addresses import socket_factory
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import BadContent, BadRedirect, Blocked, FetchError, RateLimited, Unreachable
 from leakwatch.fetch import quota, robots
-from leakwatch.fetch.addresses import socket_factory
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
 from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status, shown
 from leakwatch.fetch.git import Git

@@ -19,6 +19,7 @@ from leakwatch.errors import InputError
 from leakwatch.match.schemes import parse_digest
 from leakwatch.model import Registration
 
+_LOCALE: Final = re.compile(r"(?P<language>[a-z]{2,3})(?:-(?P<script>[a-z]{4}))?(?:-(?P<region>[a-z]{2}|[0-9]{3}))?")
 REQUIRED: Final = ("customer", "email", "locale", "provider", "label", "key_id", "digest")
 OPTIONAL: Final = ("channels",)
 _NAMES: Final = (*REQUIRED, *OPTIONAL)
@@ -282,7 +283,7 @@ def channel(text: str) -> str:
 
 
 def locale(text: str, locales: Collection[str]) -> str:
-    """Return a locale as we spell it: the region may be one that we have no words for. Raises InputError."""
+    """Return a locale as it is spelled: the language one of ours, the region any. Raises InputError."""
     return _located(text, {_folded(known): known for known in locales})
 
 
@@ -290,11 +291,14 @@ def _located(text: str, known: Mapping[str, str]) -> str:
     if not text:
         return next(iter(known.values()))
     folded = _folded(text)
-    found = known.get(folded) or known.get(folded.partition("-")[0])
-    if found is None:
+    parts = _LOCALE.fullmatch(folded)
+    if folded in known:
+        return known[folded]
+    if parts is None or parts["language"] not in known:
         message = "the locale is not known"
-        raise InputError(message, mend=f"use one of {', '.join(known.values())}")
-    return found
+        raise InputError(message, mend=f"use one of {', '.join(known.values())}, with a region if you like: fr-CA")
+    rest = ((parts["script"] or "").title(), (parts["region"] or "").upper())
+    return "-".join([known[parts["language"]], *filter(None, rest)])
 
 
 def _folded(name: str) -> str:

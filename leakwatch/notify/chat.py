@@ -9,11 +9,12 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, Final
 
 from leakwatch.errors import ChannelFailed, ChannelUnusable
 from leakwatch.model import Message
-from leakwatch.notify.channel import Accepted
+from leakwatch.notify.channel import Accepted, Postmark
 
 VENDORS: Final = {
     "slack": ("slack.com", "hooks.slack.com", "hooks.slack-gov.com"),
@@ -33,7 +34,23 @@ VENDORS: Final = {
 """Apprise's schemas that customers may use, and the hosts that each can reach (seen in the code of apprise 2.2)."""
 
 _SETTINGS: Final = {"region", "key", "token"}  # of a customer's URL; others read files, add headers or drop TLS checks
-_TIMEOUT: Final = 60.0  # seconds for one message, however many parts it is sent in
+KEYS: Final = {
+    "pagerduty": "dedup",
+    "incidentio": "dedup",
+    "squadcast": "dedup",
+    "opsgenie": "alias",
+    "splunk": "entity_id",
+    "victorops": "entity_id",
+}
+"""Where a service takes a key by which it knows a second copy, the argument of Apprise's that sets it."""
+
+_TIMEOUT: Final = 120.0  # seconds for one message, however many parts it is sent in
+_ANSWER: Final = (
+    30.0  # seconds that a service has for one part: Apprise's 4 take the slow for silent, and send it again
+)
+_LIMITED: Final = (
+    60.0  # seconds until a service is asked again that has had too much: Apprise keeps its own word to itself
+)
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
 _CLOSED: Final = {401, 403, 404, 410}  # the token or the room is gone: it will not come back by itself
 
@@ -46,19 +63,23 @@ class ChatChannel:
         for name in ("apprise", "urllib3"):
             logging.getLogger(name).propagate = False
             logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger("apprise").setLevel(logging.DEBUG)  # else its results do not tell silence from refusal
 
-    async def deliver(self, url: str, message: Message, *, trusted: bool) -> Accepted:
+    async def deliver(self, url: str, message: Message, postmark: Postmark, *, trusted: bool) -> Accepted:
         """Send the text of a message. Raises ChannelFailed, or ChannelUnusable for a URL that we do not send to.
 
-        A time-out says nothing of whether the message arrived: it is tried again, at the price of a second copy.
+        Silence says nothing of whether the message arrived. It is tried again: under the same key where the service
+        knows such (`KEYS`), else at the price of a second copy.
         """
-        sender = await asyncio.to_thread(_sender, url, trusted=trusted)
+        key = postmark.message_id.strip("<>").partition("@")[0]
+        sender = await asyncio.to_thread(_sender, url, key, trusted=trusted)
         result = await sender.async_notify(
             body=message.text,
             title=message.subject,
             notify_type="failure",  # pagers open an incident at no less
             body_format="text",
             timeout=_TIMEOUT,
+            log_level=logging.DEBUG,  # kept in the result alone, and forgotten with it
         )
         name = str(sender[0].service_name)
         if result:
@@ -66,7 +87,7 @@ class ChatChannel:
         raise _failure(name, result)
 
 
-def _sender(url: str, *, trusted: bool) -> Any:
+def _sender(url: str, key: str, *, trusted: bool) -> Any:
     """Return Apprise with the one service of a URL. Raises ChannelUnusable."""
     import apprise  # noqa: PLC0415 - it reads 170 services, for a second, and most installations only send mail
 
@@ -78,7 +99,11 @@ def _sender(url: str, *, trusted: bool) -> Any:
     # Without masks no picture is fetched from Apprise's repository by whoever reads the message.
     asset = apprise.AppriseAsset(app_id="leakwatch", http_redirects=trusted, image_url_mask="", image_url_logo="")
     sender = apprise.Apprise(asset=asset)
-    if not sender.add({**parsed, "overflow": "split"}):
+    ours = {"overflow": "split", "cto": str(_ANSWER), "rto": str(_ANSWER)}
+    if argument := KEYS.get(parsed["schema"]):
+        ours[argument] = key
+    theirs = {name for name in ours if trusted and name != "overflow" and parsed.get(name)}
+    if not sender.add({**parsed, **{name: value for name, value in ours.items() if name not in theirs}}):
         message = f"a {parsed['schema']}:// channel lacks something, or holds what its service does not know"
         raise ChannelUnusable(message, mend="compare it with Apprise's page on that service")
     return sender
@@ -100,10 +125,20 @@ def _settings(parsed: dict[str, Any]) -> Iterator[str]:
 
 
 def _failure(name: str, result: Any) -> ChannelFailed | ChannelUnusable:
-    codes = [int(found[1]) for entry in result.logs() if (found := _STATUS.search(str(entry)))]
+    """Say why a service did not take a message: by its status, since its own words may repeat our URL."""
+    said = [str(entry) for entry in result.logs()]
+    codes = [int(found[1]) for entry in said if (found := _STATUS.search(entry))]
     code = codes[-1] if codes else None
     if code in _CLOSED:
         return ChannelUnusable(f"{name} no longer takes our messages ({code})", mend="make its URL anew", code=code)
-    if result.timeout_count:
-        return ChannelFailed(f"{name} did not answer in {_TIMEOUT:g} s and may have it", mend="it is tried again")
-    return ChannelFailed(f"{name} did not take the message", mend="it is tried again", code=code)
+    if result.timeout_count or any("timed out" in entry.lower() for entry in said):
+        return ChannelFailed(f"{name} did not answer in time and may have it", mend="it is tried again")
+    if code is None:
+        return ChannelFailed(f"{name} did not take the message: no connection", mend="it is tried again")
+    why = f"{name} did not take the message ({code} {_phrase(code)})"
+    wait = _LIMITED if code == HTTPStatus.TOO_MANY_REQUESTS else None
+    return ChannelFailed(why, mend="it is tried again", code=code, retry_after=wait)
+
+
+def _phrase(code: int) -> str:
+    return HTTPStatus(code).phrase if code in set(HTTPStatus) else "?"

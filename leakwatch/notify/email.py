@@ -2,10 +2,9 @@
 
 import re
 import ssl
-from datetime import datetime
 from email.charset import SHORTEST, Charset
 from email.header import Header
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
@@ -15,10 +14,15 @@ from urllib.parse import unquote, urlsplit
 from leakwatch.config import EmailConfig
 from leakwatch.errors import ChannelUnusable, ConfigError
 from leakwatch.model import Message
-from leakwatch.notify.channel import Accepted
+from leakwatch.notify.channel import Accepted, Postmark
 from leakwatch.notify.cleaning import clean
 from leakwatch.notify.smtp import Envelope, MailServer
 
+_OURS: Final = {
+    *("Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "X-Auto-Response-Suppress"),
+    *("List-Unsubscribe", "List-Unsubscribe-Post", "MIME-Version", "Content-Transfer-Encoding"),
+}
+_LINE: Final = 76  # characters that need no folding
 _SAID: Final = 200  # characters of the server's reply that are kept
 _ATOM: Final = r"[\w!#$%&'*+/=?^`{|}~-]+"
 _LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")  # no quoted strings: nobody has one, and parsers disagree on them
@@ -33,32 +37,32 @@ class EmailChannel:
         self._reply_to = _configured("email.reply_to", config.reply_to or config.sender)
         self._server = MailServer(config, password, tls)
 
-    async def deliver(
-        self, address: str, message: Message, *, message_id: str, in_reply_to: str | None, date: datetime
-    ) -> Accepted:
+    async def deliver(self, address: str, message: Message, postmark: Postmark) -> Accepted:
         """Send a message to one address (see `mailbox`). Raises DeliveryError; see `MailServer`."""
-        mail = self.mail(address, message, message_id=message_id, in_reply_to=in_reply_to, date=date)
+        mail = self.mail(address, message, postmark)
         recipient = mail["To"].addresses[0].addr_spec
-        utf8 = not (recipient.isascii() and self._sender.addr_spec.isascii())
-        content = mail.as_bytes(policy=_Wire(linesep="\r\n", utf8=utf8))
-        envelope = Envelope(sender=self._sender.addr_spec, recipient=recipient, content=content, utf8=utf8)
+        sender = postmark.return_path or self._sender.addr_spec
+        utf8 = not (recipient.isascii() and sender.isascii() and self._sender.addr_spec.isascii())
+        content = mail.as_bytes(policy=_POLICY.clone(utf8=utf8))
+        envelope = Envelope(sender=sender, recipient=recipient, content=content, utf8=utf8)
         response = await self._server.send(envelope)
         return Accepted(code=response.code, detail=clean(response.message, _SAID))
 
-    def mail(
-        self, address: str, message: Message, *, message_id: str, in_reply_to: str | None, date: datetime
-    ) -> EmailMessage:
+    def mail(self, address: str, message: Message, postmark: Postmark) -> EmailMessage:
         """Write the mail: text, and HTML that says the same. No Bcc, and no reply by machines to a machine."""
-        mail = EmailMessage(policy=_Wire(linesep="\r\n"))
+        mail = EmailMessage(policy=_POLICY)
         mail["From"] = self._sender
         mail["To"] = _addressed(address)
         mail["Reply-To"] = self._reply_to
         mail["Subject"] = clean(message.subject, _SAID)
-        mail["Date"] = format_datetime(date)
-        mail["Message-ID"] = message_id
-        if in_reply_to:
-            mail["In-Reply-To"] = in_reply_to
-            mail["References"] = in_reply_to
+        mail["Date"] = format_datetime(postmark.date)
+        mail["Message-ID"] = postmark.message_id
+        if postmark.in_reply_to:
+            mail["In-Reply-To"] = postmark.in_reply_to
+            mail["References"] = postmark.in_reply_to
+        if postmark.stop:  # RFC 8058
+            mail["List-Unsubscribe"] = f"<{postmark.stop}>"
+            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail["Auto-Submitted"] = "auto-generated"
         mail["X-Auto-Response-Suppress"] = "All"
         mail.set_content(message.text, cte="quoted-printable")
@@ -101,19 +105,48 @@ def _addressed(address: str, name: str = "") -> Address:
     return Address(display_name=name, username=local, domain=host)
 
 
+class _Headers(HeaderRegistry):
+    """The standard library's headers, of which it makes a new class for each single one: that is most of its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._classes: dict[str, type] = {}
+
+    def __getitem__(self, name: str) -> type:
+        if name not in self._classes:
+            self._classes[name] = super().__getitem__(name)
+        return self._classes[name]
+
+
 class _Wire(EmailPolicy):
     """The form in which mail travels.
 
     The standard library's folding adds and drops spaces in long subjects beyond ASCII; its older `Header` does not.
+    What needs no folding is not folded: it would be taken apart and put together again.
     """
 
+    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
+        """Keep what we write ourselves as it is. Raises ValueError for what is no line of ASCII."""
+        if name not in _OURS:
+            return super().header_store_parse(name, value)
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(name)
+        return name, value
+
     def fold(self, name: str, value: Any) -> str:
-        if name != "Subject":
-            return str(super().fold(name, value))
         text = str(value)
+        if name != "Subject":
+            line = f"{name}: {text}"
+            is_short = len(line) <= _LINE and text.isascii() and text.isprintable()
+            return line + self.linesep if is_short else str(super().fold(name, value))
         charset = Charset("us-ascii" if text.isascii() and "=?" not in text else "utf-8")
         charset.header_encoding = charset.header_encoding and SHORTEST  # Apprise changes the process's default
         return f"{name}: {Header(text, charset, 76, name).encode(linesep=self.linesep)}{self.linesep}"
 
     def fold_binary(self, name: str, value: Any) -> bytes:
-        return self.fold(name, value).encode("ascii") if name == "Subject" else super().fold_binary(name, value)
+        text = self.fold(name, value)
+        return text.encode("ascii") if text.isascii() else super().fold_binary(name, value)
+
+
+_REGISTRY: Final = _Headers()
+_POLICY: Final = _Wire(linesep="\r\n", header_factory=_REGISTRY)

@@ -1,20 +1,14 @@
-r"""The languages in which notices are written.
+"""The languages in which notices are written.
 
 A language is one `locale/<code>/LC_MESSAGES/leakwatch.po`; English is the text of the templates itself. Catalogues
 are compiled in memory, so that no compiled file can be older than its source. After changing a template, a message
-here or a step of a detector, bring them up to date from the checkout's root, then translate what is new::
-
-    python -m babel.messages.frontend extract -F leakwatch/notify/locale/babel.cfg -k _message \
-        --no-location --sort-output --omit-header -o leakwatch/notify/locale/leakwatch.pot .
-    python -m babel.messages.frontend update -D leakwatch -i leakwatch/notify/locale/leakwatch.pot \
-        -d leakwatch/notify/locale -w 110 --no-fuzzy-matching --ignore-obsolete --omit-header
-
-A new language is `babel.messages.frontend init -l de …` in place of `update`.
+here or a step of a detector, `make translations` brings them up to date; then translate what is new.
 """
 
 import io
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,6 +24,7 @@ from babel.messages.pofile import read_po
 FOLDER: Final = Path(__file__).parent / "locale"
 DOMAIN: Final = "leakwatch"
 _ENGLISH: Final = Locale("en")
+_WRITTEN: Final = {"zh": "zh-Hans"}  # where a language alone does not say in which script, and so in which font
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,32 +37,36 @@ class Language:
     @property
     def code(self) -> str:
         """The language as HTML's `lang` names it."""
-        return self.locale.language
+        return _WRITTEN.get(self.locale.language, self.locale.language)
 
     def gettext(self, message: str) -> str:
         """Return a message in this language, or as it is where it has no translation."""
         return self.translations.gettext(message) if message else ""  # the empty msgid is the catalogue's header
 
+    def date(self, at: datetime) -> str:
+        """Return a date as people of this region write it."""
+        return format_date(at.astimezone(UTC), "long", locale=self.locale)
+
     def moment(self, at: datetime) -> str:
         """Return a date and time as people of this region write it, in UTC and saying so."""
         at = at.astimezone(UTC)
-        date = format_date(at, "long", locale=self.locale)
         time = format_time(at, "short", locale=self.locale)
-        return self.gettext("%(date)s at %(time)s UTC") % {"date": date, "time": time}
+        return self.gettext("%(date)s at %(time)s UTC") % {"date": self.date(at), "time": time}
 
 
 @lru_cache(maxsize=256)
 def language(tag: str) -> Language:
     """Return the language of a locale: fr-CA is French with Canada's dates, what we do not speak is English."""
-    try:
-        locale = Locale.parse(tag.replace("_", "-"), sep="-")
-    except (ValueError, UnknownLocaleError):
-        locale = _ENGLISH
-    if locale.language not in languages():
-        locale = _ENGLISH
-    return Language(locale=locale, translations=_catalogue(locale.language))
+    parts = tag.replace("_", "-").split("-")
+    for known in ("-".join(parts), parts[0]):
+        with suppress(ValueError, UnknownLocaleError):
+            locale = Locale.parse(known, sep="-")
+            if locale.language in languages():
+                return Language(locale=locale, translations=_catalogue(locale.language))
+    return Language(locale=_ENGLISH, translations=_catalogue(_ENGLISH.language))
 
 
+@lru_cache
 def languages() -> frozenset[str]:
     """Return the codes of the languages that we write."""
     return frozenset({"en", *(path.parts[-3] for path in FOLDER.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))})

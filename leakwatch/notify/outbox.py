@@ -1,45 +1,43 @@
 """The channels by which messages leave: which of them carries a URL."""
 
 import ssl
-from datetime import datetime
 
 from leakwatch.config import EmailConfig
 from leakwatch.model import Message
-from leakwatch.notify.channel import Accepted
+from leakwatch.notify.channel import Accepted, Postmark
 from leakwatch.notify.chat import ChatChannel
 from leakwatch.notify.email import EmailChannel, mailbox
+from leakwatch.notify.webhook import WebhookChannel
 
 
 class Channels:
-    """Mail for ``mailto:``, Apprise for all else."""
+    """Mail for ``mailto:``, the issuer's software for ``webhook:``, Apprise for all else."""
 
-    def __init__(self, config: EmailConfig, password: str | None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        config: EmailConfig,
+        password: str | None,
+        tls: ssl.SSLContext | None = None,
+        webhooks: WebhookChannel | None = None,
+    ) -> None:
         """Raises ConfigError when the mail server cannot be used as it is configured."""
         self._email = EmailChannel(config, password, tls)
+        self._webhooks = webhooks or WebhookChannel((), {})
         self._chat = ChatChannel()
 
-    async def deliver(  # noqa: PLR0913 - a delivery's own facts
-        self,
-        channel_url: str,
-        message: Message,
-        *,
-        trusted: bool,
-        message_id: str,
-        in_reply_to: str | None,
-        date: datetime,
-    ) -> Accepted:
-        """Send a message once. `trusted` are the operator's own channels. Raises DeliveryError."""
+    async def deliver(self, channel_url: str, content: Message | str, postmark: Postmark, *, trusted: bool) -> Accepted:
+        """Send a message, or an event's JSON, once. `trusted` are the operator's own channels. Raises DeliveryError."""
+        if isinstance(content, str):
+            return await self._webhooks.deliver(channel_url, content, postmark)
         if channel_url.lower().startswith("mailto:"):
-            address = mailbox(channel_url)
-            return await self._email.deliver(
-                address, message, message_id=message_id, in_reply_to=in_reply_to, date=date
-            )
-        return await self._chat.deliver(channel_url, message, trusted=trusted)
+            return await self._email.deliver(mailbox(channel_url), content, postmark)
+        return await self._chat.deliver(channel_url, content, postmark, trusted=trusted)
 
     async def probe(self) -> None:
         """See whether the mail server would take our mail, and send none. Raises DeliveryError."""
         await self._email.probe()
 
     async def close(self) -> None:
-        """Take leave of the mail server."""
+        """Take leave of the mail server and all others."""
         await self._email.close()
+        await self._webhooks.close()

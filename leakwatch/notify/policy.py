@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from leakwatch.model import Answer, Notice, NoticeKind
 from leakwatch.units import Rate
 
 HOLD: Final = "hold"  # the operator sends nothing until released
@@ -20,3 +21,14 @@ def hold_reason(*, hold: bool, observe: bool, recent: int, opening: int, breaker
     if observe:
         return OBSERVE
     return BREAKER if recent + opening > breaker.count else None
+
+
+def is_moot(notice: Notice) -> bool:
+    """Whether a notice that waits to be sent is owed no longer, since all that it asks has been answered."""
+    match notice.kind:
+        case NoticeKind.REMINDER:
+            return all(e.closed_at or e.answer for e in notice.exposures)
+        case NoticeKind.DIGEST:
+            return all(e.closed_at or e.answer in (Answer.REVOKED, Answer.FALSE_ALARM) for e in notice.exposures)
+        case _:
+            return False

@@ -13,7 +13,6 @@ silence once the message was sent       `MailUnreachable`: it may have been take
 """
 
 import asyncio
-import ipaddress
 import os
 import ssl
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from aiosmtplib import (
     SMTPAuthenticationError,
     SMTPDataError,
     SMTPException,
+    SMTPHeloError,
     SMTPRecipientRefused,
     SMTPResponse,
     SMTPResponseException,
@@ -39,6 +39,7 @@ from aiosmtplib import (
 from leakwatch.config import EmailConfig
 from leakwatch.errors import ConfigError, DeliveryError, MailDeferred, MailRefused, MailUnreachable
 from leakwatch.notify.cleaning import clean
+from leakwatch.values import is_loopback
 
 _IDLE: Final = 30.0  # seconds that an unused connection is kept: servers close theirs after a minute or more
 _SAID: Final = 200  # characters of a server's reply that are kept
@@ -125,7 +126,7 @@ class MailServer:
         await smtp.connect()
         try:
             if smtp.is_ehlo_or_helo_needed:  # logging in has said it already
-                await smtp.ehlo()
+                await _greet(smtp)
         except BaseException:
             smtp.close()
             raise
@@ -228,7 +229,7 @@ class MailServer:
         return MailUnreachable(said, mend=_AGAIN, code=error.code)
 
     def _check(self) -> None:
-        if self._url.scheme == "smtp+insecure" and not _is_loopback(self._host):
+        if self._url.scheme == "smtp+insecure" and not is_loopback(self._host):
             message = f"smtp+insecure://{self._host} would send notices in the clear over a network"
             raise ConfigError(message, mend="write smtps:// or smtp://; smtp+insecure:// is for localhost")
         if self._user and not self._password:
@@ -243,6 +244,16 @@ def _options(smtp: SMTP, envelope: Envelope) -> list[str]:
     if not smtp.supports_extension("smtputf8"):
         raise MailRefused("the mail server does not take addresses beyond ASCII", mend="register another address")
     return [*options, "SMTPUTF8"]
+
+
+async def _greet(smtp: SMTP) -> None:
+    """Say who we are, to a server of RFC 821's days as well."""
+    try:
+        await smtp.ehlo()
+    except SMTPHeloError as error:
+        if error.code < 500:  # noqa: PLR2004 - RFC 5321: it does not know the command
+            raise
+        await smtp.helo()
 
 
 async def _reset(smtp: SMTP) -> bool:
@@ -267,10 +278,3 @@ def _words(error: BaseException) -> str:
     """Return what the system calls an error: asyncio's own words are of calls and tuples."""
     number = error.errno if isinstance(error, OSError) else None
     return os.strerror(number) if number and number > 0 else clean(str(error), _SAID)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,6 +3,9 @@ r"""Which disguises there may be in a text: one pass of hyperscan, that the deco
 A hint is what must stand in a text if its decoder is to lay anything bare there. It may also stand where nothing is
 hidden: that costs time and nothing else. What decodes to something that no key has in it, as ``\n`` and ``&quot;`` do,
 is no hint: there a run of key characters ends as it is.
+
+Left out on purpose: a single letter or digit in quoted-printable (``=65``), which no mailer encodes, and a
+letter or digit behind a backslash that is no escape (``\d``).
 """
 
 from collections.abc import Mapping, Sequence

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, Select, bindparam, func, select, update
 
-from leakwatch.model import Exposure, Field, Place, Position
+from leakwatch.model import Answer, Exposure, Field, Place, Position
 from leakwatch.store.database import Transaction, batches
 from leakwatch.store.tables import Id, Instant, customer, finding, registered_key, sighting
 
 # What is read of the key besides; its `key_id` is the provider's name for it, the finding's is ours.
 _KEY: Final = (registered_key.c.provider, registered_key.c.label, registered_key.c.key_id.label("provider_key_id"))
 FIRST_LOOK: Final = timedelta(hours=1)  # after which it is seen whether a document is still there
-_PLAIN: Final = tuple(name for name in Place.__dataclass_fields__ if name != "position")
+_PLAIN: Final = tuple(name for name in Place.__dataclass_fields__ if name not in ("position", "gone_at"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class Recorded:
     customer_id: int
     new_finding: bool  # this sighting opened the finding, or opened it again
     new_sighting: bool
+    seen_at: datetime  # when the sighting's document was seen for the first time, as far as the caller says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,8 @@ class Finding:
     first_seen_at: datetime
     last_seen_at: datetime
     closed_at: datetime | None
+    answer: str | None  # its owner's last word
+    answered_at: datetime | None
     sightings: int
 
 
@@ -77,7 +80,15 @@ async def record(tx: Transaction, sightings: Sequence[NewSighting]) -> list[Reco
         unseen.discard((number, s.document))
         opens = is_new and number in opened
         opened -= {number} if opens else set()
-        recorded.append(Recorded(finding_id=number, customer_id=customer_id, new_finding=opens, new_sighting=is_new))
+        recorded.append(
+            Recorded(
+                finding_id=number,
+                customer_id=customer_id,
+                new_finding=opens,
+                new_sighting=is_new,
+                seen_at=s.place.first_seen_at,
+            )
+        )
     return recorded
 
 
@@ -164,7 +175,8 @@ async def _reopen(tx: Transaction, finding_ids: Collection[int]) -> set[int]:
     reopened: set[int] = set()
     for batch in batches(finding_ids):
         closed = finding.c.id.in_(batch), finding.c.closed_at.is_not(None)
-        changed = update(finding).where(*closed).values(closed_at=None).returning(finding.c.id)
+        anew = {"closed_at": None, "answer": None, "answered_at": None}
+        changed = update(finding).where(*closed).values(anew).returning(finding.c.id)
         reopened.update((await tx.execute(changed)).scalars())
     return reopened
 
@@ -204,7 +216,7 @@ def _columns(place: Place) -> dict[str, Any]:
 
 def _place(row: RowMapping) -> Place:
     position = Position(field=Field(row["field"]), line=row["line"], column=row["column"])
-    return Place(**{name: row[name] for name in _PLAIN}, position=position)
+    return Place(**{name: row[name] for name in _PLAIN}, position=position, gone_at=row["gone_at"])
 
 
 def _exposure(row: RowMapping, places: Sequence[Place]) -> Exposure:
@@ -217,6 +229,9 @@ def _exposure(row: RowMapping, places: Sequence[Place]) -> Exposure:
         masked=row["masked"],
         first_seen_at=row["first_seen_at"],
         places=tuple(places),
+        answer=Answer(row["answer"]) if row["answer"] else None,
+        answered_at=row["answered_at"],
+        closed_at=row["closed_at"],
     )
 
 

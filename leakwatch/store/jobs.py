@@ -247,10 +247,13 @@ async def revive(tx: Transaction, ids: Collection[int], *, now: datetime) -> int
     return (await tx.execute(update(job).where(wanted).values(fresh))).rowcount
 
 
-async def backlog(tx: Transaction, queue: str, lane: str) -> int:
-    """Return how many jobs of a lane wait or run."""
+async def backlog(tx: Transaction, queue: str, lane: str, *, before: datetime | None = None) -> int:
+    """Return how many jobs of a lane wait or run: all, or those that were added before a moment."""
     mine = and_(job.c.state.in_((READY, RUNNING)), job.c.queue == queue, job.c.lane == lane)
-    count: int = (await tx.execute(select(func.count()).where(mine))).scalar_one()
+    query = select(func.count()).where(mine)
+    if before is not None:
+        query = query.where(job.c.created_at < before)
+    count: int = (await tx.execute(query)).scalar_one()
     return count
 
 

@@ -1,34 +1,35 @@
 """Messages that are owed, to whom, and what became of each: the ledger of what was sent."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, func, insert, or_, select, update
 
-from leakwatch.model import Notice, NoticeKind
-from leakwatch.store import findings
+from leakwatch.model import NoticeKind
 from leakwatch.store.database import Transaction, batches
-from leakwatch.store.tables import (
-    attempt,
-    channel,
-    customer,
-    delivery,
-    finding,
-    notice,
-    notice_finding,
-    registered_key,
-    sighting,
-)
+from leakwatch.store.tables import Instant, attempt, bounce, channel, customer, delivery, notice, notice_finding
 
-PLACES: Final = 20  # of one finding that a notice names, at most
 _DELIVERY: Final = (
     *(delivery.c[name] for name in ("id", "message_id", "state", "attempts", "code", "reason", "detail")),
     *(delivery.c.created_at, delivery.c.accepted_at, channel.c.url.label("channel_url")),
 )
-HELD, PENDING, ACCEPTED, DEAD = "held", "pending", "accepted", "dead"
+# What was accepted stays so: it may have been tried twice, under a lease that ran out.
+_ACCEPT: Final = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("number"), delivery.c.state != "accepted")
+    .values(
+        state="accepted",
+        attempts=delivery.c.attempts + 1,
+        accepted_at=bindparam("when", type_=Instant()),
+        reason=None,
+        code=bindparam("reply"),
+        detail=bindparam("said"),
+    )
+)
+HELD, PENDING, ACCEPTED, DEAD, WITHDRAWN = "held", "pending", "accepted", "dead", "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +41,13 @@ class OpenedNotice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
-    """All that it takes to send one delivery."""
+class Taken:
+    """A delivery that its peer has taken."""
 
     delivery_id: int
-    state: str  # only what is pending is sent
-    channel_url: str
-    message_id: str
-    thread: str | None  # the Message-ID that this one answers: the first about one of its findings on this channel
-    attempts: int  # so far
-    retired: bool  # nobody is told on this channel any more
-    notice: Notice
-    sightings: dict[int, int]  # by finding: how many in all, where the notice names the newest `PLACES`
+    at: datetime
+    code: int | None
+    detail: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +74,7 @@ class Delivery:
     detail: str | None
     created_at: datetime
     accepted_at: datetime | None
+    bounced: str | None  # the status with which it came back for good, "" for none; None: it did not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +88,9 @@ class NoticeState:
     detail: str
     created_at: datetime
     held: str | None
+    remind_at: datetime | None
+    reminders: int
+    reminders_ended: str | None
     findings: tuple[int, ...]
     deliveries: tuple[Delivery, ...]
 
@@ -100,31 +100,37 @@ async def open_notice(  # noqa: PLR0913 - a notice's own facts
     *,
     kind: NoticeKind,
     customer_id: int | None,
-    finding_ids: Iterable[int],
+    finding_ids: Iterable[int] | Mapping[int, datetime],
     held: str | None,
     make_message_id: Callable[[], str],
     now: datetime,
     alarm: str = "",
     detail: str = "",
 ) -> OpenedNotice:
-    """Owe a message to a customer, or to the operator (None): one delivery for each of their channels."""
+    """Owe a message to a customer, or to the operator (None): one delivery for each of their channels.
+
+    Findings that come with a moment are told of as far as they were seen since.
+    """
     facts = {"kind": kind.value, "customer_id": customer_id, "held": held, "created_at": now}
     values = {**facts, "alarm": alarm or None, "detail": detail or None}
     made = await tx.execute(insert(notice).values(**values).returning(notice.c.id))
     notice_id: int = made.scalar_one()
-    told = [{"notice_id": notice_id, "finding_id": number} for number in sorted(set(finding_ids))]
+    since = finding_ids if isinstance(finding_ids, Mapping) else dict.fromkeys(finding_ids)
+    told = [{"notice_id": notice_id, "finding_id": number, "since": since[number]} for number in sorted(since)]
     if told:
         await tx.execute(insert(notice_finding), told)
     state = PENDING if held is None else HELD
-    channels = await _channels(tx, customer_id)
+    channels = await _channels(tx, customer_id, kind)
     rows = [_delivery(notice_id, channel_id, state, make_message_id(), now) for channel_id in channels]
     return OpenedNotice(notice_id=notice_id, delivery_ids=await _deliveries(tx, rows))
 
 
-async def count_since(tx: Transaction, since: datetime, kind: NoticeKind, *, held: Collection[str] = ()) -> int:
-    """Count the notices of a kind that were opened since and went out, or are held for one of these reasons."""
+async def count_since(
+    tx: Transaction, since: datetime, kinds: Collection[NoticeKind], *, held: Collection[str] = ()
+) -> int:
+    """Count the notices of these kinds that were opened since and went out, or are held for one of these reasons."""
     counted = or_(notice.c.held.is_(None), notice.c.held.in_(held))
-    query = select(func.count()).where(notice.c.created_at >= since, notice.c.kind == kind.value, counted)
+    query = select(func.count()).where(notice.c.created_at >= since, notice.c.kind.in_(kinds), counted)
     count: int = (await tx.execute(query)).scalar_one()
     return count
 
@@ -144,54 +150,46 @@ async def release(tx: Transaction, *, notice_ids: Collection[int] | None = None)
     return sorted(freed)
 
 
-async def parcel(tx: Transaction, delivery_id: int, *, operator_locale: str = "en") -> Parcel | None:
-    """Return all that it takes to send a delivery."""
-    columns = [delivery.c[name] for name in ("id", "state", "message_id", "attempts", "notice_id", "channel_id")]
-    about = notice.c.kind, notice.c.alarm, notice.c.detail, notice.c.created_at, customer.c.name, customer.c.locale
-    query = (
-        select(*columns, channel.c.url, channel.c.retired_at, *about)
-        .join_from(delivery, channel)
-        .join(notice)
-        .outerjoin(customer)
-    )
-    row = (await tx.execute(query.where(delivery.c.id == delivery_id))).mappings().first()
-    if row is None:
-        return None
-    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == row["notice_id"])
-    finding_ids = (await tx.execute(told)).scalars().all()
-    return Parcel(
-        delivery_id=delivery_id,
-        state=row["state"],
-        channel_url=row["url"],
-        message_id=row["message_id"],
-        thread=await _thread(tx, row),
-        attempts=row["attempts"],
-        retired=row["retired_at"] is not None,
-        notice=Notice(
-            id=row["notice_id"],
-            kind=NoticeKind(row["kind"]),
-            customer=row["name"] or ", ".join(await _owners(tx, row["notice_id"])),
-            locale=row["locale"] or operator_locale,
-            created_at=row["created_at"],
-            exposures=tuple(await findings.exposures(tx, finding_ids, places=PLACES)),
-            alarm=row["alarm"] or "",
-            detail=row["detail"] or "",
-        ),
-        sightings=await _sightings(tx, row["notice_id"]),
-    )
+async def addressee(tx: Transaction, delivery_id: int) -> tuple[str | None, NoticeKind]:
+    """Return the name of the customer to whom a delivery goes (None: to the operator), and what kind of notice."""
+    query = select(customer.c.name, notice.c.kind).join_from(delivery, notice).outerjoin(customer)
+    name, kind = (await tx.execute(query.where(delivery.c.id == delivery_id))).one()
+    return name, NoticeKind(kind)
 
 
-async def customer_of(tx: Transaction, delivery_id: int) -> str | None:
-    """Return the name of the customer to whom a delivery goes; None: to the operator."""
-    query = select(customer.c.name).join_from(delivery, notice).join(customer).where(delivery.c.id == delivery_id)
+async def recipient(tx: Transaction, notice_id: int) -> str | None:
+    """Return the name of the customer to whom a notice goes; None: to the operator."""
+    query = select(customer.c.name).join_from(notice, customer).where(notice.c.id == notice_id)
     name: str | None = (await tx.execute(query)).scalar()
     return name
 
 
-async def accepted(tx: Transaction, delivery_id: int, *, code: int | None, detail: str | None, now: datetime) -> None:
-    """Write down that the peer took a delivery: it is done, whatever else was said of it."""
-    changed = {"state": ACCEPTED, "accepted_at": now}
-    await _tried(tx, delivery_id, changed, reason=None, code=code, detail=detail, now=now)
+async def elsewhere(tx: Transaction, delivery_ids: Collection[int]) -> set[int]:
+    """Return those of these deliveries that go by other ways than mail."""
+    found: set[int] = set()
+    query = select(delivery.c.id).join_from(delivery, channel).where(~channel.c.url.istartswith("mailto:"))
+    for batch in batches(delivery_ids):
+        found.update((await tx.execute(query.where(delivery.c.id.in_(batch)))).scalars())
+    return found
+
+
+async def waiting(tx: Transaction, customer_ids: Collection[int]) -> set[int]:
+    """Return those of these customers for whom something is still to be sent."""
+    found: set[int] = set()
+    owed = select(notice.c.customer_id).distinct().join_from(delivery, notice).where(delivery.c.state == PENDING)
+    for batch in batches(customer_ids):
+        found.update((await tx.execute(owed.where(notice.c.customer_id.in_(batch)))).scalars())
+    return found
+
+
+async def accepted(tx: Transaction, taken: Sequence[Taken]) -> None:
+    """Write down that the peers took deliveries: they are done, whatever else was said of them."""
+    await tx.execute(
+        insert(attempt),
+        [{"delivery_id": t.delivery_id, "at": t.at, "code": t.code, "detail": t.detail} for t in taken],
+    )
+    rows = [{"number": t.delivery_id, "when": t.at, "said": t.detail, "reply": t.code} for t in taken]
+    await tx.execute(_ACCEPT, rows)
 
 
 async def deferred(  # noqa: PLR0913 - an attempt's own facts
@@ -206,6 +204,12 @@ async def dead(  # noqa: PLR0913 - an attempt's own facts
 ) -> None:
     """Write down the try after which a delivery was given up."""
     await _tried(tx, delivery_id, {"state": DEAD}, reason=reason, code=code, detail=detail, now=now)
+
+
+async def withdrawn(tx: Transaction, delivery_id: int) -> None:
+    """Mark a delivery that is owed no longer: what it would say has been answered."""
+    pending = delivery.c.id == delivery_id, delivery.c.state == PENDING
+    await tx.execute(update(delivery).where(*pending).values(state=WITHDRAWN))
 
 
 async def revive(tx: Transaction, delivery_ids: Collection[int]) -> list[int]:
@@ -241,12 +245,19 @@ async def readdress(
 
 
 async def notices(
-    tx: Transaction, *, held_only: bool = False, state: str | None = None, limit: int | None = 100
+    tx: Transaction,
+    *,
+    held_only: bool = False,
+    bounced_only: bool = False,
+    state: str | None = None,
+    limit: int | None = 100,
 ) -> list[NoticeState]:
-    """Return notices, newest first: all, or those that are held, or those with a delivery in a state."""
+    """Return notices, newest first: all, or those that are held, came back, or have a delivery in a state."""
     query = _listed().order_by(notice.c.id.desc()).limit(limit)
     if held_only:
         query = query.where(notice.c.held.is_not(None))
+    if bounced_only:
+        query = query.where(notice.c.id.in_(select(delivery.c.notice_id).join_from(delivery, bounce)))
     if state is not None:
         query = query.where(notice.c.id.in_(select(delivery.c.notice_id).where(delivery.c.state == state)))
     return await _states(tx, query)
@@ -268,10 +279,14 @@ async def attempts(tx: Transaction, delivery_ids: Collection[int]) -> dict[int, 
     return dict(made)
 
 
-async def _channels(tx: Transaction, customer_id: int | None) -> Sequence[int]:
-    """Return the live channels of a customer, or of the operator."""
-    theirs = channel.c.customer_id.is_(None) if customer_id is None else channel.c.customer_id == customer_id
-    query = select(channel.c.id).where(theirs, channel.c.retired_at.is_(None)).order_by(channel.c.id)
+async def _channels(tx: Transaction, customer_id: int | None, kind: NoticeKind) -> Sequence[int]:
+    """Return the live channels of a customer, or those of the operator's that are for people, or for programs."""
+    query = select(channel.c.id).where(channel.c.retired_at.is_(None)).order_by(channel.c.id)
+    if customer_id is None:
+        is_webhook = channel.c.url.startswith("webhook:")
+        query = query.where(channel.c.customer_id.is_(None), is_webhook if kind is NoticeKind.EVENT else ~is_webhook)
+    else:
+        query = query.where(channel.c.customer_id == customer_id)
     return (await tx.execute(query)).scalars().all()
 
 
@@ -285,32 +300,6 @@ async def _deliveries(tx: Transaction, rows: list[dict[str, Any]]) -> tuple[int,
         return ()
     made = await tx.execute(insert(delivery).returning(delivery.c.id), rows)
     return tuple(sorted(made.scalars()))
-
-
-async def _thread(tx: Transaction, row: RowMapping) -> str | None:
-    """Return the Message-ID that began the thread, unless it is this delivery's own."""
-    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == row["notice_id"])
-    about = select(notice_finding.c.notice_id).where(notice_finding.c.finding_id.in_(told))
-    same = delivery.c.channel_id == row["channel_id"], delivery.c.notice_id.in_(about)
-    first = await tx.execute(select(delivery.c.message_id).where(*same).order_by(delivery.c.notice_id).limit(1))
-    began: str | None = first.scalar()
-    return None if began == row["message_id"] else began
-
-
-async def _owners(tx: Transaction, notice_id: int) -> Sequence[str]:
-    """Return the names of the customers whose findings a notice tells of."""
-    query = select(customer.c.name).distinct().join_from(notice_finding, finding).join(registered_key).join(customer)
-    return (
-        (await tx.execute(query.where(notice_finding.c.notice_id == notice_id).order_by(customer.c.name)))
-        .scalars()
-        .all()
-    )
-
-
-async def _sightings(tx: Transaction, notice_id: int) -> dict[int, int]:
-    query = select(sighting.c.finding_id, func.count()).group_by(sighting.c.finding_id)
-    told = select(notice_finding.c.finding_id).where(notice_finding.c.notice_id == notice_id)
-    return dict((await tx.execute(query.where(sighting.c.finding_id.in_(told)))).all())
 
 
 async def _tried(  # noqa: PLR0913 - an attempt's own facts
@@ -345,6 +334,9 @@ async def _states(tx: Transaction, query: Select[Any]) -> list[NoticeState]:
         for number, finding_id in await tx.execute(links.where(notice_finding.c.notice_id.in_(batch))):
             told[number].append(finding_id)
         every = select(*_DELIVERY, delivery.c.notice_id).join_from(delivery, channel).order_by(delivery.c.id)
+        back = func.max(bounce.c.status).label("bounced")
+        failed = (bounce.c.delivery_id == delivery.c.id) & (bounce.c.action == "failed")
+        every = every.add_columns(select(back).where(failed).scalar_subquery().label("bounced"))
         for row in (await tx.execute(every.where(delivery.c.notice_id.in_(batch)))).mappings():
             sent[row["notice_id"]].append(Delivery(**{n: row[n] for n in Delivery.__dataclass_fields__}))
     return [
@@ -356,6 +348,9 @@ async def _states(tx: Transaction, query: Select[Any]) -> list[NoticeState]:
             detail=row["detail"] or "",
             created_at=row["created_at"],
             held=row["held"],
+            remind_at=row["remind_at"],
+            reminders=row["reminders"],
+            reminders_ended=row["reminders_ended"],
             findings=tuple(told[row["id"]]),
             deliveries=tuple(sent[row["id"]]),
         )

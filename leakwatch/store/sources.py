@@ -10,6 +10,7 @@ from sqlalchemy import case, func, literal, or_, select, update
 from leakwatch.store.database import Transaction
 from leakwatch.store.tables import Instant, source, source_error
 
+GAP: Final = "gap"  # the reason word for documents that were missed
 _AWAY: Final = 5  # intervals without a poll after which what comes says nothing of the source's own habits
 _FADING: Final = 0.98  # of the longest lull, at each news
 _SHARE: Final = 0.1  # of a new latency in the smoothed one

@@ -193,6 +193,8 @@ finding = Table(
     Column("first_seen_at", Instant, nullable=False),
     Column("last_seen_at", Instant, nullable=False),
     Column("closed_at", Instant),
+    Column("answer", Text),  # its owner's last word: acknowledged, revoked, false_alarm
+    Column("answered_at", Instant),
     comment="One customer key exposed.",
 )
 
@@ -226,12 +228,21 @@ notice = Table(
     metadata,
     _key(),
     _refers("customer.id", nullable=True),  # NULL: to the operator
-    Column("kind", Text, nullable=False),  # exposure, finding, alarm
-    Column("alarm", Text),  # an alarm's reason word
+    Column("kind", Text, nullable=False),  # exposure, digest, reminder, test; finding, alarm, summary, event
+    Column("alarm", Text),  # an alarm's reason word, an event's type
     Column("detail", Quoted),  # an alarm's one paragraph
     Column("created_at", Instant, nullable=False, index=True),
     Column("held", Text),  # why it is not sent yet: hold, observe, breaker; NULL: it may go
+    Column("remind_at", Instant),  # when its customer is asked again; NULL: not, or not yet
+    Column("reminders", Integer, nullable=False, server_default=text("0")),  # so far
+    Column("reminders_ended", Text),  # why there are no more: answered, closed, stopped, exhausted
     comment="A message owed to one customer, or to the operator.",
+)
+Index(
+    "ix_notice_remind_at",
+    notice.c.remind_at,
+    sqlite_where=notice.c.remind_at.is_not(None),
+    postgresql_where=notice.c.remind_at.is_not(None),
 )
 
 notice_finding = Table(
@@ -239,6 +250,7 @@ notice_finding = Table(
     metadata,
     _refers("notice.id", primary_key=True),
     _refers("finding.id", primary_key=True, index=True),
+    Column("since", Instant),  # it tells of places seen from then on; NULL: of all
     comment="What a notice tells of: findings that arrived together share one.",
 )
 
@@ -249,7 +261,7 @@ delivery = Table(
     _refers("notice.id"),
     _refers("channel.id"),
     Column("message_id", Text, nullable=False, unique=True),  # stored before the first attempt
-    Column("state", Text, nullable=False),  # held, pending, accepted, dead
+    Column("state", Text, nullable=False),  # held, pending, accepted, dead, withdrawn
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("code", Integer),  # of the last attempt: SMTP's, where there is one
     Column("reason", Text),
@@ -271,6 +283,46 @@ attempt = Table(
     Column("code", Integer),
     Column("detail", Quoted),
     comment="One try of a delivery, and what the peer said.",
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    _key(),
+    _refers("notice.id", index=True),  # whose link was followed
+    Column("word", Text, nullable=False),  # acknowledged, revoked, false_alarm
+    Column("remark", Quoted, nullable=False),  # redacted
+    Column("at", Instant, nullable=False),
+    comment="What a customer has said to a notice.",
+)
+
+answer_finding = Table(
+    "answer_finding",
+    metadata,
+    _refers("answer.id", primary_key=True),
+    _refers("finding.id", primary_key=True, index=True),
+    comment="What an answer is about.",
+)
+
+untold = Table(
+    "untold",
+    metadata,
+    _refers("finding.id", primary_key=True),
+    Column("since", Instant, nullable=False),  # when the first place was seen that its owner has not heard of
+    Column("due_at", Instant, nullable=False, index=True),
+    comment="Known findings seen in new places, of which their owners hear in their next digest.",
+)
+
+bounce = Table(
+    "bounce",
+    metadata,
+    _key(),
+    _refers("delivery.id", index=True),
+    Column("at", Instant, nullable=False),
+    Column("action", Text, nullable=False),  # failed or delayed
+    Column("status", Text, nullable=False),  # as in 5.1.1
+    Column("detail", Quoted, nullable=False),  # what the mail server says that gave up, redacted
+    comment="A report that a mail did not arrive. It proves itself by its address alone: it may be forged.",
 )
 
 job = Table(

@@ -1,5 +1,6 @@
-"""Over HTTP: whether the daemon lives, whether it can do its work, and what it has done."""
+"""Over HTTP: whether the daemon lives and can do its work, what it has done, and what customers answer."""
 
+from leakwatch.web.pages import Pages
 from leakwatch.web.server import Check, Web
 
-__all__ = ["Check", "Web"]
+__all__ = ["Check", "Pages", "Web"]

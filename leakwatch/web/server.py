@@ -1,4 +1,4 @@
-"""The web server for the machines that watch us: `/healthz`, `/readyz` and `/metrics`."""
+"""The web server: `/healthz`, `/readyz` and `/metrics` for the machines that watch us, `/a/` for customers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from leakwatch.errors import ConfigError, LeakwatchError
+from leakwatch.web.pages import BODY, Pages
 
 log: Final = structlog.get_logger(__name__)
 
@@ -41,10 +42,12 @@ class Web:
         registry: CollectorRegistry,
         *,
         alive: Mapping[str, Check] | None = None,
+        pages: Pages | None = None,
     ) -> None:
         self._host, _, self._port = listen.rpartition(":")
         self._checks = checks
         self._alive = alive or {}
+        self._pages = pages
         self._registry = registry
         self._runner: web.AppRunner | None = None
 
@@ -56,11 +59,13 @@ class Web:
 
     async def start(self) -> None:
         """Begin to listen. Raises ConfigError when the address cannot be had."""
-        app = web.Application(middlewares=[_plain])
+        app = web.Application(middlewares=[_plain], client_max_size=BODY)
         app.on_response_prepare.append(_dress)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._readiness)
         app.router.add_get("/metrics", self._metrics)
+        if self._pages is not None:
+            app.router.add_routes(self._pages.routes())
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_CLOSING)
         await self._runner.setup()
         try:
@@ -116,11 +121,14 @@ async def _plain(
     """Answer an error with its name alone: a request's path may hold anything."""
     try:
         return await handler(request)
+    except web.HTTPRedirection:
+        raise  # ours: to an address that we have made
     except web.HTTPException as refusal:
         allowed = {"Allow": refusal.headers["Allow"]} if "Allow" in refusal.headers else {}
         return web.Response(status=refusal.status, text=f"{refusal.reason}\n", headers=allowed)
 
 
 async def _dress(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
     response.headers.pop("Server", None)  # by which aiohttp would tell its version

@@ -1,9 +1,14 @@
 """No plaintext key leaves memory: not into the database, its WAL, the log, a mail, or any file that was written."""
 
 import asyncio
+import base64
 import html
+import io
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
+from typing import Final
 from urllib.parse import quote
 
 import pytest
@@ -11,8 +16,10 @@ from aiohttp import web
 
 from leakwatch.demo import Mailbox, decoded, free_socket, traces
 from leakwatch.scan import mask, shipped
+from leakwatch.scan.synthetic import fill
 from tests.installation import Customer, Installation, customers, until
 
+UNMARKED: Final = "ai21"  # a format whose keys have no public prefix
 DEFINITION = """\
 name = "forge"
 title = "A site with everything"
@@ -40,7 +47,7 @@ class Forge:
     """A site whose listing has titles, authors and paths, and some of whose documents cannot be had."""
 
     def __init__(self) -> None:
-        self.items: list[tuple[str, str, str, str, str]] = []  # url, title, author, path, text
+        self.items: list[tuple[str, str, str, str, str | bytes]] = []  # url, title, author, path, text
         self.url = ""
 
     async def recent(self, _request: web.Request) -> web.Response:
@@ -61,7 +68,7 @@ class Forge:
         if request.path.startswith("/gone/"):
             return web.Response(status=404)
         found = next(text for url, _, _, _, text in self.items if url.split("?")[0] == request.path)
-        return web.Response(text=found)
+        return web.Response(body=found) if isinstance(found, bytes) else web.Response(text=found)
 
 
 @pytest.fixture
@@ -77,6 +84,37 @@ async def forge() -> AsyncIterator[Forge]:
     forge.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     yield forge
     await runner.cleanup()
+
+
+def bare(seed: int) -> list[Customer]:
+    """Customers whose keys have no marker: the digest alone tells that they are registered."""
+    forms = {"hex": "{hex:32}", "uuid": "{uuid:4}", "alnum": "{alnum:40}"}
+    return [Customer(f"bare-{name}", fill(form, Random(seed)), UNMARKED) for name, form in forms.items()]
+
+
+def plant_bare(forge: Forge, owners: list[Customer]) -> None:
+    """Put keys without a marker where a key may stand."""
+    body, title, author = (owner.key for owner in owners)
+    forge.items += [
+        (f"/raw/21?token={body}", "a paste", "ann", "a.env", f'x = "{body}"\n'),
+        ("/raw/22", f"my key {title}", "ann", f"b/{title}.env", "nothing here\n"),
+        ("/raw/23", "a paste", author, "c.env", f"{author}\n"),
+    ]
+
+
+def plant_disguised(forge: Forge, owners: list[Customer]) -> None:
+    """Put keys under a disguise into a body, a title and an address, and into an archive."""
+    body, title, address, archive, hidden = (owner.key.encode() for owner in owners)
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("dir/.env", b"KEY=" + archive + b"\n")
+        file.writestr("k8s.yaml", b"data:\n  key: " + base64.b64encode(hidden) + b"\n")
+    forge.items += [
+        ("/raw/31", "a paste", "ann", "a.yaml", f"data: {base64.b64encode(body).decode()}\n"),
+        ("/raw/32", f"see {base64.b64encode(title).decode()}", "ann", "b.env", "nothing here\n"),
+        (f"/raw/33?k={base64.urlsafe_b64encode(address).decode()}", "a paste", "ann", "c.env", "nothing here\n"),
+        ("/raw/34", "an archive", "ann", "d.zip", zipped.getvalue()),
+    ]
 
 
 def plant(forge: Forge, owners: list[Customer]) -> None:
@@ -130,6 +168,28 @@ async def test_no_key_is_found_in_anything_that_the_daemon_wrote(
     assert search(installation.folder, mailbox, [*owners, stranger]) == []
 
 
+async def test_no_key_without_a_marker_or_under_a_disguise_is_found_in_anything_that_was_written(
+    installation: Installation, forge: Forge, mailbox: Mailbox
+) -> None:
+    unmarked, disguised = bare(seed=3), customers(5, seed=10)
+    owners = [*unmarked, *disguised]
+    plant_bare(forge, unmarked)
+    plant_disguised(forge, disguised)
+    installation.define("forge", DEFINITION)
+    installation.sources = f'[[source]]\nuse = "forge"\nbase_url = "{forge.url}"'
+    await installation.install(owners)
+
+    daemon = await installation.start()
+    await until(lambda: {c.address for c in owners} <= {to for _, to, _ in mailbox.mails}, "every customer has mail")
+    daemon.kill()
+    await daemon.wait()
+    for command in ("findings", "notices", "jobs"):
+        shown = await installation.run(command, "list", "--json")
+        assert shown.status == 0, shown.err
+        (installation.folder / f"{command}.json").write_text(shown.out + shown.err)
+    assert search(installation.folder, mailbox, owners) == []
+
+
 def search(folder: Path, mailbox: Mailbox, owners: list[Customer]) -> list[str]:
     """Return where any key stands, in any form, but for its public prefix and last four characters."""
     detectors = {d.id: d for d in shipped()}
@@ -147,8 +207,6 @@ def search(folder: Path, mailbox: Mailbox, owners: list[Customer]) -> list[str]:
 
 def test_the_search_itself_finds_a_key_in_every_form() -> None:
     """A canary that cannot sing proves nothing."""
-    import base64
-
     owner = customers(1, seed=9)[0]
     key = owner.key.encode()
     detector = next(d for d in shipped() if d.id == owner.detector)

@@ -1,8 +1,12 @@
 """The configuration: what is wrong is said with file, line and mend; secrets come from elsewhere."""
 
+import base64
 import os
+import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -52,8 +56,8 @@ every = "90s"
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("LEAKWATCH_CONFIG", "LEAKWATCH_PEPPER", "LEAKWATCH_SMTP_PASSWORD", "LEAKWATCH_DATABASE_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("CONFIG", "PEPPER", "SMTP_PASSWORD", "DATABASE_PASSWORD", "SIGNING_KEY"):
+        monkeypatch.delenv(f"LEAKWATCH_{name}", raising=False)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     return tmp_path / "leakwatch.toml"
 
@@ -109,6 +113,9 @@ def test_a_good_file_is_read(path: Path) -> None:
         ('rate = "5/s"', "total_timeout = 0.0", 12, "more than nothing"),
         ('rate = "5/s"', "total_timeout = nan", 12, "more than nothing"),
         ('rate = "5/s"', "max_bytes = -1", 12, "write a size as"),
+        ('breaker = "100/h"', 'summary = "7:00"', 16, "write a time of day as"),
+        ('breaker = "100/h"', 'summary = "24:00"', 16, "write a time of day as"),
+        ('breaker = "100/h"', 'reminders = ["2d", "1d"]', 16, "at least as long as the one before"),
         ('breaker = "100/h"', "hold = 1", 16, "write true or false"),
         ('user_agent = "', '# "', 9, 'http.user_agent is missing (write user_agent = "'),
         ('use = "bepasty"', 'use = "../bepasty"', 26, "a name is made of"),
@@ -119,6 +126,11 @@ def test_a_good_file_is_read(path: Path) -> None:
         ('every = "90s"', 'backlog = "maybe"', 33, "'scan' or 'skip'"),
         ('name = "second"', "", 29, "a second source named bepasty (give it a name of its own)"),
         ('name = "second"', 'name = "bepasty"', 30, "a second source named bepasty"),
+        ('listen = "127.0.0.1:8321"', 'public_url = "http://leakwatch.example"', 23, "https://host"),
+        ('listen = "127.0.0.1:8321"', 'public_url = "https://leakwatch.example/?x"', 23, "https://host"),
+        ('listen = "127.0.0.1:8321"', 'proxies = ["10.0.0.1/8"]', 23, "host bits"),
+        ("[[source]]", '[[webhook]]\nurl = "http://hook.example"\n[[source]]', 26, "https://host/path"),
+        ("[[source]]", '[[webhook]]\nurl = "https://u@hook.example"\n[[source]]', 26, "https://host/path"),
         ('every = "90s"', "every = 90s", 33, "is not TOML"),
     ],
 )
@@ -215,6 +227,64 @@ def test_the_file_goes_before_the_environment(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("LEAKWATCH_PEPPER", "from outside")
     with pytest.raises(SecretError, match="No such file"):
         configured(path).pepper()  # a file that is named and missing is never passed over
+
+
+def test_the_example_shows_every_setting_with_its_default(path: Path) -> None:
+    example = (Path(module.__file__).parents[1] / "config.example.toml").read_text(encoding="utf-8")
+    example = example.replace("sha256:…", "sha256:" + 64 * "0")
+    path.write_text(re.sub(r"^# (?=\w+ = |\[\[?\w+\]\]?$)", "", example, flags=re.MULTILINE))
+    shown = tomllib.loads(path.read_text(encoding="utf-8"))
+    config = load(path)
+    assert {f.alias or n for n, f in Config.model_fields.items()} == shown.keys()
+    for name, table in shown.items():
+        for one in table if isinstance(table, list) else [table] if isinstance(table, dict) else []:
+            value = getattr(config, {"source": "sources", "webhook": "webhooks"}.get(name, name))
+            fields = type(value[0] if isinstance(value, list) else value).model_fields
+            assert {f.alias or n for n, f in fields.items()} == one.keys(), name
+
+
+def webhooks(path: Path, *secrets: str) -> dict[str, list[str]]:
+    (path.parent / "hook").write_text("\n".join(secrets))
+    table = '[[webhook]]\nurl = "https://hook.example"\nsecret_file = "hook"\n[[source]]'
+    return configured(path, ("[[source]]", table)).webhook_secrets()
+
+
+def test_a_webhooks_secrets_are_read_one_a_line(path: Path) -> None:
+    one, two = ("whsec_" + base64.b64encode(bytes(size)).decode() for size in (24, 64))
+    assert webhooks(path, one, two) == {"webhook": [one, two]}
+
+
+@pytest.mark.parametrize("bad", ["correct-horse", "whsec_" + "A" * 30, "whsec_" + "A" * 31 + "!", "whsec_" + "A" * 100])
+def test_what_is_no_secret_of_a_webhook_is_told_with_its_line(path: Path, bad: str) -> None:
+    with pytest.raises(
+        SecretError, match=r"leakwatch\.toml:27: the webhook secret is none.*openssl rand -base64 32"
+    ) as told:
+        webhooks(path, bad)
+    assert bad not in str(told.value)
+
+
+def test_a_summary_is_at_seven_unless_said_otherwise(path: Path) -> None:
+    assert configured(path).notices.summary == time(7)
+    assert configured(path, ("breaker =", 'summary = "00:00"\nbreaker =')).notices.summary == time(0)
+    assert configured(path, ("breaker =", 'summary = ""\nbreaker =')).notices.summary is None
+
+
+def test_links_need_a_key_and_old_keys_stay(path: Path) -> None:
+    url = ("[web]", '[web]\npublic_url = "https://leakwatch.issuer.example/"')
+    assert configured(path).signing_keys() is None
+    config = configured(path, url)
+    assert config.web.public_url == "https://leakwatch.issuer.example"
+    with pytest.raises(SecretError, match=r"leakwatch\.toml:22: there is no signing key.*LEAKWATCH_SIGNING_KEY"):
+        config.signing_keys()
+
+    (path.parent / "signing").write_text(" newest \n\nolder\n")
+    config = configured(path, url, ("public_url", 'signing_key_file = "signing"\npublic_url'))
+    assert config.signing_keys() == [b"newest", b"older"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8321", "localhost", "[::1]:8321"])
+def test_a_page_on_this_machine_needs_no_tls(path: Path, host: str) -> None:
+    assert configured(path, ("[web]", f'[web]\npublic_url = "http://{host}"')).web.public_url == f"http://{host}"
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from typing import Final
 
 from yarl import URL
 
+from leakwatch.addresses import Network, refusal
 from leakwatch.errors import BadContent, ForbiddenAddress, Unreachable
-from leakwatch.fetch.addresses import Network, refusal
 
 _WEB: Final = ("http", "https")
 

@@ -19,9 +19,11 @@ from leakwatch.engine import NewJob
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import Gone
 from leakwatch.match import digest_text
+from leakwatch.model import Answer, NoticeKind, now
 from leakwatch.scan.synthetic import fill
-from leakwatch.store import findings, registry
+from leakwatch.store import answers, bounces, findings, notices, registry
 from leakwatch.store.database import Database
+from leakwatch.store.notices import Taken
 from tests.installation import customers
 from tests.integration.store.making import place, register, registration, seen
 
@@ -189,6 +191,148 @@ def test_a_finding_is_listed_shown_and_closed_and_its_place_commands_no_terminal
     assert "1 closed" in installed("findings", "close", str(listed["id"])).err
     assert installed("findings", "list", "--json").rows == []
     assert [row["closed_at"] is None for row in installed("findings", "list", "--all", "--json").rows] == [False]
+
+
+def test_what_a_customer_answered_is_shown(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_answer_one(tmp_path, "it was\u202e an example"))
+    [listed] = installed("findings", "list", "--json").rows
+    assert listed["answer"] == "false_alarm"
+    for noun, number in (("findings", listed["id"]), ("notices", 1)):
+        shown = installed(noun, "show", str(number))
+        assert "false_alarm" in shown.out
+        assert "an example" in shown.out
+        assert all(c.isprintable() or c == "\n" for c in shown.out)
+    notice = installed("notices", "show", "1", "--json").rows
+    assert [(a["word"], a["findings"]) for a in notice["answers"]] == [("false_alarm", [listed["id"]])]
+    assert [(d["channel_url"], d["tries"]) for d in notice["deliveries"]] == [("acme@example.org", [])]
+
+
+def test_an_event_is_listed_and_previewed(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_tell_software(tmp_path))
+    [listed] = installed("notices", "list", "--json").rows
+    assert (listed["kind"], listed["channel"]) == ("event", "webhook:tickets")
+    assert json.loads(installed("notices", "preview", "1").out)["data"]["customer"] == "acme"
+
+
+async def _tell_software(folder: Path) -> None:
+    await _find_one(folder)
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        await registry.operator_channels(tx, ["webhook:tickets", "mailto:soc@issuer.example"])
+        await notices.open_notice(
+            tx,
+            kind=NoticeKind.EVENT,
+            customer_id=None,
+            finding_ids=[1],
+            held=None,
+            make_message_id=lambda: "<1@issuer.example>",
+            now=now(),
+            alarm="finding.opened",
+        )
+    await database.close()
+
+
+def test_a_customer_is_sent_a_test(installed: Leakwatch) -> None:
+    channels = ("--channel", "mailto:a@b.example", "--channel", "slack://secret/token/here")
+    assert installed("customers", "add", "acme", *channels).status == 0
+    said = installed("notices", "test", "acme")
+    assert (said.status, said.err) == (
+        0,
+        "notice 1 goes to a@b.example, slack://…: see `leakwatch notices show 1`\n",
+    )
+    assert installed("notices", "test", "acme", "--json").rows == {
+        "notice": 2,
+        "channels": ["a@b.example", "slack://…"],
+    }
+    listed = installed("notices", "list", "--json").rows
+    assert {(row["kind"], row["state"]) for row in listed} == {("test", "pending")}
+    assert len(installed("jobs", "list", "--live", "--json").rows) == 4
+    preview = installed("notices", "preview", "1", "--json").rows
+    assert preview["subject"] == "Test: do our notices reach you?"
+    assert "This is a test" in preview["html"]
+    assert installed("notices", "retry", "--all", "--json").rows == {"tried_again": 4}
+    assert installed("notices", "release", "--all", "--json").rows == {"released": 0}
+    assert installed("notices", "list", "--bounced").err == "no notice came back\n"
+
+
+def test_nobody_is_sent_a_test_who_cannot_be(installed: Leakwatch) -> None:
+    assert installed("customers", "add", "acme", "--channel", "mailto:a@b.example").status == 0
+    assert installed("customers", "remove", "acme", "--channel", "mailto:a@b.example").status == 0
+    for name, words in (("acme", "acme has no channel"), ("nobody", "no customer is named nobody")):
+        said = installed("notices", "test", name)
+        assert (said.status, words in said.err) == (2, True)
+    assert installed("customers", "remove", "acme").status == 0
+    assert "no customer is named acme" in installed("notices", "test", "acme").err
+
+
+def test_what_came_back_is_listed_and_shown(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_answer_one(tmp_path, ""))
+    asyncio.run(_bounce_one(tmp_path))
+    [listed] = installed("notices", "list", "--bounced", "--json").rows
+    assert (listed["state"], listed["channel"]) == ("bounced", "acme@example.org")
+    assert "5.1.1" in installed("notices", "show", "1").out
+    [delivery] = installed("notices", "show", "1", "--json").rows["deliveries"]
+    assert (delivery["state"], delivery["bounced"]) == ("accepted", "5.1.1")
+    assert [(b["action"], b["detail"]) for b in delivery["bounces"]] == [("failed", "no such user")]
+
+
+async def _bounce_one(folder: Path) -> None:
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        await notices.accepted(tx, [Taken(delivery_id=1, at=now(), code=250, detail="")])
+        await bounces.add(tx, 1, action="failed", status="5.1.1", detail="no such user", now=now())
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ('return_path = "b@issuer.example"\n[web]\nsigning_key_file = "pepper"', "is not read"),
+        ('[bounces]\nlmtp = "127.0.0.1:0"', "no return path of their own"),
+        ('[bounces]\nmaildir = "Maildir"', "is no Maildir"),
+    ],
+)
+def test_check_sees_that_what_comes_back_is_read(
+    installed: Leakwatch, tmp_path: Path, settings: str, words: str
+) -> None:
+    with (tmp_path / "leakwatch.toml").open("a") as file:
+        file.write(settings)
+    said = installed("check")
+    assert (said.status, words in said.err) == (1, True), said.err
+
+
+def test_a_preview_shows_a_link_that_opens_nothing(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_answer_one(tmp_path, ""))
+    with (tmp_path / "leakwatch.toml").open("a") as file:
+        file.write('[web]\npublic_url = "https://leakwatch.issuer.example"\nsigning_key_file = "signing"\n')
+    assert installed("check").status == 1
+    assert installed("notices", "preview", "1").status == 2
+    (tmp_path / "signing").touch(0o600)
+    (tmp_path / "signing").write_text("s" * 32)
+    preview = installed("notices", "preview", "1").out
+    assert "https://leakwatch.issuer.example/a/…" in preview
+    assert installed("check").status == 0
+
+
+async def _answer_one(folder: Path, remark: str) -> None:
+    """Find acme's key, owe the notice, and answer it."""
+    await _find_one(folder)
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        owner = await registry.customer_named(tx, "acme")
+        assert owner is not None
+        opened = await notices.open_notice(
+            tx,
+            kind=NoticeKind.EXPOSURE,
+            customer_id=owner.id,
+            finding_ids=[1],
+            held=None,
+            make_message_id=lambda: "<1@issuer.example>",
+            now=now(),
+        )
+        facts = {"word": Answer.FALSE_ALARM, "remark": remark, "finding_ids": [1], "now": now()}
+        await answers.give(tx, notice_id=opened.notice_id, **facts)  # type: ignore[arg-type] # as named
+    await database.close()
 
 
 def test_a_key_that_is_retired_is_listed_no_more(installed: Leakwatch, tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ async def test_what_is_gone_is_said_to_be_and_not_looked_at_again(flow: Flow, si
     await again.look()
     [still] = await stills(flow, finding)
     assert still.word == "gone"
+    async with flow.database.reading() as tx:
+        [told] = await findings.exposures(tx, [finding])
+    assert told.places[0].gone_at == still.gone_at
     assert await next_look(flow) == [None]
 
 

@@ -1,8 +1,10 @@
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,10 +21,11 @@ from leakwatch.errors import (
     MailRefused,
     MailUnreachable,
 )
-from leakwatch.model import Message, NoticeKind, now
-from leakwatch.notify import Accepted, Channels, Composer, Issuer, new_message_id
+from leakwatch.model import Answer, Message, NoticeKind, now
+from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, Postmark, Returns, new_message_id
 from leakwatch.relay import Relay, tries
-from leakwatch.store import findings, notices, registry
+from leakwatch.signing import Signer
+from leakwatch.store import findings, notices, parcels, registry
 from leakwatch.store.database import Database
 from tests.integration.smtp.server import Mailbox, eventually, free_port, serving
 from tests.integration.store.making import register, registration, seen
@@ -35,11 +38,17 @@ class Sent:
     """What a channel was asked to send."""
 
     url: str
-    message: Message
+    message: Any
+    postmark: Postmark
     trusted: bool
-    message_id: str
-    in_reply_to: str | None
-    date: datetime
+
+    @property
+    def message_id(self) -> str:
+        return self.postmark.message_id
+
+    @property
+    def in_reply_to(self) -> str | None:
+        return self.postmark.in_reply_to
 
 
 @dataclass
@@ -49,8 +58,8 @@ class Scripted:
     answers: list[DeliveryError] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
 
-    async def deliver(self, channel_url: str, message: Message, **facts: Any) -> Accepted:
-        self.sent.append(Sent(channel_url, message, **facts))
+    async def deliver(self, channel_url: str, message: Message | str, postmark: Postmark, *, trusted: bool) -> Accepted:
+        self.sent.append(Sent(channel_url, message, postmark, trusted))
         if self.answers:
             raise self.answers.pop(0)
         return Accepted(code=250, detail="queued")
@@ -64,6 +73,7 @@ class House:
     channels: Any
     engine: EmbeddedEngine
     relay: Relay
+    announcer: Announcer
 
     async def owe(self, *, kind: NoticeKind = NoticeKind.EXPOSURE, held: str | None = None, locale: str = "en") -> int:
         """Owe one notice on one channel, with its job, and return the delivery."""
@@ -72,7 +82,7 @@ class House:
             await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
             (key,) = await registry.keys(tx)
             (recorded, *_) = await findings.record(tx, [seen(key.id)])
-            customer = recorded.customer_id if kind is NoticeKind.EXPOSURE else None
+            customer = recorded.customer_id if kind.to_customer else None
             opened = await notices.open_notice(
                 tx,
                 kind=kind,
@@ -87,7 +97,8 @@ class House:
         return delivery_id
 
     async def handle(self, delivery_id: int, *, attempts: int = 0, locale: str = "en") -> None:
-        await self.relay.handle(job(delivery_id, attempts), retry=Retry(limit=3), operator_locale=locale)
+        relay = built(self.database, self.channels, operator_locale=locale).relay if locale != "en" else self.relay
+        await relay.handle(job(delivery_id, attempts), retry=Retry(limit=3))
 
     async def state(self, delivery_id: int) -> notices.Delivery:
         async with self.database.reading() as tx:
@@ -194,6 +205,57 @@ async def test_the_customer_is_told_in_theirs(sqlite_house: House) -> None:
     assert "publique" in house.channels.sent[0].message.subject
 
 
+async def test_a_customer_gets_a_link_and_the_operator_none(sqlite_house: House) -> None:
+    links = Links("https://leakwatch.issuer.example", Signer([b"s" * 32]), valid=60.0)
+    house = built(sqlite_house.database, Scripted(), links)
+    number = await house.owe()
+    await house.handle(number)
+    await house.handle(await house.owe(kind=NoticeKind.FINDING))
+    to_customer, to_operator = house.channels.sent
+    [token] = re.findall(r"https://leakwatch\.issuer\.example/a/([\w-]+)\n", to_customer.message.text)
+    opened = links.notice(token)
+    assert opened is not None
+    assert opened.number == 1
+    assert "/a/" not in to_operator.message.text + to_operator.message.html
+
+
+async def test_a_reminder_goes_out_with_an_end_and_the_first_is_due_from_acceptance_on(sqlite_house: House) -> None:
+    links = Links("https://leakwatch.issuer.example", Signer([b"s" * 32]), valid=60.0)
+    house = built(sqlite_house.database, Scripted(), links, reminders_after=[3600.0])
+    number = await house.owe()
+    await house.handle(number)
+    async with house.database.reading() as tx:
+        [first] = await notices.notices(tx)
+    assert first.remind_at is not None
+    assert timedelta(minutes=59) < first.remind_at - now() <= timedelta(hours=1)
+    await house.handle(await house.owe(kind=NoticeKind.REMINDER))
+    exposure, reminder = house.channels.sent
+    assert exposure.postmark.stop == ""
+    assert links.stopped(reminder.postmark.stop.rpartition("/")[2]) is not None
+    assert reminder.postmark.stop in reminder.message.text
+    assert not reminder.trusted
+
+
+async def test_each_mail_has_a_return_path_of_its_own(sqlite_house: House) -> None:
+    returns = Returns("bounces@issuer.example", Signer([b"s" * 32]))
+    house = built(sqlite_house.database, Scripted(), returns=returns)
+    numbers = [await house.owe(), await house.owe(kind=NoticeKind.FINDING)]
+    for number in numbers:
+        await house.handle(number)
+    assert [returns.delivery(sent.postmark.return_path) for sent in house.channels.sent] == numbers
+
+
+async def test_a_reminder_of_what_was_answered_meanwhile_is_withdrawn(house: House) -> None:
+    number = await house.owe(kind=NoticeKind.REMINDER)
+    async with house.database.transaction() as tx:
+        await findings.close(tx, [1], now())
+    await house.handle(number)
+    assert house.channels.sent == []
+    assert (await house.state(number)).state == "withdrawn"
+    await house.handle(number)
+    assert house.channels.sent == []
+
+
 async def test_a_later_notice_answers_the_first(sqlite_house: House) -> None:
     house = sqlite_house
     first = await house.owe()
@@ -247,6 +309,44 @@ async def test_what_is_refused_is_given_up_and_the_operator_told(house: House) -
     assert "acme does not get notice of an exposed key" in " ".join(told.message.text.split())
     async with house.database.reading() as tx:
         assert await house.engine.dead(tx) == []  # the ledger of notices is where it is seen and retried
+
+
+async def test_the_issuers_software_is_told_of_each_finding_and_of_its_answer(house: House) -> None:
+    house = built(house.database, Scripted(), webhooks=True)
+    async with house.database.transaction() as tx:
+        await register(tx, [registration("acme", n) for n in range(2)])
+        await registry.operator_channels(tx, ["mailto:soc@issuer.example", "webhook:tickets"])
+        recorded = await findings.record(tx, [seen(key.id) for key in await registry.keys(tx)])
+        await house.announcer.findings(tx, recorded, observe=True)
+        told = await parcels.told(tx, 1)
+        assert told is not None
+        await house.announcer.answered(tx, told[0], Answer.REVOKED, finding_ids=[2], remark="")
+    async with working(house):
+        await eventually(lambda: len(house.channels.sent) == 4)
+    sent = {s.url: [e for e in house.channels.sent if e.url == s.url] for s in house.channels.sent}
+    assert len(sent["mailto:soc@issuer.example"]) == 1  # one notice for people, one event each for programs
+    events = [json.loads(str(e.message)) for e in sorted(sent["webhook:tickets"], key=lambda e: e.postmark.date)]
+    assert sorted((e["type"], e["data"]["id"]) for e in events) == [
+        ("finding.answered", 2),
+        ("finding.opened", 1),
+        ("finding.opened", 2),
+    ]
+    assert all(e.trusted for e in house.channels.sent)
+    assert len({e.message_id for e in house.channels.sent}) == 4
+
+
+async def test_software_that_is_not_told_is_an_alarm_once(sqlite_house: House) -> None:
+    house = sqlite_house
+    house.channels.answers = [ChannelUnusable("nobody listens there", code=410) for _ in range(2)]
+    async with house.database.transaction() as tx:
+        await register(tx, [registration("acme", n) for n in range(2)])
+        await registry.operator_channels(tx, ["mailto:soc@issuer.example", "webhook:tickets"])
+        recorded = await findings.record(tx, [seen(key.id) for key in await registry.keys(tx)])
+        await built(house.database, Scripted(), webhooks=True).announcer._events(tx, "finding.opened", [1, 2])
+        assert recorded
+    async with working(house):
+        await eventually(lambda: len(house.channels.sent) == 3)
+    assert house.channels.sent[2].message.subject == "leakwatch needs you: webhook"
 
 
 async def test_what_does_not_reach_the_operator_makes_no_more_of_it(sqlite_house: House) -> None:
@@ -304,11 +404,21 @@ def test_the_queue_follows_the_configuration() -> None:
     assert queue.bury is not None
 
 
-def built(database: Database, channels: Any) -> House:
+def built(
+    database: Database, channels: Any, links: Links | None = None, *, webhooks: bool = False, **more: Any
+) -> House:
     engine = EmbeddedEngine(database, poll=0.05)
-    announcer = Announcer(engine=engine, config=config().notices, domain="issuer.example")
-    relay = Relay(database=database, engine=engine, composer=COMPOSER, channels=channels, announcer=announcer)
-    return House(database=database, channels=channels, engine=engine, relay=relay)
+    announcer = Announcer(engine=engine, config=config().notices, domain="issuer.example", webhooks=webhooks)
+    relay = Relay(
+        database=database,
+        engine=engine,
+        composer=COMPOSER,
+        channels=channels,
+        announcer=announcer,
+        links=links,
+        **more,
+    )
+    return House(database=database, channels=channels, engine=engine, relay=relay, announcer=announcer)
 
 
 def job(delivery_id: int, attempts: int = 0) -> Job:

@@ -10,7 +10,7 @@ import pytest
 
 from leakwatch.errors import ConfigError, MailDeferred, MailRefused, MailUnreachable
 from leakwatch.model import Message
-from leakwatch.notify import Accepted
+from leakwatch.notify import Accepted, Postmark
 from leakwatch.notify import smtp as smtp_module
 from leakwatch.notify.email import EmailChannel
 from tests.integration.smtp.server import Authority, Mailbox, config, eventually, free_port, saying, serving
@@ -53,8 +53,7 @@ def plain(box: Mailbox, stack: AsyncExitStack) -> Opener:
 
 
 async def deliver(channel: EmailChannel, address: str = "ops@customer.example", **more: Any) -> Accepted:
-    facts = {"message_id": "<1@issuer.example>", "in_reply_to": None, "date": MOMENT}
-    return await channel.deliver(address, MESSAGE, **{**facts, **more})
+    return await channel.deliver(address, MESSAGE, Postmark(message_id="<1@issuer.example>", date=MOMENT, **more))
 
 
 async def test_a_mail_arrives_whole(plain: Opener, box: Mailbox) -> None:
@@ -68,6 +67,14 @@ async def test_a_mail_arrives_whole(plain: Opener, box: Mailbox) -> None:
     parts = {part.get_content_type(): part.get_content().replace("\r\n", "\n") for part in mail.iter_parts()}
     assert parts == {"text/plain": MESSAGE.text, "text/html": MESSAGE.html}
     assert any(option.startswith("SIZE=") for option in box.options)
+
+
+async def test_it_comes_back_to_its_return_path(plain: Opener, box: Mailbox) -> None:
+    await deliver(await plain(), return_path="bounces+7-abc@issuer.example")
+    ((sender, _, mail),) = box.received
+    assert sender == "bounces+7-abc@issuer.example"
+    assert mail["From"] == "Example AI Security <security@issuer.example>"
+    assert "bounces" not in str(mail)
 
 
 async def test_each_recipient_has_a_transaction_and_they_share_a_connection(plain: Opener, box: Mailbox) -> None:

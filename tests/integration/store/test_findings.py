@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -38,9 +39,7 @@ async def test_a_document_seen_again_only_moves_when_it_was_last_seen(database: 
         await findings.record(tx, [seen(key_ids[0], 1, at=5)])  # a slow worker's: never back
         [exposure] = await findings.exposures(tx, [before.finding_id])
         finding = await findings.one(tx, before.finding_id)
-    assert again == Recorded(
-        finding_id=before.finding_id, customer_id=before.customer_id, new_finding=False, new_sighting=False
-    )
+    assert again == replace(before, new_finding=False, new_sighting=False, seen_at=after(20))
     assert exposure.places == (place(10, last_seen_at=after(20)),)
     assert finding is not None
     assert (finding.first_seen_at, finding.last_seen_at, finding.sightings) == (after(10), after(20), 1)

@@ -4,9 +4,9 @@ from itertools import count
 import pytest
 
 from leakwatch.model import NoticeKind
-from leakwatch.store import findings, notices, registry
+from leakwatch.store import findings, notices, parcels, registry
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.notices import OpenedNotice
+from leakwatch.store.notices import OpenedNotice, Taken
 from tests.integration.store.making import after, register, registration, seen
 
 
@@ -55,11 +55,11 @@ async def test_a_notice_has_a_delivery_for_each_channel_with_its_own_message_id(
     async with database.transaction() as tx:
         found = await _find(tx, keys=(0, 1))
         opened = await _open(tx, ann, [*found, *found])
-        parcels = [await notices.parcel(tx, number) for number in opened.delivery_ids]
+        owed = [await parcels.parcel(tx, number) for number in opened.delivery_ids]
         exposures = await findings.exposures(tx, found)
-    assert {p.channel_url for p in parcels if p} == {"mailto:ann@example.org", "json://hook.example"}
-    assert len({p.message_id for p in parcels if p}) == 2
-    for parcel in parcels:
+    assert {p.channel_url for p in owed if p} == {"mailto:ann@example.org", "json://hook.example"}
+    assert len({p.message_id for p in owed if p}) == 2
+    for parcel in owed:
         assert parcel is not None
         assert (parcel.state, parcel.thread, parcel.attempts) == ("pending", None, 0)
         assert (parcel.notice.customer, parcel.notice.locale, parcel.notice.kind) == ("ann", "fr", NoticeKind.EXPOSURE)
@@ -78,7 +78,7 @@ async def test_the_operator_hears_whose_keys_were_found(database: Database, ann:
     async with database.transaction() as tx:
         opened = await _open(tx, None, await _find(tx, keys=(0, 2)))
         [delivery] = opened.delivery_ids
-        parcel = await notices.parcel(tx, delivery, operator_locale="de")
+        parcel = await parcels.parcel(tx, delivery, operator_locale="de")
     assert parcel is not None
     assert (parcel.channel_url, parcel.notice.customer, parcel.notice.locale) == (
         "mailto:soc@example.org",
@@ -101,8 +101,8 @@ async def test_an_alarm_says_its_reason(database: Database, ann: int) -> None:
             alarm="blocked",
             detail="403 from pastes",
         )
-        parcel = await notices.parcel(tx, opened.delivery_ids[0])
-        assert await notices.parcel(tx, 12345) is None
+        parcel = await parcels.parcel(tx, opened.delivery_ids[0])
+        assert await parcels.parcel(tx, 12345) is None
     assert parcel is not None
     told = parcel.notice
     assert (told.alarm, told.detail, told.customer, told.locale) == ("blocked", "403 from pastes", "", "en")
@@ -112,14 +112,14 @@ async def test_an_alarm_says_its_reason(database: Database, ann: int) -> None:
 async def test_a_notice_names_the_newest_places_and_counts_all(database: Database, ann: int) -> None:
     async with database.transaction() as tx:
         [key, *_] = await registry.keys(tx)
-        many = [seen(key.id, n, at=n, title=f"paste {n}") for n in range(notices.PLACES + 5)]
+        many = [seen(key.id, n, at=n, title=f"paste {n}") for n in range(parcels.PLACES + 5)]
         finding_id = (await findings.record(tx, many))[0].finding_id
-        parcel = await notices.parcel(tx, (await _open(tx, ann, [finding_id])).delivery_ids[0])
+        parcel = await parcels.parcel(tx, (await _open(tx, ann, [finding_id])).delivery_ids[0])
     assert parcel is not None
     [exposure] = parcel.notice.exposures
-    assert len(exposure.places) == notices.PLACES
-    assert exposure.places[0].title == f"paste {notices.PLACES + 4}"
-    assert parcel.sightings == {finding_id: notices.PLACES + 5}
+    assert len(exposure.places) == parcels.PLACES
+    assert exposure.places[0].title == f"paste {parcels.PLACES + 4}"
+    assert parcel.sightings == {finding_id: parcels.PLACES + 5}
 
 
 async def test_later_notices_answer_the_first_about_the_finding_on_the_same_channel(
@@ -131,14 +131,14 @@ async def test_later_notices_answer_the_first_about_the_finding_on_the_same_chan
         unrelated = await _open(tx, ann, [other_finding])
         operators = await _open(tx, None, [first_finding])
         later = [await _open(tx, ann, [first_finding]) for _ in range(2)]
-        began = {p.channel_url: p.message_id for d in first.delivery_ids if (p := await notices.parcel(tx, d))}
+        began = {p.channel_url: p.message_id for d in first.delivery_ids if (p := await parcels.parcel(tx, d))}
         for notice in later:
             for delivery in notice.delivery_ids:
-                parcel = await notices.parcel(tx, delivery)
+                parcel = await parcels.parcel(tx, delivery)
                 assert parcel is not None
                 assert parcel.thread == began[parcel.channel_url]
         for delivery in (*unrelated.delivery_ids, *operators.delivery_ids):
-            parcel = await notices.parcel(tx, delivery)
+            parcel = await parcels.parcel(tx, delivery)
             assert parcel is not None
             assert parcel.thread is None
 
@@ -147,7 +147,7 @@ async def test_what_is_held_waits_until_it_is_released(database: Database, ann: 
     async with database.transaction() as tx:
         held = [await _open(tx, ann, held="observe"), await _open(tx, ann, held="breaker")]
         sent = await _open(tx, ann)
-        parcel = await notices.parcel(tx, held[0].delivery_ids[0])
+        parcel = await parcels.parcel(tx, held[0].delivery_ids[0])
         assert parcel is not None
         assert parcel.state == "held"
         assert await notices.release(tx, notice_ids=[]) == []
@@ -163,9 +163,9 @@ async def test_the_breaker_counts_one_kind_in_its_window(database: Database, ann
         for at in (0, 10, 20):
             await _open(tx, ann, at=at, held="breaker" if at else None)
         await _open(tx, None, at=20)
-        assert await notices.count_since(tx, after(10), NoticeKind.EXPOSURE, held=("breaker",)) == 2
-        assert await notices.count_since(tx, after(10), NoticeKind.EXPOSURE) == 0
-        assert await notices.count_since(tx, after(21), NoticeKind.EXPOSURE) == 0
+        assert await notices.count_since(tx, after(10), (NoticeKind.EXPOSURE,), held=("breaker",)) == 2
+        assert await notices.count_since(tx, after(10), (NoticeKind.EXPOSURE,)) == 0
+        assert await notices.count_since(tx, after(21), (NoticeKind.EXPOSURE,)) == 0
 
 
 async def test_every_try_is_in_the_ledger(database: Database, ann: int) -> None:
@@ -173,7 +173,7 @@ async def test_every_try_is_in_the_ledger(database: Database, ann: int) -> None:
         opened = await _open(tx, ann)
         done, lost = opened.delivery_ids
         await notices.deferred(tx, done, reason="mail_deferred", code=451, detail="later", now=after(1))
-        await notices.accepted(tx, done, code=250, detail="ok", now=after(2))
+        await notices.accepted(tx, [Taken(delivery_id=done, at=after(2), code=250, detail="ok")])
         await notices.dead(tx, lost, reason="mail_refused", code=550, detail="no such user", now=after(3))
         notice = await notices.one(tx, opened.notice_id)
         tries = await notices.attempts(tx, opened.delivery_ids)
@@ -201,9 +201,9 @@ async def test_every_try_is_in_the_ledger(database: Database, ann: int) -> None:
 async def test_what_was_accepted_stays_so(database: Database, ann: int, later: Callable[..., object]) -> None:
     async with database.transaction() as tx:
         delivery, _ = (await _open(tx, ann)).delivery_ids
-        await notices.accepted(tx, delivery, code=250, detail=None, now=after(1))
+        await notices.accepted(tx, [Taken(delivery_id=delivery, at=after(1), code=250, detail=None)])
         await later(tx, delivery, reason="mail_unreachable", code=None, detail="late", now=after(2))  # type: ignore[misc] # either of two
-        parcel = await notices.parcel(tx, delivery)
+        parcel = await parcels.parcel(tx, delivery)
         tries = await notices.attempts(tx, [delivery])
     assert parcel is not None
     assert parcel.state == "accepted"
@@ -216,7 +216,7 @@ async def test_only_the_dead_are_revived(database: Database, ann: int) -> None:
         await notices.dead(tx, lost, reason="mail_refused", code=550, detail="", now=after(1))
         assert await notices.revive(tx, [alive, lost, 12345]) == [lost]
         assert await notices.revive(tx, [alive, lost]) == []
-        parcel = await notices.parcel(tx, lost)
+        parcel = await parcels.parcel(tx, lost)
     assert parcel is not None
     assert (parcel.state, parcel.attempts) == ("pending", 1)
 

@@ -15,6 +15,10 @@ from leakwatch.store.database import Database
 from leakwatch.store.tables import metadata
 from tests.integration.store.making import register, registration
 
+VERSIONS = sorted((Path(__file__).parents[3] / "migrations/versions").glob("*.py"))
+ALL = [path.name.partition("_")[0] for path in VERSIONS]
+HEAD, NEXT = ALL[-1], f"{len(ALL) + 1:04}"
+
 
 @pytest.fixture
 async def empty(database: Database) -> Database:
@@ -30,20 +34,15 @@ def next_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """The folder of a leakwatch that has one more migration: what `upgrade` does in it is the test's to write."""
     folder = tmp_path / "migrations with 100% odd name"
     (folder / "versions").mkdir(parents=True)
-    ours = schema.migrations()
-    for path in (ours / "env.py", *(ours / "versions").glob("*.py")):
-        (folder / path.relative_to(ours)).write_text(path.read_text())
+    for file in ("env.py", *(f"versions/{path.name}" for path in VERSIONS)):
+        (folder / file).write_text((schema.migrations() / file).read_text())
     monkeypatch.setattr(schema, "migrations", lambda: folder)
-    yield folder / "versions" / "9998_next.py"
+    yield folder / "versions" / f"{NEXT}_next.py"
     monkeypatch.undo()
 
 
-ALL = sorted(path.name[:4] for path in (schema.migrations() / "versions").glob("*.py"))
-HEAD = ALL[-1]
-
-
 def _migration(body: str) -> str:
-    head = f"import sqlalchemy as sa\nfrom alembic import op\nrevision = '9998'\ndown_revision = '{HEAD}'\n"
+    head = f"import sqlalchemy as sa\nfrom alembic import op\nrevision = '{NEXT}'\ndown_revision = '{HEAD}'\n"
     return f"{head}def upgrade():\n    {body}\n"
 
 
@@ -77,9 +76,9 @@ async def test_two_nodes_upgrade_at_once(empty: Database) -> None:
 
 async def test_an_old_database_is_told_to_upgrade(database: Database, next_migrations: Path) -> None:
     next_migrations.write_text(_migration("pass"))
-    with pytest.raises(SchemaOutdated, match=rf"at revision {HEAD}.* needs 9998: run `leakwatch db upgrade`"):
+    with pytest.raises(SchemaOutdated, match=rf"at revision {HEAD}.* needs {NEXT}: run `leakwatch db upgrade`"):
         await schema.check(database)
-    assert await schema.upgrade(database) == ["9998"]
+    assert await schema.upgrade(database) == [NEXT]
     await schema.check(database)
 
 
@@ -101,7 +100,7 @@ async def test_altering_a_table_keeps_what_refers_to_it(database: Database, next
             'table.alter_column("name", new_column_name="called")'
         )
     )
-    assert await schema.upgrade(database) == ["9998"]
+    assert await schema.upgrade(database) == [NEXT]
     async with database.reading() as tx:
         assert (await tx.execute(text("SELECT count(*) FROM registered_key"))).scalar() == 3
         assert (await tx.execute(text("SELECT called FROM customer"))).scalar() == "ann"

@@ -96,7 +96,7 @@ def test_a_bad_row_leaves_the_others() -> None:
         (3, "customer is empty"),
         (4, "email is no mail address: write user@host, and one address only"),
         (5, "the row has 2 fields, the header has 7"),
-        (7, "the locale is not known: use one of en, fr, pt-BR"),
+        (7, "the locale is not known: use one of en, fr, pt-BR, with a region if you like: fr-CA"),
     ]
 
 
@@ -217,7 +217,16 @@ def test_channels_do_without_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "known"), [("", "en"), ("FR", "fr"), ("fr_CA", "fr"), ("pt_br", "pt-BR"), ("PT-BR", "pt-BR")]
+    ("given", "known"),
+    [
+        ("", "en"),
+        ("FR", "fr"),
+        ("fr_CA", "fr-CA"),
+        ("fr-latn-ca", "fr-Latn-CA"),
+        ("EN-001", "en-001"),
+        ("pt_br", "pt-BR"),
+        ("PT-BR", "pt-BR"),
+    ],
 )
 def test_locales(given: str, known: str) -> None:
     assert [r.locale for r in _read(_csv(_line(locale=given))) if isinstance(r, Registration)] == [known]

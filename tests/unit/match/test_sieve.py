@@ -33,7 +33,7 @@ def test_however_it_was_filled_the_same_passes(first: set[str], later: set[str],
         filled.fill(kept(*first))
         filled.fill(kept(*later))
     whole = sieve_of(*(first | later))
-    copied = DigestSieve.of(PEPPER, filled.numbers)
+    copied = DigestSieve(PEPPER, numbers=filled.numbers)
     assert passing(filled, first | later | others) == passing(whole, first | later | others) == first | later
     assert passing(copied, first | later | others) == first | later
     assert copied.numbers == filled.numbers
@@ -47,7 +47,7 @@ def test_it_holds_eight_bytes_of_each_digest_and_nothing_of_a_key() -> None:
 
 
 def test_what_is_registered_under_another_pepper_does_not_pass() -> None:
-    other = DigestSieve.of(type(PEPPER)(b"q" * 32), sieve_of("key").numbers)
+    other = DigestSieve(type(PEPPER)(b"q" * 32), numbers=sieve_of("key").numbers)
     assert not other.may_be_registered(b"key")
 
 

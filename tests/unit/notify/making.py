@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from leakwatch.model import Exposure, Field, Guide, Notice, NoticeKind, Place, Position
-from leakwatch.notify import Composer, Issuer
+from leakwatch.model import Answer, Exposure, Field, Guide, Notice, NoticeKind, Place, Position, Summary
+from leakwatch.notify import Composer, Issuer, Links
+from leakwatch.signing import Signer
 
 MOMENT: Final = datetime(2026, 7, 27, 14, 3, tzinfo=UTC)
 GUIDE: Final = Guide(
@@ -25,6 +26,8 @@ OTHER: Final = Guide(
 )
 GUIDES: Final = {"openai-project": GUIDE, "openai-legacy": GUIDE, "groq": OTHER}
 ISSUER: Final = Issuer(name="Example AI Security", sender="security@issuer.example", reply_to="answers@issuer.example")
+LINKS: Final = Links("https://leakwatch.issuer.example", Signer([b"s" * 32]), valid=7_776_000.0)
+ANSWERING: Final = LINKS.answering(42, MOMENT)
 HOSTILE: Final = (
     "URGENT: log in at https://evil.example/login or evil.example\r\nBcc: everyone@evil.example\r\n\r\n"
     "\u202egnp.exe\u202c\u200b\x00\x1b[31m{{ 7*7 }}{% raw %}<script>alert(1)</script>&amp;@everyone"
@@ -76,6 +79,26 @@ def notice(kind: NoticeKind = NoticeKind.EXPOSURE, **facts: Any) -> Notice:
 def alarm(reason: str = "blocked", **facts: Any) -> Notice:
     detail = "Source paste is not being watched: the server answered 403: ask its operator. Next try at 15:00:00 UTC."
     return notice(NoticeKind.ALARM, customer="", alarm=reason, detail=detail, **facts)
+
+
+def summary(**facts: Any) -> Notice:
+    usual: dict[str, Any] = {
+        "since": MOMENT - timedelta(days=1),
+        "until": MOMENT,
+        "found": 3,
+        "places": 5,
+        "sent": 4,
+        "answers": {Answer.REVOKED: 2, Answer.FALSE_ALARM: 1},
+        "bounced": 1,
+        "open": 7,
+        "unanswered": 2,
+        "held": 1,
+        "waiting": 0,
+        "dead": 2,
+        "failing": (("pastes", "blocked"),),
+        "doubtful": (("snippets", "canary_lost"),),
+    }
+    return notice(NoticeKind.SUMMARY, customer="", exposures=(), summary=Summary(**usual | facts))
 
 
 def ten_keys(**facts: Any) -> Notice:

@@ -10,12 +10,13 @@ import requests
 
 from leakwatch.errors import ChannelFailed, ChannelUnusable
 from leakwatch.model import Message
-from leakwatch.notify import chat
-from leakwatch.notify.chat import VENDORS, ChatChannel
-from tests.unit.notify.making import composer, ten_keys
+from leakwatch.notify import Postmark, chat
+from leakwatch.notify.chat import KEYS, VENDORS, ChatChannel
+from tests.unit.notify.making import MOMENT, composer, ten_keys
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's own
 MESSAGE = Message(subject="Your key is public", text="Revoke it now.\n", html="<p>Revoke it now.</p>")
+POSTMARK = Postmark(message_id="<0123abcd@issuer.example>", date=MOMENT)
 TOKEN = "TIiajkdnlazkcOXrIdevi7FQ"  # Apprise's own example
 SLACK = f"slack://T1JJ3T3L2/A1BRTD4JD/{TOKEN}/"
 CUSTOMERS = {
@@ -100,7 +101,7 @@ Wire = Callable[..., list[requests.PreparedRequest]]
 @pytest.mark.parametrize(("schema", "url"), [(s, u) for s, urls in CUSTOMERS.items() for u in urls])
 async def test_customers_reach_the_services_own_hosts(schema: str, url: str, wire: Wire) -> None:
     sent = wire(*ANSWERS.get(schema, (200, b'{"ok": true}')))
-    await ChatChannel().deliver(url, MESSAGE, trusted=False)
+    await ChatChannel().deliver(url, MESSAGE, POSTMARK, trusted=False)
     assert {urlsplit(str(request.url)).hostname for request in sent} <= set(VENDORS[schema])
     assert all(str(request.url).startswith("https://") for request in sent)
     assert "Revoke it now" in unquote_plus(" ".join(map(body, sent)))
@@ -115,7 +116,7 @@ def test_every_vendor_is_tried() -> None:
 async def test_customers_reach_nothing_else(url: str, wire: Wire) -> None:
     sent = wire()
     with pytest.raises(ChannelUnusable) as raised:
-        await ChatChannel().deliver(url, MESSAGE, trusted=False)
+        await ChatChannel().deliver(url, MESSAGE, POSTMARK, trusted=False)
     assert not sent
     assert not raised.value.transient
     assert "host.example" not in str(raised.value)
@@ -128,7 +129,7 @@ async def test_customers_reach_nothing_else(url: str, wire: Wire) -> None:
 async def test_customers_set_nothing_that_reads_files_or_drops_checks(setting: str, wire: Wire) -> None:
     sent = wire()
     with pytest.raises(ChannelUnusable, match="may not set"):
-        await ChatChannel().deliver(f"{SLACK}?{setting}", MESSAGE, trusted=False)
+        await ChatChannel().deliver(f"{SLACK}?{setting}", MESSAGE, POSTMARK, trusted=False)
     assert not sent
 
 
@@ -136,13 +137,13 @@ async def test_customers_set_nothing_that_reads_files_or_drops_checks(setting: s
 async def test_a_url_that_lacks_something(trusted: bool, wire: Wire) -> None:
     sent = wire()
     with pytest.raises(ChannelUnusable, match="a discord:// channel lacks something"):
-        await ChatChannel().deliver("discord://secret-webhook/", MESSAGE, trusted=trusted)
+        await ChatChannel().deliver("discord://secret-webhook/", MESSAGE, POSTMARK, trusted=trusted)
     assert not sent
 
 
 async def test_the_operator_may_use_any_service(wire: Wire) -> None:
     sent = wire()
-    accepted = await ChatChannel().deliver("jsons://hook.example/leaks?verify=no", MESSAGE, trusted=True)
+    accepted = await ChatChannel().deliver("jsons://hook.example/leaks?verify=no", MESSAGE, POSTMARK, trusted=True)
     assert accepted.code is None
     assert "took it" in accepted.detail
     assert [request.url for request in sent] == ["https://hook.example/leaks"]
@@ -152,7 +153,7 @@ async def test_the_operator_may_use_any_service(wire: Wire) -> None:
 async def test_a_channel_that_is_closed_is_not_tried_again(status: int, wire: Wire) -> None:
     wire(status, b"no_service")
     with pytest.raises(ChannelUnusable, match="no longer takes our messages") as raised:
-        await ChatChannel().deliver(SLACK, MESSAGE, trusted=False)
+        await ChatChannel().deliver(SLACK, MESSAGE, POSTMARK, trusted=False)
     assert raised.value.code == status
     assert TOKEN not in str(raised.value)
 
@@ -161,7 +162,7 @@ async def test_a_channel_that_is_closed_is_not_tried_again(status: int, wire: Wi
 async def test_a_service_in_trouble_is_tried_again(status: int, wire: Wire) -> None:
     wire(status, b"rollup_error")
     with pytest.raises(ChannelFailed, match="did not take the message") as raised:
-        await ChatChannel().deliver(SLACK, MESSAGE, trusted=False)
+        await ChatChannel().deliver(SLACK, MESSAGE, POSTMARK, trusted=False)
     assert raised.value.code == status
     assert raised.value.transient
 
@@ -172,15 +173,54 @@ async def test_a_service_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
     with pytest.raises(ChannelFailed) as raised:
-        await ChatChannel().deliver(SLACK, MESSAGE, trusted=False)
+        await ChatChannel().deliver(SLACK, MESSAGE, POSTMARK, trusted=False)
     assert TOKEN not in str(raised.value)
+
+
+@pytest.mark.parametrize("schema", KEYS)
+async def test_a_second_copy_carries_the_key_by_which_its_service_knows_it(schema: str, wire: Wire) -> None:
+    sent = wire(*ANSWERS.get(schema, (200, b'{"ok": true}')))
+    for trusted in (False, True):
+        await ChatChannel().deliver(CUSTOMERS[schema][0], MESSAGE, POSTMARK, trusted=trusted)
+    assert len(sent) == 2
+    assert all('"0123abcd"' in body(request) for request in sent)
+
+
+async def test_the_operator_may_choose_the_key(wire: Wire) -> None:
+    sent = wire(*ANSWERS["pagerduty"])
+    await ChatChannel().deliver("pagerduty://integration@apikey?dedup=mine", MESSAGE, POSTMARK, trusted=True)
+    assert '"dedup_key": "mine"' in body(sent[0])
+
+
+async def test_a_service_that_is_slow_is_not_taken_for_silent(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[Any] = []
+
+    def send(_self: Any, request: requests.PreparedRequest, timeout: Any = None, **_: Any) -> requests.Response:
+        waits.append(timeout)
+        raise requests.ReadTimeout(f"{SLACK}: Read timed out.")
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    with pytest.raises(ChannelFailed, match="did not answer in time and may have it") as raised:
+        await ChatChannel().deliver(SLACK, MESSAGE, POSTMARK, trusted=False)
+    assert TOKEN not in str(raised.value)
+    assert waits == [(30.0, 30.0)]  # Apprise did not try again by itself
+
+
+async def test_the_reason_is_kept(wire: Wire) -> None:
+    wire(429, b"slow down")
+    with pytest.raises(ChannelFailed, match=r"429 Too Many Requests") as raised:
+        await ChatChannel().deliver(SLACK, MESSAGE, POSTMARK, trusted=False)
+    assert raised.value.retry_after == 60.0
+    wire(599, b"")
+    with pytest.raises(ChannelFailed, match=r"599 \?"):
+        await ChatChannel().deliver(SLACK, MESSAGE, POSTMARK, trusted=False)
 
 
 async def test_a_service_that_does_not_answer(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat, "_TIMEOUT", 0.05)
     wire(after=0.6)
     with pytest.raises(ChannelFailed, match="may have it"):
-        await ChatChannel().deliver(SLACK, MESSAGE, trusted=False)
+        await ChatChannel().deliver(SLACK, MESSAGE, POSTMARK, trusted=False)
     await asyncio.sleep(0.6)  # Apprise's thread is let out of the fake
 
 
@@ -192,7 +232,7 @@ async def test_tokens_stay_out_of_logs(wire: Wire) -> None:
     try:
         wire(500)
         with pytest.raises(ChannelFailed):
-            await ChatChannel().deliver(SLACK, MESSAGE, trusted=False)
+            await ChatChannel().deliver(SLACK, MESSAGE, POSTMARK, trusted=False)
         logging.getLogger("urllib3.connectionpool").debug("POST /services/%s", TOKEN)
         logging.getLogger("leakwatch").debug("something else")
     finally:
@@ -205,7 +245,7 @@ async def test_tokens_stay_out_of_logs(wire: Wire) -> None:
 async def test_a_long_message_is_sent_in_parts(wire: Wire) -> None:
     sent = wire(204)
     message = composer().compose(ten_keys())
-    await ChatChannel().deliver("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js", message, trusted=False)
+    await ChatChannel().deliver("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js", message, POSTMARK, trusted=False)
     assert len(sent) > 1
     assert "Key number 10" in " ".join(map(body, sent))
 

@@ -1,14 +1,29 @@
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.model import Field, NoticeKind, Position
-from leakwatch.notify.language import languages
-from tests.unit.notify.making import HOSTILE, alarm, composer, exposure, hostile, notice, place, ten_keys
+from leakwatch.model import Answer, Field, NoticeKind, Position
+from leakwatch.notify import Answering
+from leakwatch.notify.language import language, languages
+from leakwatch.notify.wrapping import width
+from tests.unit.notify.making import (
+    ANSWERING,
+    HOSTILE,
+    MOMENT,
+    alarm,
+    composer,
+    exposure,
+    hostile,
+    notice,
+    place,
+    summary,
+    ten_keys,
+)
 
 COMPOSER = composer()
 EVERY = {
@@ -19,12 +34,20 @@ EVERY = {
     "recovered": alarm("recovered"),
     "ten": ten_keys(),
     "ten-findings": replace(ten_keys(), kind=NoticeKind.FINDING),
+    "digest": notice(NoticeKind.DIGEST),
+    "digests": replace(ten_keys(), kind=NoticeKind.DIGEST),
+    "reminder": notice(NoticeKind.REMINDER),
+    "reminders": replace(ten_keys(), kind=NoticeKind.REMINDER),
+    "test": notice(NoticeKind.TEST, exposures=()),
+    "summary": summary(),
+    "quiet": summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=(), doubtful=()),
+    "unanswered": alarm("unanswered"),
     "hostile": hostile(),
     "hostile-finding": replace(hostile(), kind=NoticeKind.FINDING),
 }
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "div", "table", "tbody", "tr", "td", "th"),
-    *("h1", "h2", "h3", "p", "a", "code", "ul", "ol", "li", "span", "bdi", "strong"),
+    *("h1", "h2", "p", "a", "code", "ul", "ol", "li", "span", "bdi", "strong"),
 }
 EACH = pytest.mark.parametrize("name", EVERY)
 LOCALES = pytest.mark.parametrize("locale", sorted(languages()))
@@ -53,30 +76,39 @@ class Seen(HTMLParser):
 
 
 def words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
+    """In Chinese and Japanese each character is one: there lines end within what a space would part elsewhere."""
+    return re.findall(r"[\u3005-\u9fff]|[^\W\u3005-\u9fff]+", text.casefold())
 
 
 @EACH
 @LOCALES
-def test_text_and_html_say_the_same(name: str, locale: str) -> None:
-    message = COMPOSER.compose(replace(EVERY[name], locale=locale))
+@pytest.mark.parametrize("answering", [None, ANSWERING], ids=["", "answering"])
+def test_text_and_html_say_the_same(name: str, locale: str, answering: Answering | None) -> None:
+    message = COMPOSER.compose(replace(EVERY[name], locale=locale), None, answering)
     html = words(" ".join(Seen(message.html).text))
     text = words(message.text)
     assert {word for word in text if word not in html} <= {"1", "2", "3", "4"}  # the list's numbers are the program's
     assert {word for word in html if word not in text} <= set(words("Example AI Security"))  # the banner
 
 
+@LOCALES
+def test_paragraphs_keep_to_their_columns(locale: str) -> None:
+    text = COMPOSER.compose(notice(locale=locale), None, ANSWERING).text
+    lines = [line for line in text.splitlines() if "://" not in line]
+    assert 60 < max(map(width, lines)) <= 72
+
+
 @EACH
 @LOCALES
 def test_html_stands_alone(name: str, locale: str) -> None:
-    html = COMPOSER.compose(replace(EVERY[name], locale=locale)).html
+    html = COMPOSER.compose(replace(EVERY[name], locale=locale), None, ANSWERING).html
     tags = Seen(html).tags
     assert {tag for tag, _ in tags} <= TAGS
     assert not [attrs for _, attrs in tags if {"src", "srcset", "background"} & attrs.keys()]
     assert "url(" not in html
     assert "@import" not in html
     assert "@media (prefers-color-scheme: dark)" in html
-    assert dict(tags)["html"]["lang"] == locale
+    assert dict(tags)["html"]["lang"] == language(locale).code
     assert [attrs["content"] for tag, attrs in tags if attrs.get("name") == "color-scheme"] == ["light dark"]
     assert {attrs.get("role") or attrs["class"] for tag, attrs in tags if tag == "table"} <= {"presentation", "facts"}
     assert len(html) < 100_000  # Gmail cuts what is longer than 102 kB
@@ -141,6 +173,13 @@ def test_a_path_is_told_unless_the_address_does() -> None:
     assert "File:" not in COMPOSER.compose(notice(exposures=(exposure(places=(told,)),))).text
 
 
+def test_a_place_that_is_gone_is_told_to_be_unless_the_key_was_seen_there_since() -> None:
+    seen = place().last_seen_at
+    for gone, told in ((seen.replace(day=29), True), (None, False), (seen.replace(day=1), False)):
+        text = COMPOSER.compose(notice(exposures=(exposure(places=(place(gone_at=gone),)),))).text
+        assert ("No longer there on July 29, 2026" in text) == told
+
+
 def test_when_a_key_was_seen_again() -> None:
     again = place(last_seen_at=place().last_seen_at.replace(day=29))
     assert "Last seen: July 29, 2026" in COMPOSER.compose(notice(exposures=(exposure(places=(again,)),))).text
@@ -190,6 +229,19 @@ def test_a_key_whose_detector_is_gone_gets_general_advice() -> None:
         (alarm("breaker"), "Too many notices at once: they wait for you"),
         (alarm("mail_refused"), "A customer could not be told of an exposed key"),
         (alarm("channel_unusable"), "A customer could not be told of an exposed key"),
+        (notice(NoticeKind.TEST, exposures=()), "Test: do our notices reach you?"),
+        (summary(), "leakwatch: new findings: 3; 6 things need you"),
+        (
+            summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=(), doubtful=()),
+            "leakwatch: new findings: 0; nothing needs you",
+        ),
+        (alarm("notices_late"), "Notices do not go out"),
+        (alarm("false_alarm"), "A customer calls it a false alarm"),
+        (alarm("unanswered"), "A customer does not answer"),
+        (notice(NoticeKind.DIGEST), "Your API key “CI deploy” (OpenAI) was seen in more places"),
+        (replace(ten_keys(), kind=NoticeKind.DIGEST), "10 of your API keys were seen in more places"),
+        (notice(NoticeKind.REMINDER), "Reminder: please revoke your API key “CI deploy” (OpenAI)"),
+        (replace(ten_keys(), kind=NoticeKind.REMINDER), "Reminder: please revoke 10 of your API keys"),
         (alarm("recovered"), "All clear: a source can be read again"),
     ],
 )
@@ -207,6 +259,35 @@ def test_the_customer_is_told_how_to_answer_and_what_we_never_ask() -> None:
     assert "Your answer goes to answers@issuer.example." in text
     assert "We will never ask you for a key" in text
     assert "We have not disabled the key" in text
+
+
+def test_a_reader_can_answer_on_a_page_and_see_that_the_message_is_genuine() -> None:
+    message = COMPOSER.compose(notice(), None, ANSWERING)
+    text = " ".join(message.text.split())
+    assert f"Answer on our page: {ANSWERING.page} " in text
+    assert f'<a href="{ANSWERING.page}" rel="noreferrer"' in message.html
+    assert "open leakwatch.issuer.example/a/ yourself and enter the reference 42-" in text
+    assert text.endswith(f"Reference: {ANSWERING.reference}, July 27, 2026 at 2:03 PM UTC")
+    assert "works until October 25, 2026" in text
+    assert ANSWERING.stop not in message.text + message.html
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer.ACKNOWLEDGED, "You told us on July 28, 2026 that you know of it."),
+        (Answer.REVOKED, "You told us on July 28, 2026 that the key is revoked."),
+        (Answer.FALSE_ALARM, "You told us on July 28, 2026 that it is a false alarm."),
+    ],
+)
+def test_what_was_answered_is_told_to_its_customer_alone(answer: Answer, words: str) -> None:
+    answered = exposure(answer=answer, answered_at=MOMENT + timedelta(days=1))
+    for told in (answered, replace(answered, closed_at=MOMENT + timedelta(days=2))):
+        message = COMPOSER.compose(notice(exposures=(told,)))
+        wanted = "We closed this case on July 29, 2026." if told.closed_at else words
+        assert wanted in message.text
+        assert wanted in message.html
+        assert wanted not in COMPOSER.compose(notice(NoticeKind.FINDING, exposures=(told,))).text
 
 
 @settings(deadline=None, max_examples=50)  # two languages are read on the first
@@ -227,3 +308,12 @@ def test_nothing_written_outside_breaks_a_message(one: str, other: str) -> None:
 def test_the_worst_title_is_still_a_title() -> None:
     assert "Title, as published: “URGENT: log in at https[:]//evil[.]example/login" in COMPOSER.compose(hostile()).text
     assert HOSTILE not in COMPOSER.compose(hostile()).text
+
+
+def test_a_name_that_runs_from_right_to_left_turns_no_sentence() -> None:
+    name = "شركة الأمان"
+    told = notice(customer=name, exposures=(exposure(label=name),))
+    message = COMPOSER.compose(told, None, ANSWERING)
+    assert message.html.count(name) > message.html.count(f"<bdi>{name}</bdi>") > 2
+    outside = message.html.replace(f"<bdi>{name}</bdi>", "")
+    assert outside.count(name) == outside.count(f"“{name}”")  # the subject, as title and label, holds no markup

@@ -12,10 +12,10 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from leakwatch.config import EmailConfig
 from leakwatch.errors import ChannelUnusable, ConfigError
 from leakwatch.model import Message, NoticeKind
-from leakwatch.notify import new_message_id
+from leakwatch.notify import Postmark, new_message_id
 from leakwatch.notify.email import EmailChannel, mailbox
 from leakwatch.notify.language import languages
-from tests.unit.notify.making import alarm, composer, hostile, notice, ten_keys
+from tests.unit.notify.making import ANSWERING, alarm, composer, hostile, notice, summary, ten_keys
 
 MOMENT = datetime(2026, 7, 27, 14, 3, tzinfo=UTC)
 ANYTHING = st.text(st.characters(), max_size=300)
@@ -26,7 +26,13 @@ EVERY = {
     "alarm": alarm(),
     "ten": ten_keys(),
     "hostile": hostile(),
+    "digest": notice(NoticeKind.DIGEST),
+    "reminder": notice(NoticeKind.REMINDER),
+    "test": notice(NoticeKind.TEST, exposures=()),
+    "summary": summary(),
+    "bare": notice(),  # where customers have no page
 }
+BARE = {"finding", "alarm", "summary", "bare"}
 
 
 class Mail(SingleFileSnapshotExtension):
@@ -46,10 +52,13 @@ def channel(**more: object) -> EmailChannel:
 
 
 CHANNEL = channel()
+POSTMARK = Postmark(message_id="<2@issuer.example>", in_reply_to="<1@issuer.example>", date=MOMENT)
 
 
-def written(message: Message, address: str = "ops@customer.example", *, by: EmailChannel = CHANNEL) -> EmailMessage:
-    return by.mail(address, message, message_id="<2@issuer.example>", in_reply_to="<1@issuer.example>", date=MOMENT)
+def written(
+    message: Message, address: str = "ops@customer.example", *, by: EmailChannel = CHANNEL, stop: str = ""
+) -> EmailMessage:
+    return by.mail(address, message, replace(POSTMARK, stop=stop))
 
 
 def travelled(mail: EmailMessage) -> EmailMessage:
@@ -62,7 +71,9 @@ def travelled(mail: EmailMessage) -> EmailMessage:
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("locale", sorted(languages()))
 def test_whole_mails(name: str, locale: str, snapshot: SnapshotAssertion) -> None:
-    mail = written(COMPOSER.compose(replace(EVERY[name], locale=locale)))
+    answering = None if name in BARE else ANSWERING
+    stop = ANSWERING.stop if name == "reminder" else ""
+    mail = written(COMPOSER.compose(replace(EVERY[name], locale=locale), None, answering), stop=stop)
     mail.set_boundary("=-boundary")
     headers, _, _ = mail.as_bytes().decode("ascii").replace("\r\n", "\n").partition("\n\n")
     parts = (f"[{p.get_content_type()}]\n\n{p.get_content()}".replace("\r\n", "\n") for p in mail.iter_parts())
@@ -90,9 +101,16 @@ def test_what_a_mail_carries() -> None:
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
 
 
+def test_a_reminder_is_ended_with_one_click() -> None:
+    mail = travelled(written(COMPOSER.compose(notice(NoticeKind.REMINDER), None, ANSWERING), stop=ANSWERING.stop))
+    assert mail["List-Unsubscribe"] == f"<{ANSWERING.stop}>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert ANSWERING.stop in mail.get_body(("plain",)).get_content()  # type: ignore[union-attr] # it has one
+
+
 def test_a_first_mail_answers_none() -> None:
     message = Message(subject="s", text="t", html="h")
-    mail = CHANNEL.mail("a@b.example", message, message_id="<1@b.example>", in_reply_to=None, date=MOMENT)
+    mail = CHANNEL.mail("a@b.example", message, replace(POSTMARK, in_reply_to=None))
     assert "In-Reply-To" not in mail
     assert "References" not in mail
 

@@ -35,9 +35,9 @@ def said_in_code() -> set[str]:
     found: set[str] = set()
     keywords = {"_": None, "gettext": None, "ngettext": (1, 2), "_message": None}
     options = {"trim_blocks": "true", "lstrip_blocks": "true", "newstyle_gettext": "true"}
-    notify = ROOT / "leakwatch/notify"
-    sources = [("python", path) for path in notify.glob("*.py")]
-    sources += [("jinja2", path) for path in notify.glob("templates/**/*.j2")]
+    package = ROOT / "leakwatch"
+    sources = [("python", path) for path in package.glob("notify/*.py")]
+    sources += [("jinja2", path) for path in package.glob("*/templates/**/*.j2")]
     for method, path in sources:
         for _, message, _, _ in extract_from_file(method, path, keywords=keywords, options=options):
             found.add(message if isinstance(message, str) else message[0])
@@ -113,6 +113,11 @@ def test_the_extraction_of_guides_finds_names_and_steps() -> None:
         ("fr", "fr", "27 juillet 2026 à 14:03 UTC"),
         ("fr-CA", "fr", "27 juillet 2026 à 14 h 03 UTC"),
         ("FR_ca", "fr", "27 juillet 2026 à 14 h 03 UTC"),
+        ("fr-ZZ", "fr", "27 juillet 2026 à 14:03 UTC"),
+        ("pt-BR", "pt", "27 de julho de 2026 às 14:03 UTC"),
+        ("pt-PT", "pt", "27 de julho de 2026 às 14:03 UTC"),
+        ("ja-JP", "ja", "2026年7月27日 14:03 UTC"),
+        ("zh-Hans-CN", "zh-Hans", "2026年7月27日 14:03 UTC"),
         ("xx", "en", "July 27, 2026 at 2:03\u202fPM UTC"),
         ("", "en", "July 27, 2026 at 2:03\u202fPM UTC"),
         ("sw-KE", "en", "July 27, 2026 at 2:03\u202fPM UTC"),

@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakwatch.notify.policy import BREAKER, HOLD, OBSERVE, hold_reason
+from leakwatch.model import NoticeKind
+from leakwatch.notify.policy import BREAKER, HOLD, OBSERVE, hold_reason, is_moot
 from leakwatch.units import Rate
+from tests.unit.notify.making import MOMENT, exposure, notice
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,20 @@ def test_why_a_notice_waits(hold: bool, observe: bool, recent: int, opening: int
 def test_no_more_go_than_the_breaker_lets_through(recent: int, opening: int, count: int) -> None:
     reason = hold_reason(hold=False, observe=False, recent=recent, opening=opening, breaker=Rate(count, 60.0))
     assert (reason is None) == (recent + opening <= count)
+
+
+@pytest.mark.parametrize(
+    ("kind", "moot"),
+    [
+        (NoticeKind.EXPOSURE, {"": False, "acknowledged": False, "revoked": False, "closed": False}),
+        (NoticeKind.DIGEST, {"": False, "acknowledged": False, "revoked": True, "closed": True}),
+        (NoticeKind.REMINDER, {"": False, "acknowledged": True, "revoked": True, "closed": True}),
+    ],
+)
+def test_what_was_answered_is_asked_no_more(kind: NoticeKind, moot: dict[str, bool]) -> None:
+    for word, wanted in moot.items():
+        told = exposure(
+            answer=word if word not in ("", "closed") else None, closed_at=MOMENT if word == "closed" else None
+        )
+        assert is_moot(notice(kind, exposures=(told,))) is wanted
+        assert not is_moot(notice(kind, exposures=(told, exposure())))

@@ -7,14 +7,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.surroundings import DISGUISES, Disguise
 from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
 from leakwatch.scan.redaction import mask
 from leakwatch.scan.scanner import Scanner
-from tests.unit.scan.making import MARKED, made
+from tests.unit.match.making import sieve_of
+from tests.unit.scan.making import MARKED, made, named
 
 UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others
 SCANNER = Scanner(shipped())
+TOO_MANY = "AIza" * 1000  # denser than keys can stand
 KEY_CHARACTERS = synthetic.ALPHABETS["alnum"] + "-_+/=.%"
 
 
@@ -117,5 +120,42 @@ def test_a_text_with_too_many_keys_is_not_shown_at_all(keys_in: Callable[[str], 
     few = Scanner(shipped(), limit=3)
     keys = [made(detector, 1) for detector in MARKED if detector.provider in {"Hugging Face", "xAI"}]
     assert len(keys_in("\n".join(keys))) == 4
-    assert few.redact("\n".join(keys[:3])).count("…") == 3
-    assert few.redact("\n".join(keys)) == "…"
+    assert few.redact("\n".join(keys)).count("…") == 4
+    assert few.redact("\n".join([*keys, TOO_MANY])) == "…"
+
+
+@pytest.mark.parametrize("form", ["{hex:32}", "{uuid:4}", "{alnum:40}", "{alnum:20}/{alnum:18}"])
+def test_a_registered_key_of_no_marker_is_masked(form: str) -> None:
+    key = synthetic.fill(form, Random(1))
+    other = synthetic.fill(form, Random(2))
+    text = f"https://example.org/?a={other}&k={key}&c=d"
+    assert SCANNER.redact(text, sieve_of(key)) == f"https://example.org/?a={other}&k=…{key[-4:]}&c=d"
+    assert SCANNER.redact(text, sieve_of("another")) == text
+
+
+@pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
+def test_a_disguised_key_is_hidden_with_its_disguise(disguise: Disguise) -> None:
+    key = made(named("openai-project"), 1)
+    text = f"before {disguise(key.encode()).decode('latin-1')} after"
+    redacted = SCANNER.redact(text)
+    assert redacted.startswith("before")
+    assert "…" in redacted
+    assert disguise(key.encode()).decode("latin-1") not in redacted
+
+
+def test_a_registered_key_of_no_marker_is_hidden_under_a_disguise_too() -> None:
+    key = synthetic.fill("{hex:32}", Random(1))
+    assert SCANNER.redact(f"<{key.encode().hex()}>", sieve_of(key)) == f"<…{key[-4:]}>"
+
+
+def test_a_disguise_of_too_many_keys_is_not_shown_at_all() -> None:
+    few = Scanner(shipped(), limit=3)
+    assert few.redact(DISGUISES["base64"](TOO_MANY.encode()).decode()) == "…"
+
+
+def test_an_escaped_letter_of_two_bytes_is_shown_whole_or_not_at_all() -> None:
+    """Its first byte was once taken for all that is escaped."""
+    key = made(named("groq"), 1)
+    escaped = "".join(f"\\u{ord(c):04x}" for c in key)
+    for text in (f"{escaped}\\é", f"\\é{escaped}\\é€", f"é\\{escaped}"):
+        assert "…" in SCANNER.redact(text)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakwatch.fetch.addresses import refusal, refused, socket_factory
+from leakwatch.addresses import refusal, refused, socket_factory
 
 REFUSED = {
     "127.0.0.1": "loopback",

@@ -1,0 +1,123 @@
+"""What the worst texts cost, byte for byte, against ordinary ones: as the daemon scans, with many registered keys."""
+
+import base64
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import hyperscan
+
+from benchmarks.measuring import Result, Row, versions
+from leakwatch.match import DigestSieve
+from leakwatch.model import Document, Reference
+from leakwatch.pepper import Pepper
+from leakwatch.scan import Scanner, shipped, synthesize
+from leakwatch.scan.synthetic import fill
+
+_REGISTERED: Final = 1_000_000
+_NORMAL: Final = 12_000_000  # characters of ordinary text
+_SIZE: Final = 1_000_000  # characters of each of the worst
+_LONG: Final = 20_000_000  # and of one long line
+_WHY: Final = """\
+It falls short where every few bytes are another string that nobody has seen: each token is digested twice (SHA-256, and
+HMAC under the pepper, as it is registered), some 5 µs of Python apiece, whereas ordinary text repeats its words. Lists
+of nothing but keys cost a reading, a name and a place for each. Nested disguises are read again at every depth. All of
+it grows in proportion to the text, which the tests check; none grows faster."""
+
+
+async def worst() -> Result:
+    """Scan ordinary text, then each of the worst, alone in this process."""
+    scanner, sieve = Scanner(shipped()), _sieve()
+    marked = _seconds_a_byte(scanner, _ordinary(), None)
+    normal = _seconds_a_byte(scanner, _ordinary(), sieve)
+    costs = {name: _seconds_a_byte(scanner, [text], sieve) for name, text in _texts().items()}
+    rows = [
+        Row(what="ordinary text, markers and disguises alone", value=1e-6 / marked, unit="MB/s", ratio=marked / normal),
+        Row(what="ordinary text, as the daemon scans", value=1e-6 / normal, unit="MB/s", ratio=1.0),
+    ]
+    rows += [Row(what=name, value=1e-6 / cost, unit="MB/s", ratio=cost / normal) for name, cost in costs.items()]
+    return Result(
+        name="worst",
+        title="Scanning as the daemon does, and the worst texts",
+        how=f"{_NORMAL / 1e6:.0f} MB of text from installed packages, then {_SIZE / 1e6:.0f} MB of each of the worst, "
+        f"with markers, tokens, disguises and a sieve of {_REGISTERED:,} keys, in one thread. Per second of CPU; the "
+        "ratio is the cost of a byte. The machine was busy with other work.",
+        reference="ordinary text, as the daemon scans",
+        bar="no text costs more than 10 × an ordinary one of its size",
+        rows=tuple(rows),
+        falls_short=_WHY if max(costs.values()) > 10 * normal else "",
+        versions=versions("hyperscan"),
+    )
+
+
+def _sieve() -> DigestSieve:
+    sieve = DigestSieve(Pepper(os.urandom(32)))
+    sieve.extend(sorted(os.urandom(32) for _ in range(_REGISTERED)))
+    return sieve
+
+
+def _seconds_a_byte(scanner: Scanner, texts: list[str], sieve: DigestSieve | None) -> float:
+    size = sum(len(text.encode()) for text in texts)
+    documents = [Document(reference=Reference(url="", id=""), text=text) for text in texts]
+    scanner.scan(documents[0], sieve)  # what is made at the first
+    if sieve:
+        sieve.seen = set()
+    began = time.thread_time()
+    for document in documents:
+        scanner.scan(document, sieve)
+    return (time.thread_time() - began) / size
+
+
+def _ordinary() -> list[str]:
+    """Text of installed packages."""
+    files = [p for p in sorted(Path(hyperscan.__file__).parents[1].rglob("*")) if p.suffix in {".py", ".md", ".json"}]
+    Random(1).shuffle(files)
+    texts: list[str] = []
+    for path in files:
+        texts.append(path.read_text(encoding="utf-8", errors="replace")[:_SIZE])
+        if sum(map(len, texts)) > _NORMAL:
+            break
+    return texts
+
+
+def _texts() -> Mapping[str, str]:
+    chance = Random(5)
+    return {
+        "one prefix over and over": "sk-ant-api03-" * (_SIZE // 13),
+        "a short prefix over and over": "AIza" * (_SIZE // 4),
+        "a context word over and over": "OPENAI_API_KEY=" * (_SIZE // 15),
+        "nothing but keys": _lines(lambda: synthesize(chance.choice(shipped()), chance)),
+        "one line of hexadecimal digits": chance.randbytes(_LONG // 2).hex(),
+        "one line of base64": base64.b64encode(chance.randbytes(_LONG * 3 // 4)).decode(),
+        "one line of digits": fill(f"{{digits:{_SIZE}}}", chance),
+        "a key three times in base64, in lines": _lines(lambda: _nested(fill("{alnum:48}", chance))),
+        "lines that all look broken": _lines(lambda: fill("{alnum:40}", chance)),
+        "short lines that all look broken": _lines(lambda: fill("{alnum:9}", chance)),
+        "private keys' lines": _lines(lambda: base64.b64encode(chance.randbytes(48)).decode()),
+        "hashes of files": _lines(lambda: fill("{hex:64}  dist/{alnum:6}.tar.gz", chance)),
+        "UUIDs": _lines(lambda: fill("{uuid:4}", chance)),
+        "addresses, each another": _lines(
+            lambda: fill("https://example.org/a/{hex:16}/b_c-{alnum:4}?x={hex:16}:{alnum:4}~z", chance)
+        ),
+        "unicode escapes": "\\u0041" * (_SIZE // 6),
+    }
+
+
+def _lines(line: Callable[[], str]) -> str:
+    """Lines, each made anew, up to the size."""
+    lines: list[str] = []
+    size = 0
+    while size < _SIZE:
+        lines.append(line())
+        size += len(lines[-1]) + 1
+    return "\n".join(lines)
+
+
+def _nested(text: str) -> str:
+    data = text.encode()
+    for _ in range(3):
+        data = base64.b64encode(data)
+    return data.decode()

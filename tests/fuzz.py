@@ -1,0 +1,105 @@
+"""Fuzzing of all that reads strangers' bytes, guided by coverage: no crash, no hang, no growth.
+
+    make fuzz ONLY=600
+
+tries inputs for so many seconds, with an atheris that it installs. The first byte of an input says what is done with
+the rest: scanning, redacting, each decoder without its hint, the opening of containers. The corpus begins with every
+disguise and every container that the tests make.
+"""
+
+import sys
+import zlib
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Final, final
+
+import atheris
+
+with atheris.instrument_imports(include=["leakwatch.scan", "leakwatch.containers"]):
+    from leakwatch.containers.limits import Limits, Room
+    from leakwatch.containers.walk import members
+    from leakwatch.model import Document, Reference
+    from leakwatch.scan import Scanner, shipped
+    from leakwatch.scan.hints import HINTS
+    from leakwatch.scan.layers import Budget, peel
+
+from benchmarks.surroundings import DISGUISES, surroundings
+from tests.unit.containers.making import HOLDERS, TEXT
+from tests.unit.scan.making import made
+
+_LIMITS: Final = Limits(bytes=4_000_000, members=200, pages=20)
+_LARGE: Final = 30  # times its size and a million that all layers of a text may have
+_SCANNER: Final = Scanner(shipped(), limit=200)
+
+
+@final
+class _Some:
+    """A sieve that lets one token in fifty through."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def may_be_registered(self, token: bytes, /) -> bool:
+        return not zlib.crc32(token) % 50
+
+
+def scanned(data: bytes) -> None:
+    """Scan a text: every candidate has a place in it."""
+    text = data.decode("utf-8", "surrogateescape" if data[:1] < b"\x80" else "replace")
+    scan = _SCANNER.scan(Document(reference=Reference(url="", id="", title=text[:200]), text=text), _Some())
+    assert all(0 < candidate.position.column <= len(text) for candidate in scan.candidates)
+
+
+def redacted(data: bytes) -> None:
+    """Redact a text: done again it changes nothing."""
+    once = _SCANNER.redact(data.decode("utf-8", "replace"), _Some())
+    assert _SCANNER.redact(once, _Some()) == once
+
+
+def decoded(data: bytes) -> None:
+    """Undo every disguise without asking the hints: each stretch lies in the text."""
+    for decoder in HINTS:
+        for undone in decoder(data):
+            assert 0 <= undone.start < undone.end <= len(data)
+            assert len(undone.data) <= len(data) + 1_000_000
+
+
+def peeled(data: bytes) -> None:
+    """Peel a text: what all its layers hold is bounded."""
+    budget = Budget.of(data)
+    layers = [*peel(data, budget)]
+    assert sum(len(layer.data) for layer in layers) <= _LARGE * len(data) + 2_000_000
+
+
+def opened(data: bytes) -> None:
+    """Open a container: no more is taken out than there is room for."""
+    room = Room(_LIMITS, len(data))
+    assert sum(len(member.data) for member in members(data, "a/b", room)) <= 4 * _LIMITS.bytes
+
+
+TARGETS: Final = (scanned, redacted, decoded, peeled, opened)
+
+
+def one_input(data: bytes) -> None:
+    """Try one input."""
+    if data:
+        TARGETS[data[0] % len(TARGETS)](data[1:])
+
+
+def seed(folder: Path) -> None:
+    """Write the inputs to begin with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = cycle(made(detector, 1).encode() for detector in shipped())
+    texts = [disguise(next(keys)) for disguise in DISGUISES.values()]
+    texts += [text.replace("KEY", next(keys).decode()).encode() for _, text in islice(surroundings(), 80)]
+    for number, text in enumerate(texts):
+        for target in range(4):
+            (folder / f"text-{number}-{target}").write_bytes(bytes([target]) + text)
+    for number, (_, make, _) in enumerate(HOLDERS.values()):
+        (folder / f"container-{number}").write_bytes(b"\4" + make(TEXT))
+
+
+if __name__ == "__main__":
+    seed(Path(sys.argv[1]))  # libFuzzer adds to this folder what shows it something new
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
