@@ -1,5 +1,6 @@
 """`leakwatch scan`: a one-off look at files."""
 
+import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -10,8 +11,10 @@ from typing import IO, Final
 import click
 
 from leakwatch import config as configuration
-from leakwatch.cli.frame import UNFINISHED, WRONG, Frame, progress, visible
+from leakwatch.cli.frame import UNFINISHED, WRONG, Frame, progress, run, visible
+from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import ConfigError, InputError
+from leakwatch.fetch.git import history
 from leakwatch.survey import FORMATS, Crew, Folders, Hit, Inspected, Inspector, Known, Leak, Survey, shown
 from leakwatch.survey.owners import Owners, Register
 
@@ -20,7 +23,10 @@ _STDIN: Final = "-"
 
 
 @click.command("scan")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, allow_dash=True))
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True, allow_dash=True))
+@click.option(
+    "--git", metavar="REPO", help="All that ever was in a repository: a folder, or an address to fetch it from."
+)
 @click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Show unlikely ones too: examples, placeholders.")
 @click.option("--offline", is_flag=True, help="Do not ask the database what belongs to a customer.")
@@ -32,6 +38,7 @@ def command(  # noqa: PLR0913 - its options
     frame: Frame,
     *,
     paths: Sequence[Path],
+    git: str | None,
     form: str,
     everything: bool,
     offline: bool,
@@ -39,20 +46,19 @@ def command(  # noqa: PLR0913 - its options
     max_size: int,
     output: IO[str],
 ) -> int:
-    """Look for keys in files, folders and, as `-`, standard input.
+    """Look for keys in files, folders and, as `-`, standard input; or in the history of a repository.
 
     Keys are shown masked. With a configuration, those that are registered are told by customer and label. Nothing is
     stored, nobody is told, and no key is tried. Exit status: 0 nothing found, 1 something, 3 not all could be read.
     """
-    if Path(_STDIN) in paths and len(paths) > 1:
-        raise InputError("standard input is scanned alone", mend="give `-`, or files and folders")
+    if (git is not None) + (Path(_STDIN) in paths) + any(path != Path(_STDIN) for path in paths) != 1:
+        raise InputError("one thing is scanned at a time", mend="give files and folders, or `-`, or --git REPO")
     began = perf_counter()
     folders = Folders(paths, largest=max_size)
     with ExitStack() as stack:
         register = None if offline else _register(frame, stack)
         known = register and register.known()
-        parts = _stdin(known) if Path(_STDIN) in paths else Crew(known, jobs).inspect(folders.jobs())
-        found = _gathered(parts)
+        found = _gathered(_inspected(frame, known, paths, git, Crew(known, jobs).inspect(folders.jobs())))
         owners = register.owners({d for hit in found.hits for d in hit.digests}) if register else {}
     leaks, hidden = shown([_leak(hit, owners) for hit in found.hits], everything=everything)
     survey = Survey(
@@ -80,6 +86,30 @@ def _register(frame: Frame, stack: ExitStack) -> Register | None:
         click.echo("leakwatch: there is no configuration, so nothing is asked for its owner", err=True)
         return None
     return stack.enter_context(Register.opened(path))
+
+
+def _inspected(
+    frame: Frame, known: Known | None, paths: Sequence[Path], git: str | None, files: Iterable[Inspected]
+) -> Iterable[Inspected]:
+    """What is to be scanned: a repository, standard input, or files."""
+    if git is not None:
+        return [run(_repository(frame, known, git))]
+    return _stdin(known) if Path(_STDIN) in paths else files
+
+
+async def _repository(frame: Frame, known: Known | None, where: str) -> Inspected:
+    try:
+        config = configuration.load(frame.path)
+        http, limits = config.http, config.git
+    except ConfigError as error:
+        if frame.path or not await asyncio.to_thread(Path(where).is_dir):  # who is asked must learn who asks
+            raise InputError(f"no configuration says who fetches {visible(where)}", mend="name one with -c") from error
+        http, limits = HttpConfig(user_agent="leakwatch scan (+https://localhost)"), GitConfig()
+    inspected = Inspected()
+    with closing(Inspector(known)) as inspector:
+        async with history(where, http=http, git=limits, max_bytes=http.max_bytes) as found:
+            await asyncio.to_thread(inspector.history, found, inspected)
+    return inspected
 
 
 def _stdin(known: Known | None) -> Iterator[Inspected]:

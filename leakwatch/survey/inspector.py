@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, NamedTuple, final
 from leakwatch.containers.kinds import sniff
 from leakwatch.containers.opener import Opener
 from leakwatch.errors import whereabouts
+from leakwatch.fetch.git import History
 from leakwatch.match import Digester, DigestSieve
 from leakwatch.members import parts
 from leakwatch.model import Candidate, Document, Field, Position, Reference
@@ -54,6 +55,7 @@ class Hit(NamedTuple):
     likelihood: Likelihood
     why: str  # it is not likelier
     digests: tuple[bytes, ...]  # as they are stored, of each way to read it: the first is the one that is shown
+    commit: str = ""  # that brought the file, in a history of git
 
 
 @dataclass(slots=True)
@@ -103,6 +105,20 @@ class Inspector:
             except OSError as error:
                 inspected.problems.append(f"{self._scanner.redact(path, self._sieve)}: {error.strerror}")
         return inspected
+
+    def history(self, history: History, inspected: Inspected) -> None:
+        """Look at all that ever was in a repository; a likely key is told with the commit that brought its file."""
+        for document in history.documents:
+            inspected.files += 1
+            inspected.size += document.size
+            before = len(inspected.hits)
+            for part in parts(self._opener, document, inspected.left):
+                self._text(part, inspected, set())
+            new = inspected.hits[before:]
+            if any(hit.likelihood is not Likelihood.UNLIKELY for hit in new):
+                commit = history.commit(document.reference)
+                inspected.hits[before:] = [hit._replace(commit=commit) for hit in new]
+        inspected.left["too-large"] += history.missing.count
 
     def stream(self, file: BinaryIO, name: str, inspected: Inspected) -> None:
         """Look at what can be read from a file, by the name that it is shown with."""

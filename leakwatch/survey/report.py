@@ -61,8 +61,8 @@ def text(survey: Survey) -> Iterator[str]:
     names = _names()
     for likelihood, leaks in groupby(survey.leaks, lambda leak: leak.likelihood):
         yield f"{likelihood.upper()}"
-        for path, here in groupby(leaks, lambda leak: leak.hit.path):
-            yield f"  {path}"
+        for (path, commit), here in groupby(leaks, lambda leak: (leak.hit.path, leak.hit.commit)):
+            yield f"  {path}" + (f"  (since {commit[:12]})" if commit else "")
             for leak in here:
                 yield f"    {_where(leak.hit):10} {leak.hit.masked}  {_name(leak.hit, names)}{_more(leak)}"
         yield ""
@@ -148,6 +148,7 @@ def _record(leak: Leak) -> dict[str, Any]:
         "field": hit.field,
         "line": hit.line,
         "column": hit.column,
+        "commit": hit.commit,
         "detector": hit.detector,
         "masked": hit.masked,
         "likelihood": leak.likelihood,
@@ -175,6 +176,7 @@ def _result(leak: Leak, rule: int) -> dict[str, Any]:
     if hit.field is Field.TEXT and outer == hit.path:
         place["region"] = {"startLine": hit.line, "startColumn": hit.column}
     inner = "" if outer == hit.path else f" in {hit.path}, line {hit.line}"
+    inner += f", since {hit.commit}" if hit.commit else ""
     owners = "".join(f"; registered by {customer} as “{label}”" for customer, label in leak.owners)
     return {
         "ruleId": hit.detector,

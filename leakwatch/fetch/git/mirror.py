@@ -74,11 +74,13 @@ class Mirror:
         """Return the bytes on disk."""
         return _size(self.folder)
 
-    def borrow(self, leash: Leash, objects: Path) -> None:
-        """Read another repository's objects where they are, without its settings."""
+    def borrow(self, leash: Leash, objects: Path, tips: Iterable[str]) -> None:
+        """Read another repository's objects where they are, without its settings; its tips are refs here, too."""
         self._init(leash)
         (self.repository / "objects" / "info").mkdir(exist_ok=True)
         (self.repository / "objects" / "info" / "alternates").write_bytes(os.fsencode(objects) + b"\n")
+        lines = (f"{oid} {_REFS}/tips/{number}\n" for number, oid in enumerate(tips))
+        (self.repository / "packed-refs").write_text("".join(lines), encoding="ascii")
 
     def sync(self, leash: Leash, place: Place, *, largest: int, found: Refs, wanted: Sequence[str] = ()) -> None:
         """Fetch what is new: no blob over `largest` bytes where the server can leave them out. Raises FetchError."""

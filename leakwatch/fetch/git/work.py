@@ -211,8 +211,7 @@ def _document(blob: Blob, reference: Reference) -> Document:
 
 def _located(leash: Leash, repository: Path, source: Source, reference: Reference, url: str) -> Reference:
     kind = reference.version or _BLOB
-    named = Named(oid=reference.id, kind=kind, path=reference.path if kind == _BLOB else "")
-    found = objects.origin(leash, repository, named)
+    found = objects.origin(leash, repository, _named(reference))
     if found is None:
         return reference
     facts = {"commit": found.commit, "path": reference.path, "repository": url.removesuffix(".git"), "id": reference.id}
@@ -227,6 +226,16 @@ def _located(leash: Leash, repository: Path, source: Source, reference: Referenc
     )
 
 
+def _named(reference: Reference) -> Named:
+    kind = reference.version or _BLOB
+    return Named(oid=reference.id, kind=kind, path=reference.path if kind == _BLOB else "")
+
+
+def _commit(leash: Leash, repository: Path, reference: Reference) -> str:
+    found = objects.origin(leash, repository, _named(reference))
+    return found.commit if found else ""
+
+
 def _is_oid(text: str) -> bool:
     return len(text) in (40, 64) and set(text) <= set("0123456789abcdef")
 
@@ -237,6 +246,7 @@ class History:
 
     documents: Iterator[Document]
     missing: Missing  # once they were read: how many files were left out for their size
+    commit: Callable[[Reference], str]  # that brought a document, as its full id; "" where none can be named. Blocks
 
 
 @asynccontextmanager
@@ -258,7 +268,9 @@ async def history(
         found = await asyncio.to_thread(_here, leash, mirror, place, max_bytes)
         missing = Missing()
         yield History(
-            documents=_walked(leash, mirror.repository, found, url=url, cap=max_bytes, missing=missing), missing=missing
+            documents=_walked(leash, mirror.repository, found, url=url, cap=max_bytes, missing=missing),
+            missing=missing,
+            commit=partial(_commit, leash, mirror.repository),
         )
 
 
@@ -276,7 +288,7 @@ def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequenc
     if objects_there is None:
         mirror.sync(leash, place, largest=max_bytes, found=found)
         return mirror.tips(leash)
-    mirror.borrow(leash, objects_there)
+    mirror.borrow(leash, objects_there, found.tips)
     return found.tips
 
 

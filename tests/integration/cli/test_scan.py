@@ -1,6 +1,7 @@
 """`leakwatch scan` as its user meets it: what it shows of files, whose keys they are, and how it ends."""
 
 import json
+import subprocess
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -81,7 +82,7 @@ def test_standard_input_is_scanned(leakwatch: Leakwatch) -> None:
     assert offline(leakwatch, "-", stdin=b"nothing").status == 0
     both = offline(leakwatch, "-", ".")
     assert both.status == 2
-    assert "standard input is scanned alone" in both.err
+    assert "one thing is scanned at a time" in both.err
 
 
 def test_json_says_what_was_looked_at(leakwatch: Leakwatch, files: Path) -> None:
@@ -143,6 +144,33 @@ def test_several_processes_find_what_one_finds(leakwatch: Leakwatch, files: Path
     alone, shared = (json.loads(offline(leakwatch, "--jobs", n, "--format", "json", files).out) for n in ("1", "2"))
     assert alone["findings"] == shared["findings"]
     assert len(alone["findings"]) >= 200
+
+
+def test_all_that_ever_was_in_a_repository_is_scanned_and_told_by_its_commit(
+    leakwatch: Leakwatch, tmp_path: Path
+) -> None:
+    def git(*arguments: str) -> str:
+        names = ("-c", "user.name=A", "-c", "user.email=a@b.example")
+        done = subprocess.run(["git", "-C", "repo", *names, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    (tmp_path / "repo").mkdir()
+    git("init", "-q")
+    (tmp_path / "repo/.env").write_text(f"A=1\nKEY={GROQ}\n")
+    git("add", ".env")
+    git("commit", "-qm", "first")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "repo/.env").write_text("A=1\n")
+    git("commit", "-qam", f"remove {ANTHROPIC}")
+    said = leakwatch("scan", "--offline", "--git", "repo")
+    assert said.status == 1, said.err
+    assert f".env  (since {commit[:12]})" in said.out
+    records = json.loads(leakwatch("scan", "--offline", "--format", "json", "--git", "repo").out)["findings"]
+    assert {(r["detector"], r["line"], r["commit"]) for r in records} >= {("groq", 2, commit)}
+    assert {r["detector"] for r in records} >= {"groq", "anthropic-api"}
+    assert GROQ not in said.out
+    assert leakwatch("scan", "--offline", "--git", "https://127.0.0.1:9/x.git").status != 0
+    assert leakwatch("scan", "--git", "repo", "repo").status == 2
 
 
 def test_nothing_is_written(leakwatch: Leakwatch, files: Path, tmp_path: Path) -> None:
