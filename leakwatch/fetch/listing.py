@@ -89,12 +89,15 @@ class Tally:
     def _add(self, facts: Facts, url: str, earlier: Collection[tuple[str, str]]) -> str:
         """Count an item, keep what it makes, and return its mark; "" for one that cannot be used."""
         self._items += 1
-        facts = _cut(self._source, facts)
-        self._hits.update(self._fields.keys() & {f"fields.{name}" for name in facts})
         try:
+            facts = _cut(self._source, facts)
+            self._hits.update(self._fields.keys() & {f"fields.{name}" for name in facts})
             one = _item(self._source, facts, url)
         except Unusable as unusable:
             self.notes[str(unusable)] += 1
+            return ""
+        except Exception as error:  # noqa: BLE001 - one item's oddity, which nobody foresaw, must not lose the others
+            self.notes[f"an item could not be read ({type(error).__name__}): a bug, please report it"] += 1
             return ""
         reference = one.reference if isinstance(one, Document) else one
         key = reference.id, reference.version

@@ -140,7 +140,9 @@ class Source:
         if not partly and any(name != "base_url" and not known.get(name) for name in placeholders(template)):
             return ""
         kept = _ONE_BY_ONE | self.parameters.keys()
-        values = {name: quote(value, safe=_OURS if name in kept else _IN_PATH) for name, value in known.items()}
+        wanted = known.keys() & set(placeholders(template))
+        # JSON can hold half a surrogate pair, which no address can: it becomes a question mark.
+        values = {n: quote(known[n], safe=_OURS if n in kept else _IN_PATH, errors="replace") for n in wanted}
         return fill(template, {**values, "base_url": self.base_url.rstrip("/"), "url": facts.get("url", "")})
 
 

@@ -193,13 +193,39 @@ def test_no_note_repeats_a_strangers_words() -> None:
     assert "s3cret" not in " ".join(found.notes)
 
 
-@given(st.dictionaries(st.sampled_from(["id", "url", "title", "published_at", "summary"]), st.text(max_size=40)))
+_ANYTHING = st.text(st.characters(), max_size=40)  # half a surrogate pair too: JSON can hold it
+
+
+@given(st.dictionaries(st.sampled_from(["id", "url", "title", "published_at", "summary"]), _ANYTHING))
 def test_whatever_an_item_says_it_is_used_or_noted(facts: dict[str, str]) -> None:
     found = gathered(facts)
 
     assert len(found.documents) + len(found.references) == 1 or found.notes
     for one in found.references:
         assert one.url.startswith(("https://paste.example", "http://paste.example"))
+
+
+def test_half_a_character_in_a_fact_hides_neither_its_item_nor_another() -> None:
+    watched = templated('url = "{base_url}/raw/{id}"\npage = "{base_url}/{title}"')
+    found = gathered({"id": "1", "title": "\ud800"}, {"id": "\udfff", "author": "\ud800"}, {"id": "3"}, watched=watched)
+
+    assert [one.url for one in found.references] == [f"{BASE}/raw/1", f"{BASE}/raw/%3F", f"{BASE}/raw/3"]
+    assert found.references[0].page == f"{BASE}/%3F"
+
+
+def test_an_item_that_breaks_what_reads_it_is_noted_and_the_others_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = module.absolute
+
+    def breaks(address: str, base: str) -> str:
+        if address == "/1":
+            raise ZeroDivisionError(address)
+        return whole(address, base)
+
+    monkeypatch.setattr(module, "absolute", breaks)
+    found = gathered({"id": "1", "url": "/1"}, {"id": "2", "url": "/2"})
+
+    assert [one.id for one in found.references] == ["2"]
+    assert found.notes[0] == "an item could not be read (ZeroDivisionError): a bug, please report it"
 
 
 @pytest.mark.parametrize(
