@@ -32,7 +32,7 @@ _LONGEST_TIME: Final = 200
 _AGO: Final = re.compile(
     r"\b(\d{1,6}|an?|one)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|months?|y|yrs?|years?)"
     r"\b\.?(?:[\s,]*and)?[\s,]*",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # else the old long s counts as the s of seconds
 )
 _SPANS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "mo": 2_592_000, "y": 31_536_000}
 _JUST: Final = re.compile(r"just now|moments? ago|(?:less|fewer) than a (?:minute|second)", re.IGNORECASE)
@@ -198,9 +198,9 @@ def moment(text: str) -> datetime | None:
         if iso := _ISO.search(text):
             return _iso(*iso.groups())
         at = parsedate_to_datetime(text)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _age(text: str) -> float | None:

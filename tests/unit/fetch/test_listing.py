@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from leakwatch.fetch import listing as module
@@ -269,15 +269,39 @@ def test_a_time_can_be_so_long_ago(text: str, seconds: int) -> None:
     assert abs((datetime.now(UTC) - found).total_seconds() - seconds) < 20
 
 
+_BEYOND = [
+    "Fri, 31 Dec 9999 23:59:59 -1200",
+    "9999-12-31T23:59:59-12:00",
+    "5 \u017f ago",
+]
+
+
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-13-45", "12", "9" * 30, "2026-11-23T99:99:99Z", "ages ago", "999999 years ago"]
+    "text",
+    ["", "yesterday", "2026-13-45", "12", "9" * 30, "2026-11-23T99:99:99Z", "ages ago", "999999 years ago", *_BEYOND],
 )
 def test_what_is_no_time_is_none(text: str) -> None:
     assert moment(text) is None
 
 
-@given(st.text(max_size=60) | st.integers().map(str) | st.datetimes().map(str))
-def test_a_time_is_always_in_utc_or_none(text: str) -> None:
+def _mixed(*words: str) -> st.SearchStrategy[str]:
+    """What looks like a time, in any order, with anything between."""
+    parts = st.sampled_from(words) | st.integers(0, 99999).map(str) | st.text(st.characters(), max_size=3)
+    return st.lists(parts, max_size=12).map(" ".join)
+
+
+_EDGES = st.sampled_from([datetime.min, datetime.max]) | st.datetimes()
+_ZONES = st.integers(-9999, 9999).map("{:+05d}".format)
+_RFC = st.builds("{:%a, %d %b} {:04d} {:%H:%M:%S} {}".format, _EDGES, st.integers(0, 9999), _EDGES, _ZONES)
+_ISO = st.builds("{}{}".format, _EDGES.map(datetime.isoformat), _ZONES)
+_WORDS = _mixed(
+    "ago", "min", "\u017f", "\u0663", "\u00b2", "Dec", "GMT", "-1200", ":", ",", "1795473876", "T", "just now"
+)
+
+
+@given(_RFC | _ISO | _WORDS | st.text(st.characters(), max_size=60) | st.integers().map(str) | st.datetimes().map(str))
+@example("Fri, 31 Dec 9999 23:59:59 -1200")
+def test_a_time_is_always_in_utc_or_none_and_never_an_error(text: str) -> None:
     at = moment(text)
     assert at is None or at.tzinfo is UTC
 
