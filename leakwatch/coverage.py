@@ -13,6 +13,7 @@ from leakwatch.fetch.source import Source
 from leakwatch.store.sources import SourceState
 from leakwatch.units import left_of_quiet
 
+MISSING: Final = 5  # documents in a row that cannot be had before the definition is wrong, or the site has changed
 PATIENCE: Final = 3  # transient failures in a row before a source counts as blind
 _FASTER: Final = 0.5  # of the interval: after a gap, or when most of a listing was new
 _SLOWER: Final = 1.25  # of the interval: after a poll without news
@@ -28,11 +29,11 @@ _LATE_INTERVALS: Final = 3
 class State(StrEnum):
     """How a source fares, in one word, the worst first."""
 
-    BLOCKED = "blocked"  # the site keeps us out
-    BLIND = "blind"  # it is not read, or its canary is not found
+    BLOCKED = "blocked"  # the site keeps us out, of its listing or of all documents
+    BLIND = "blind"  # it is not read, none of its documents is there, or its canary is not found
     OVERDUE = "overdue"  # nobody has polled it though it was due
     FAILING = "failing"  # its last polls failed, as can pass by itself
-    BEHIND = "behind"  # there is more than we take, or something was missed within a day
+    BEHIND = "behind"  # there is more than we take, so much that it is not polled, or something was missed within a day
     QUIET = "quiet"  # nothing new for much longer than ever
     NEW = "new"  # not polled yet
     OK = "ok"
@@ -52,12 +53,17 @@ def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PL
         return Judged(state=State.BLOCKED, why=at.detail or "")
     if at.canary:
         return Judged(state=State.BLIND, why=f"its canary was not found: {at.canary}")
+    if at.missing >= MISSING:
+        is_refused = at.missing_reason == Blocked.reason
+        return Judged(state=State.BLOCKED if is_refused else State.BLIND, why=missed(at.missing, at.missing_reason))
     if at.failures >= PATIENCE or (at.failures and at.alarmed_at):
         return Judged(state=State.BLIND, why=f"{at.failures} polls in a row have failed: {at.detail}")
     if late := _lateness(source, at, now):
         return Judged(state=State.OVERDUE, why=f"it was due {_told(late)} ago, and nobody has polled it")
     if at.failures:
         return Judged(state=State.FAILING, why=at.detail or "")
+    if at.waiting:
+        return Judged(state=State.BEHIND, why=f"{at.waiting} jobs of documents wait, so it is not polled")
     if at.left:
         return Judged(state=State.BEHIND, why=f"{at.left} wait for the next poll")
     if at.gap_at and now - at.gap_at < _RECENT:
@@ -68,6 +74,12 @@ def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PL
         usual = _told(timedelta(seconds=at.lull))
         return Judged(state=State.QUIET, why=f"nothing new for {_told(silence)}, where {usual} was the longest")
     return Judged(state=State.OK)
+
+
+def missed(missing: int, reason: str | None) -> str:
+    """Say that none of the documents that a source lists can be had."""
+    how = "is kept from us" if reason == Blocked.reason else "is not there: is document.url right?"
+    return f"each of the last {missing} documents that it listed {how}"
 
 
 def paced(source: Source, interval: float | None, *, news: int, items: int, gap: bool) -> float:

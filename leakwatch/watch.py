@@ -37,7 +37,7 @@ _AT_ONCE: Final = 2.0  # seconds of fetching that one job holds: what it finds i
 _MOST: Final = 50  # references in one job
 _BACKLOG: Final = 1000  # jobs of one source that wait: beyond, it is not polled
 _LATER: Final = (60.0, 3600.0)  # seconds until a document is looked for again that is not there, or kept from us
-_SUSPICIOUS: Final = 5  # documents that are all gone: the definition is wrong, or the site has changed
+_SURE: Final = 1  # looks before the one after which a document counts as missing: at first it may not be there yet
 _AWAY: Final = 3600.0  # seconds until work is tried again whose source is not configured
 _HOUR: Final = timedelta(hours=1)
 
@@ -105,8 +105,10 @@ class Watch:
             learnt = await sources.interval(tx, name)
             fastest, slowest = source.pace
             claim = await sources.claim(tx, name, min(max(learnt or source.every, fastest), slowest), at)
-            if claim.claimed and not await self._is_behind(tx, source):
-                await self._engine.enqueue(tx, [poll_job(name)])
+            if claim.claimed:
+                waiting = await self._waiting(tx, source)
+                await sources.behind(tx, name, waiting)
+                await self._engine.enqueue(tx, [] if waiting else [poll_job(name)])
         return claim.next_poll_at
 
     async def poll(self, job: Job) -> None:
@@ -162,7 +164,8 @@ class Watch:
         # A page that is not there yet or that a gatekeeper keeps from us may be had later: two more looks, no more.
         later = [r for r, e in fetched.failures if isinstance(e, Gone | Blocked) and job.attempts < len(_LATER)]
         failed = [(r, e) for r, e in fetched.failures if r not in later and not isinstance(e, Gone)]
-        gone = [r for r, e in fetched.failures if isinstance(e, Gone) and r not in later]
+        gone = [r for r, e in fetched.failures if isinstance(e, Gone)]
+        refused = [r for r, e in fetched.failures if isinstance(e, Blocked)]
         cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
@@ -173,9 +176,8 @@ class Watch:
                 run_at = now() + timedelta(seconds=_LATER[job.attempts])
                 again = self._fetch_job(source, later, attempts=job.attempts + 1)
                 await self._engine.enqueue(tx, [replace(again, run_at=run_at)])
-            if len(gone) == len(references) >= _SUSPICIOUS:
-                detail = f"Source {name}: none of {len(gone)} documents that it lists is there. Is document.url right?"
-                await self._announcer.alarm(tx, Gone.reason, detail, once=Once(f"{name} gone"))
+            missing = (len(gone), len(refused)) if job.attempts == _SURE else (0, 0)
+            await self._fetched(tx, source, len(fetched.documents), *missing)
             await self._engine.complete(tx, job)
 
         await self._pipeline.process(Batch(source=name, documents=(*fetched.documents, *bare)), source, settle)
@@ -185,8 +187,16 @@ class Watch:
             documents=len(fetched.documents),
             failed=len(failed),
             later=len(later),
-            gone=len(gone),
+            gone=len([r for r in gone if r not in later]),
         )
+
+    async def _fetched(self, tx: Transaction, source: Source, had: int, gone: int, refused: int) -> None:
+        """Count what came of a source's documents, over all its jobs; tell when none of them can be had any more."""
+        reason = Blocked.reason if refused else Gone.reason
+        missing = await sources.fetched(tx, source.name, had=had, gone=gone, refused=refused, reason=reason)
+        if missing >= coverage.MISSING and (gone or refused):
+            detail = f"Source {source.name} is not being watched: {coverage.missed(missing, reason)}."
+            await self._announcer.alarm(tx, reason, detail, once=Once(f"{source.name} documents {reason}"))
 
     async def noticed(self, name: str) -> None:
         """Poll a source now: something there has said that it changed."""
@@ -202,16 +212,16 @@ class Watch:
             await self._engine.enqueue(tx, [again])
             await self._engine.complete(tx, job)
 
-    async def _is_behind(self, tx: Transaction, source: Source) -> bool:
-        """Whether a source lists faster than it may be fetched: it is not polled until it has been caught up with."""
+    async def _waiting(self, tx: Transaction, source: Source) -> int:
+        """Return how many jobs keep a source from being polled that lists faster than it may be fetched; mostly 0."""
         waiting = await self._engine.backlog(tx, FETCH, source.name)
         if waiting < _BACKLOG:
-            return False
+            return 0
         detail = f"Source {source.name}: {waiting} jobs of documents wait to be fetched, so it is not polled. "
         await self._announcer.alarm(
             tx, "behind", f"{detail}Raise its rate, if the site allows.", once=Once(f"{source.name} behind")
         )
-        return True
+        return waiting
 
     async def _one_by_one(self, source: Source, inline: Sequence[Document]) -> None:
         """After a crash: scan each inline document by itself. One under which the process dies again is left out."""

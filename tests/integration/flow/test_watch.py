@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 
+from leakwatch import coverage
+from leakwatch.coverage import State
 from leakwatch.demo import PasteSite, free_port
 from leakwatch.engine import Dead, Job, NewJob
 from leakwatch.errors import ScanFailed
@@ -13,9 +16,11 @@ from leakwatch.model import Document, Reference, now
 from leakwatch.scan import Scanner, Sieve
 from leakwatch.store import findings, notices, settings, sources
 from leakwatch.store.sources import SourceState
+from leakwatch.store.tables import source as table
 from leakwatch.watch import poll_job
 from tests.installation import customers, source_named, until_async
 from tests.integration.flow.conftest import Flow
+from tests.unit.fetch.sites import site as serving
 
 
 async def state(flow: Flow, name: str) -> SourceState:
@@ -262,6 +267,48 @@ async def test_a_source_that_lists_faster_than_it_may_be_fetched_is_not_polled_u
     async with flow.database.reading() as tx:
         assert [job.queue for job in await flow.engine.live(tx)].count("poll") == 0
     assert await alarms(flow) == ["behind"]
+    at = await state(flow, "site")
+    assert coverage.judge(flow.watched["site"], at, now()).state == State.BEHIND
+    monkeypatch.setattr("leakwatch.watch._BACKLOG", 3)
+    async with flow.database.transaction() as tx:
+        await tx.execute(table.update().values(next_poll_at=now()))
+    await flow.watch.wake("site")
+    assert (await state(flow, "site")).waiting == 0
+
+
+@pytest.mark.parametrize(("status", "reason", "found"), [(404, "gone", State.BLIND), (403, "blocked", State.BLOCKED)])
+async def test_a_source_none_of_whose_documents_can_be_had_is_told_however_few_one_job_holds(
+    flow: Flow, status: int, reason: str, found: State
+) -> None:
+    served: set[str] = set()
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text="nothing") if request.path in served else web.Response(status=status)
+
+    async def look(*names: str, attempts: int) -> None:
+        references = [Reference(url=f"{url}/{name}", id=name) for name in names]
+        payload = flow.watch._fetch_job(source, references).payload
+        await flow.watch.fetch(Job(id=0, queue="fetch", payload=payload, lane="site", attempts=attempts, picks=1))
+
+    async with serving(handle) as url:
+        source = source_named("site", url, robots="ignore")
+        await flow.add(source)
+        for attempts in (0, 1, 2):
+            await look("a", "b", attempts=attempts)
+            await look("c", "d", attempts=attempts)
+        assert (await state(flow, "site")).missing == 4  # each once, however often it was looked for
+        assert await alarms(flow) == []
+        await look("e", attempts=1)
+        await look("f", attempts=1)
+        at = await state(flow, "site")
+        assert (at.fetched, at.gone + at.refused, at.missing) == (0, 6, 6)
+        assert coverage.judge(source, at, now()).state == found
+        assert await alarms(flow) == [reason]
+        served.add("/g")
+        await look("g", attempts=0)
+    at = await state(flow, "site")
+    assert (at.fetched, at.missing) == (1, 0)
+    assert coverage.judge(source, at, now()).state in (State.OK, State.NEW)
 
 
 async def test_a_clock_that_was_wrong_does_not_keep_a_source_from_being_polled(flow: Flow, site: PasteSite) -> None:
