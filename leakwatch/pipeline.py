@@ -100,7 +100,7 @@ class Pipeline:
             metrics.aged(source.name, document)
         matches = await match(examined.found, self._lookup)
         async with self._database.transaction() as tx:
-            new = await self._listed(tx, batch)
+            new = await self._listed(tx, batch, source)
             await self._record(tx, matches, source, batch.documents)
             outcome = Outcome(new=new, failures=examined.failures, matches=tuple(matches))
             await settle(tx, outcome)
@@ -174,10 +174,10 @@ class Pipeline:
         async with self._database.reading() as tx:
             return await registry.lookup(tx, digests)
 
-    async def _listed(self, tx: Transaction, batch: Batch) -> tuple[Reference, ...]:
+    async def _listed(self, tx: Transaction, batch: Batch, source: Source) -> tuple[Reference, ...]:
         """Remember what the batch names, and return the references that were not known before."""
-        references = {self.identity(batch.source, r): r for r in batch.references}
-        scanned = {self.identity(batch.source, d.reference) for d in batch.documents}
+        references = {self.identity(source, r): r for r in batch.references}
+        scanned = {self.identity(source, d.reference) for d in batch.documents}
         unseen = await documents.new(tx, batch.source, references.keys() | scanned, now())
         return tuple(r for identity, r in references.items() if identity in unseen - scanned)
 
@@ -188,14 +188,14 @@ class Pipeline:
             await sources.scanned(tx, source.name, len(scanned), _latency(scanned))
         if not matches:
             return
-        recorded = await findings.record(tx, [self._sighting(m, source.name) for m in matches])
+        recorded = await findings.record(tx, [self._sighting(m, source) for m in matches])
         await self._announcer.findings(tx, recorded, observe=source.observe)
         tx.on_commit(partial(_tell, source.name, len(matches), recorded))
 
-    def _sighting(self, found: Match, source: str) -> NewSighting:
+    def _sighting(self, found: Match, source: Source) -> NewSighting:
         seen, reference = now(), found.reference
         place = Place(
-            source=source,
+            source=source.name,
             url=reference.shown_url[:_LONGEST],
             title=reference.title[:_LONGEST],
             author=reference.author[:_LONGEST],
@@ -213,9 +213,9 @@ class Pipeline:
             place=place,
         )
 
-    def identity(self, source: str, reference: Reference) -> bytes:
+    def identity(self, source: Source, reference: Reference) -> bytes:
         """Return what a document is known by: 16 bytes that say nothing of it."""
-        return self._pepper.identity(source, reference.id, reference.version)
+        return self._pepper.identity(source.name, source.whence, reference.id, reference.version)
 
     def _redacted(self, reference: Reference, sieve: Sieve) -> Reference:
         """What strangers wrote of a document as it may be stored; what it is known by stays as it is."""

@@ -123,7 +123,7 @@ class Watch:
         except FetchError as error:
             await self._failed(job, source, error)
             return
-        batch = await self._unseen(polled.batch)
+        batch = await self._unseen(source, polled.batch)
         skip = checkpoint is None and source.backlog == "skip"
         crashed = job.picks > 1
         if skip:
@@ -227,7 +227,7 @@ class Watch:
         """After a crash: scan each inline document by itself. One under which the process dies again is left out."""
         name = f"suspect:{source.name}"
         for document in inline:
-            suspect = self._pipeline.identity(source.name, document.reference)
+            suspect = self._pipeline.identity(source, document.reference)
             async with self._database.transaction() as tx:
                 is_guilty = await settings.get(tx, name) == suspect.hex()
                 await settings.put(tx, name, suspect.hex())
@@ -254,13 +254,16 @@ class Watch:
         await self._announcer.alarm(tx, "partial", detail, once=Once(f"{source.name} partial"))
 
     async def _checkpoint(self, source: Source) -> Checkpoint | None:
+        """Return where the last poll ended; None before the first, and where that was of another place."""
         async with self._database.reading() as tx:
             sealed = await sources.checkpoint(tx, source.name)
-        return None if sealed is None else json.loads(self._pepper.open(sealed, "checkpoint"))
+        kept = {} if sealed is None else json.loads(self._pepper.open(sealed, "checkpoint"))
+        return kept["checkpoint"] if kept.get("whence") == source.whence else None
 
     async def _polled(self, tx: Transaction, source: Source, polled: Poll, news: int) -> None:
         checkpoint, trace, at = polled.batch.checkpoint, polled.trace, now()
-        sealed = None if checkpoint is None else self._pepper.seal(json.dumps(dict(checkpoint)).encode(), "checkpoint")
+        kept = json.dumps({"whence": source.whence, "checkpoint": None if checkpoint is None else dict(checkpoint)})
+        sealed = None if checkpoint is None else self._pepper.seal(kept.encode(), "checkpoint")
         items = trace.listing.items if trace.listing else 0
         interval = coverage.paced(
             source, await sources.interval(tx, source.name), news=news, items=items, gap=trace.gap
@@ -315,16 +318,16 @@ class Watch:
         detail = f"Source {name} is not being watched: {error}. {more}"
         await self._announcer.alarm(tx, error.reason, detail, once=Once(f"{name} {error.reason}", _HOUR))
 
-    async def _unseen(self, batch: Batch) -> Batch:
+    async def _unseen(self, source: Source, batch: Batch) -> Batch:
         """Leave out what earlier batches named: a listing repeats most of itself."""
-        identities = {self._pipeline.identity(batch.source, r) for r in _references(batch)}
+        identities = {self._pipeline.identity(source, r) for r in _references(batch)}
         if not identities:
             return batch
         async with self._database.reading() as tx:
             known = await documents.known(tx, identities)
 
         def is_new(reference: Reference) -> bool:
-            return self._pipeline.identity(batch.source, reference) not in known
+            return self._pipeline.identity(source, reference) not in known
 
         return Batch(
             source=batch.source,

@@ -63,6 +63,11 @@ class Source:
         return min(self.fastest or self.every, self.every), max(self.slowest or self.every, self.every)
 
     @cached_property
+    def whence(self) -> str:
+        """What documents come from: under another base URL or other parameters the same id is another document."""
+        return "\n".join((self.base_url.rstrip("/"), *(f"{k}={v}" for k, v in sorted(self.parameters.items()))))
+
+    @cached_property
     def listing_url(self) -> str:
         """Where new documents are announced: the first page, the first time."""
         definition = self.definition

@@ -180,7 +180,7 @@ source_error = Table(
 document = Table(
     "document",
     metadata,
-    Column("identity", LargeBinary(16), primary_key=True),  # keyed hash of source, id and version
+    Column("identity", LargeBinary(16), primary_key=True),  # keyed hash of source, where it comes from, id and version
     Column("source", Text, nullable=False),
     Column("listed_at", Instant, nullable=False),
     comment="What has been listed before, so that it is fetched once. Says nothing of the document.",

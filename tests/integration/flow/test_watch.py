@@ -1,7 +1,9 @@
 """The jobs that watch a source, against a real site on loopback: what is remembered, tried again, and given up."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from aiohttp import web
@@ -89,6 +91,41 @@ async def test_the_checkpoint_is_sealed(flow: Flow, site: PasteSite) -> None:
     assert sealed is not None
     assert b"{" not in sealed[:1]
     assert b"basis" not in sealed
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("backlog", ["scan", "skip"])
+async def test_a_source_that_is_led_elsewhere_begins_anew(
+    flow: Flow, site: PasteSite, backlog: Literal["scan", "skip"]
+) -> None:
+    source = source_named("site", site.url, backlog=backlog)
+    await flow.add(source)
+    site.publish("here", "nothing")
+    await poll_once(flow, source)
+    async with PasteSite().serving() as other:
+        other.publish("there", "nothing")  # under the same id
+        moved = replace(source, base_url=other.url)
+        await flow.add(moved)
+        assert await flow.watch._checkpoint(source) is not None
+        assert await flow.watch._checkpoint(moved) is None
+        assert await flow.watch._checkpoint(replace(source, parameters={"board": "b"})) is None
+        await poll_once(flow, moved, until_documents=2 if backlog == "scan" else 0)
+        assert await flow.watch._checkpoint(moved) is not None
+    assert (await state(flow, "site")).documents == (2 if backlog == "scan" else 0)
+
+
+def test_the_same_id_of_another_place_is_another_document(flow: Flow) -> None:
+    reference = Reference(url="https://a.example/7", id="7", version="1")
+    places = [
+        source_named("s", "https://a.example"),
+        source_named("s", "https://b.example"),
+        source_named("s", "https://a.example", parameters={"board": "b"}),
+        source_named("s", "https://a.example", parameters={"board": "g"}),
+        source_named("t", "https://a.example"),
+    ]
+    assert len({flow.pipeline.identity(place, reference) for place in places}) == len(places)
+    same = source_named("s", "https://a.example/", every=1.0)
+    assert flow.pipeline.identity(same, reference) == flow.pipeline.identity(places[0], reference)
 
 
 @pytest.mark.usefixtures("running")
@@ -247,7 +284,7 @@ async def test_after_a_crash_inline_documents_are_scanned_and_the_one_at_fault_i
         Document(reference=Reference(url=f"https://elsewhere.example/{n}", id=str(n)), text=c.key)
         for n, c in enumerate((poison, owner))
     )
-    suspect = flow.pipeline.identity("site", inline[0].reference)
+    suspect = flow.pipeline.identity(source, inline[0].reference)
     async with flow.database.transaction() as tx:
         await settings.put(tx, "suspect:site", suspect.hex())  # the process died while it was scanned
     await flow.watch._one_by_one(source, inline)
