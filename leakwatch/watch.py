@@ -125,6 +125,7 @@ class Watch:
             return
         batch = await self._unseen(source, polled.batch)
         skip = checkpoint is None and source.backlog == "skip"
+        cut = [] if skip else [(d.reference, _cut(source)) for d in batch.documents if d.truncated]
         crashed = job.picks > 1
         if skip:
             batch = Batch(source=batch.source, references=_references(batch))
@@ -136,6 +137,7 @@ class Watch:
             if not skip:
                 await self._engine.enqueue(tx, self._fetches(source, outcome.new, alone=crashed))
             await self._engine.enqueue(tx, self._rescans(source, outcome))
+            await self._engine.enqueue(tx, self._failed_fetches(source, cut, 0))
             await self._polled(tx, source, polled, len(outcome.new) + len(batch.documents))
             await self._noted(tx, source, polled.trace)
             await self._engine.complete(tx, job)

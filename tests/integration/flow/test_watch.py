@@ -22,7 +22,9 @@ from leakwatch.store.tables import source as table
 from leakwatch.watch import poll_job
 from tests.installation import customers, source_named, until_async
 from tests.integration.flow.conftest import Flow
+from tests.unit.fetch.sites import answer
 from tests.unit.fetch.sites import site as serving
+from tests.unit.fetch.sites import source as listed
 
 
 async def state(flow: Flow, name: str) -> SourceState:
@@ -171,6 +173,20 @@ async def test_a_document_longer_than_the_cap_is_scanned_as_far_and_told(flow: F
     await flow.add(source)
     site.publish("long", owner.key + "\n" + "x" * 5000)
     await poll_once(flow, source, until_documents=1)
+    [letter] = await dead(flow)
+    assert (letter.queue, letter.reason) == ("fetch", "too_large")
+    async with flow.database.reading() as tx:
+        assert len(await findings.findings(tx)) == 1
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_page_of_a_list_that_is_longer_than_the_cap_is_told_too(flow: Flow) -> None:
+    [owner] = customers(1, seed=35)
+    await flow.register(owner)
+    toml = 'name = "site"\ntitle = "A list"\nkind = "urls"\nurls = ["/page"]\n'
+    async with serving(answer(f"{owner.key}\n" + "x" * 5000)) as url:
+        await flow.add(listed(url, toml, max_bytes=2000))
+        await poll_once(flow, flow.watched["site"], until_documents=1)
     [letter] = await dead(flow)
     assert (letter.queue, letter.reason) == ("fetch", "too_large")
     async with flow.database.reading() as tx:
