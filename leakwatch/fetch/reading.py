@@ -19,6 +19,7 @@ from typing import Final
 
 from leakwatch.errors import EmptyListing, FetchError, Gone, TooLarge
 from leakwatch.fetch import kinds, memory, walk
+from leakwatch.fetch.failures import LONGEST_PAUSE
 from leakwatch.fetch.listing import Facts, Tally, appearance, barred, mark
 from leakwatch.fetch.memory import Memory
 from leakwatch.fetch.page import Page, Validators
@@ -50,8 +51,12 @@ class _Read:
 
     items: Sequence[Facts]
     cursor: str = ""  # where the page says that it goes on
-    wait: float | None = None  # seconds in which it wants to be left alone
+    wait: float | None = None  # seconds in which it wants to be left alone; a day at the most
     quota: int | None = None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 class Reading:
@@ -126,7 +131,7 @@ class Reading:
             self._count(len(read.items))
             is_known = bool(marks) and set(marks) <= set(self._marks)
             self._marks += marks
-            self._heed(page, read)
+            self._heed(read)
             if not marks or is_known or _reaches(marks, seen, listing.order):
                 return
             following = self._following(source, page, read, number, context)
@@ -228,17 +233,17 @@ class Reading:
         return _Read(
             items=items,
             cursor=cursor,
-            wait=float(wait) if wait.isdigit() else None,
-            quota=int(quota[:9]) if quota.isdigit() else None,
+            wait=min(float(wait[:12]), LONGEST_PAUSE) if _is_number(wait) else None,
+            quota=int(quota[:9]) if _is_number(quota) else None,
         )
 
-    def _heed(self, page: Page, read: _Read) -> None:
+    def _heed(self, read: _Read) -> None:
         """Do as a page asks."""
         if read.quota is not None:
             self._trace.quota = read.quota
         if read.wait:
             self._trace.interval = max(read.wait, self._trace.interval or 0.0)
-            self._session.pause(page.url, read.wait)
+            self._session.pause(self._source, read.wait)
 
     async def _index(self, page: Page, after: Memory) -> None:
         """Read those of an index's listings in which something is new, as many as one poll takes."""

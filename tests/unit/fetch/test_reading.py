@@ -1,7 +1,9 @@
 """Listings of more than one page, listings of listings, and numbers to walk: what one poll reads, and where it ends."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -557,6 +559,31 @@ async def test_a_page_that_asks_to_be_left_alone_is_heeded(session: Session) -> 
         assert (polled.trace.quota, polled.trace.interval) == (77, 30.0)
         with pytest.raises(RateLimited):
             await poll(session, source(url, toml))
+        neighbour = replace(source(url, toml), name="neighbour")
+        assert ids(await poll(session, neighbour)) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "heeded"),
+    [("100000000000000", 86_400.0), ("9" * 400, 86_400.0), ("\u00b2", None), ("\u0663", None), ("-5", None), ("x", None)],
+)
+async def test_what_a_page_asks_for_is_bounded_and_a_number(session: Session, said: str, heeded: float | None) -> None:
+    toml = JSON.replace("?page={page}", "").replace("may_be_empty = true", 'wait = "backoff"\nquota = "backoff"')
+    async with site(answer(json.dumps({"items": [{"id": "1"}], "backoff": said}))) as url:
+        assert (await poll(session, source(url, toml))).trace.interval == heeded
+
+
+async def test_a_short_wait_lies_between_two_pages(session: Session) -> None:
+    asked: list[float] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(asyncio.get_running_loop().time())
+        return web.json_response({"items": [{"id": request.query["page"]}], "backoff": 1})
+
+    async with site(handle) as url:
+        await poll(session, source(url, NUMBERED.replace("may_be_empty = true", 'wait = "backoff"').replace("= 4", "= 2")))
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 0.9
 
 
 @pytest.mark.parametrize(
