@@ -74,7 +74,9 @@ class Tally:
         self.notes: Counter[str] = Counter()
 
     def page(self, items: Iterable[Facts], url: str, context: Facts = MappingProxyType({})) -> list[str]:
-        """Read one page; return the mark of each item, in order. `context` is what is known of all of them.
+        """Read one page; return the mark of each item, in order. Blocks: not for the event loop.
+
+        `context` is what is known of all of them.
 
         A page of a listing that has moved on repeats some of the one before: that is no fault.
         """

@@ -87,7 +87,7 @@ class Reading:
             case one if one.index:
                 await self._index(page, after)
             case one if one.kind == "walk":
-                self._walk(page, after)
+                await self._walk(page, after)
             case _:
                 await self._pages(self._source, page, {})
         if self._trace.steps and self._definition.kind == "sitemap":
@@ -127,7 +127,7 @@ class Reading:
         contents, asked = {hash(page.body)}, {page.url}
         for number in range(1, most + 1):
             read = await asyncio.to_thread(self._read, source, page)
-            marks = self._tally.page(read.items, page.url, context)
+            marks = await asyncio.to_thread(self._tally.page, read.items, page.url, context)
             self._count(len(read.items))
             is_known = bool(marks) and set(marks) <= set(self._marks)
             self._marks += marks
@@ -295,15 +295,16 @@ class Reading:
             if further is not None:
                 items = await asyncio.to_thread(kinds.items, self._source, further.text())
                 self._count(len(items))
-                self._tally.page([f for f in items if NESTED not in f], further.url)
+                pages = [f for f in items if NESTED not in f]
+                await asyncio.to_thread(self._tally.page, pages, further.url)
             read.append(one)
         after.read = tuple(read)
         self._trace.left += len(set(new) - set(read))
 
-    def _walk(self, page: Page, after: Memory) -> None:
+    async def _walk(self, page: Page, after: Memory) -> None:
         top = walk.newest(self._source, page.text())
         numbers = walk.ahead(self._source, self._memory.last, top)
-        self._tally.page(walk.facts(numbers), page.url)
+        await asyncio.to_thread(self._tally.page, walk.facts(numbers), page.url)
         self._count(len(numbers))
         after.last = numbers[-1] if numbers else self._memory.last
         self._trace.left += top - (after.last or top)

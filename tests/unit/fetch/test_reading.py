@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from leakwatch.errors import BadContent, Blocked, EmptyListing, Gone, RateLimited
 from leakwatch.fetch import Poll, Session, Source, Trace, poll
+from leakwatch.fetch.listing import Tally
 from leakwatch.model import Checkpoint
 from tests.unit.fetch.sites import HTML, answer, http_config, site, source
 
@@ -236,6 +238,36 @@ async def test_a_listing_that_shares_nothing_with_the_last_is_a_gap(session: Ses
         assert third.trace.gap
         fourth = await poll(session, source(url, toml), third.batch.checkpoint)
         assert not fourth.trace.gap
+
+
+# --- the event loop
+
+
+@pytest.mark.parametrize("toml", ["pages", "walk", "sitemaps"])
+async def test_items_are_never_read_on_the_event_loop(
+    session: Session, monkeypatch: pytest.MonkeyPatch, toml: str
+) -> None:
+    loops, whole = threading.get_ident(), Tally.page
+    threads: set[int] = set()
+
+    def page(tally: Tally, *args: Any) -> list[str]:
+        threads.add(threading.get_ident())
+        return whole(tally, *args)
+
+    async def handle(request: web.Request) -> web.Response:
+        row = f"<loc>http://{request.host}/a.xml</loc>"
+        is_index = toml == "sitemaps" and request.path != "/a.xml"
+        items = {"pages": '{"items": [{"id": "1"}]}', "walk": "7"}
+        sitemap = f"<sitemapindex><sitemap>{row}</sitemap></sitemapindex>"
+        return web.Response(text=items.get(toml) or (sitemap if is_index else f"<urlset><url>{row}</url></urlset>"))
+
+    monkeypatch.setattr(Tally, "page", page)
+    listings = 'name = "site"\ntitle = "A site"\nkind = "sitemap"\n[listing]\nurl = "{base_url}/sitemap.xml"\n'
+    tomls = {"pages": JSON.replace("?page={page}", ""), "walk": WALK, "sitemaps": listings}
+    async with site(handle) as url:
+        assert ids(await poll(session, source(url, tomls[toml])))
+    assert threads
+    assert loops not in threads
 
 
 # --- since
