@@ -31,12 +31,15 @@ from leakwatch.model import Batch, Candidate, Document, Match, Place, Plaintext,
 from leakwatch.pepper import Pepper
 from leakwatch.registered import Registered
 from leakwatch.scan import Scan, Scanner, Sieve
+from leakwatch.scan.redaction import ELLIPSIS
 from leakwatch.store import documents, findings, registry, sources
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.findings import NewSighting, Recorded
 
 log: Final = structlog.get_logger(__name__)
 _LONGEST: Final = 2000  # characters of a stranger's URL or title that are kept
+_EXAMINED: Final = 20_000  # characters of it that are searched for keys
+_HALF: Final = 10_000  # characters at the end of these that may be half a key, which is not found: no key is longer
 _MOST: Final = 50_000  # possible keys of one document and all that is in it
 
 Settle = Callable[[Transaction, "Outcome"], Awaitable[None]]
@@ -196,10 +199,10 @@ class Pipeline:
         seen, reference = now(), found.reference
         place = Place(
             source=source.name,
-            url=reference.shown_url[:_LONGEST],
-            title=reference.title[:_LONGEST],
-            author=reference.author[:_LONGEST],
-            path=reference.path[:_LONGEST],
+            url=reference.shown_url,
+            title=reference.title,
+            author=reference.author,
+            path=reference.path,
             position=found.position,
             published_at=reference.published_at,
             first_seen_at=seen,
@@ -219,7 +222,14 @@ class Pipeline:
 
     def _redacted(self, reference: Reference, sieve: Sieve) -> Reference:
         """What strangers wrote of a document as it may be stored; what it is known by stays as it is."""
-        redact = partial(self._scanner.redact, sieve=sieve)
+
+        def redact(text: str) -> str:
+            """The beginning of a text, as much as is kept: redacting a megabyte takes seconds."""
+            kept = self._scanner.redact(text[:_EXAMINED], sieve)
+            if len(text) > _EXAMINED:
+                kept = kept[: max(0, len(kept) - _HALF)] or ELLIPSIS
+            return kept[:_LONGEST]
+
         return replace(
             reference,
             url=redact(reference.url),
