@@ -20,21 +20,21 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 PARALLEL = [f"--numprocesses={2 * (os.cpu_count() or 1)}", "--dist=worksteal"]
 # Here a branch that no test takes could be a key that is never found, or a notice that says something else.
 EXACT = ["leakwatch/scan/*", "leakwatch/containers/*", "leakwatch/match/*", "leakwatch/notify/compose.py"]
-PACKAGES = {
-    "cgit": "/usr/lib/cgit/cgit.cgi",
-    "dokuwiki": "/usr/share/dokuwiki/feed.php",
-    "fossil": "/usr/bin/fossil",
-    "gitweb": "/usr/share/gitweb/gitweb.cgi",
-    "libcgi-pm-perl": "/usr/share/perl5/CGI.pm",  # gitweb's
-    "lighttpd": "/usr/sbin/lighttpd",
-    "mediawiki": "/usr/share/mediawiki/api.php",
-    "mercurial": "/usr/bin/hg",
-    "mitmproxy": "/usr/bin/mitmdump",
-    "nginx-light": "/usr/sbin/nginx",
-    "php-cli": "/usr/bin/php",
-    "php-sqlite3": "/usr/share/php8.2-sqlite3/sqlite3/sqlite3.ini",
-    "public-inbox": "/usr/bin/public-inbox-httpd",
-}
+PACKAGES = [
+    "cgit",
+    "dokuwiki",
+    "fossil",
+    "gitweb",
+    "libcgi-pm-perl",  # gitweb's
+    "lighttpd",
+    "mediawiki",
+    "mercurial",
+    "mitmproxy",
+    "nginx-light",
+    "php-cli",
+    "php-sqlite3",
+    "public-inbox",
+]
 
 
 @nox.session
@@ -94,11 +94,19 @@ def peers(session: nox.Session) -> None:
 
 def _install_packages(session: nox.Session) -> None:
     """Install what Debian brings; who may not is told by the tests that are skipped."""
-    missing = [package for package, program in PACKAGES.items() if not Path(program).exists()]
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    if missing := [package for package in PACKAGES if not _is_installed(session, package)]:
         session.run("apt-get", "update", "--quiet", silent=True, external=True)
         install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]
         session.run(*install, env={"DEBIAN_FRONTEND": "noninteractive"}, silent=True, external=True)
+
+
+def _is_installed(session: nox.Session, package: str) -> bool:
+    """Whether dpkg has a package, wherever this release of Debian puts its files."""
+    ask = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    said = session.run(*ask, silent=True, external=True, log=False, success_codes=[0, 1])
+    return str(said).endswith("installed") and not str(said).endswith("not-installed")
 
 
 def _install(session: nox.Session, name: str, lock: Path) -> None:
@@ -110,6 +118,12 @@ def _install(session: nox.Session, name: str, lock: Path) -> None:
     session.run(sys.executable, "-m", "venv", "--clear", str(venv))
     session.run(str(venv / "bin/pip"), "install", "-qq", "--no-deps", "--require-hashes", f"--requirement={lock}")
     stamp.write_text(wanted)
+
+
+@nox.session
+def outage(session: nox.Session) -> None:
+    """A database that is away for a minute: longer than `tests` has time for."""
+    session.run("pytest", "-k", "60", "tests/integration/outage/test_postgres_away.py", env={"LEAKWATCH_LONG": "1"})
 
 
 @nox.session
