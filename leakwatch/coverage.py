@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from leakwatch.errors import Blocked
+from leakwatch.errors import Blocked, FetchError
 from leakwatch.fetch.source import Source
 from leakwatch.store.sources import SourceState
 from leakwatch.units import left_of_quiet
 
 MISSING: Final = 5  # documents in a row that cannot be had before the definition is wrong, or the site has changed
 PATIENCE: Final = 3  # transient failures in a row before a source counts as blind
+_LONGEST_WAIT: Final = 3600.0  # seconds between two polls of a source that fails
 _FASTER: Final = 0.5  # of the interval: after a gap, or when most of a listing was new
 _SLOWER: Final = 1.25  # of the interval: after a poll without news
 _BUSY: Final = 0.5  # of a listing: when so much of it is new, the next poll could miss something
@@ -49,6 +50,24 @@ class Judged:
 
 def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PLR0911 - one for each state
     """Return in which state a source is: the worst that is true of it."""
+    if unread := _unread(at):
+        return unread
+    if late := _lateness(source, at, now):
+        return Judged(state=State.OVERDUE, why=f"it was due {_told(late)} ago, and nobody has polled it")
+    if at.failures:
+        return Judged(state=State.FAILING, why=at.detail or "")
+    if behind := _behind(at, now):
+        return Judged(state=State.BEHIND, why=behind)
+    if not at.polls:
+        return Judged(state=State.NEW)
+    if silence := _silence(at, now):
+        usual = _told(timedelta(seconds=at.lull))
+        return Judged(state=State.QUIET, why=f"nothing new for {_told(silence)}, where {usual} was the longest")
+    return Judged(state=State.OK)
+
+
+def _unread(at: SourceState) -> Judged | None:
+    """The state of a source that is not read, or of which nothing can be had; None for any other."""
     if at.failures and at.reason == Blocked.reason:
         return Judged(state=State.BLOCKED, why=at.detail or "")
     if at.canary:
@@ -58,28 +77,30 @@ def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PL
         return Judged(state=State.BLOCKED if is_refused else State.BLIND, why=missed(at.missing, at.missing_reason))
     if at.failures >= PATIENCE or (at.failures and at.alarmed_at):
         return Judged(state=State.BLIND, why=f"{at.failures} polls in a row have failed: {at.detail}")
-    if late := _lateness(source, at, now):
-        return Judged(state=State.OVERDUE, why=f"it was due {_told(late)} ago, and nobody has polled it")
-    if at.failures:
-        return Judged(state=State.FAILING, why=at.detail or "")
+    return None
+
+
+def _behind(at: SourceState, now: datetime) -> str:
+    """Why a source has more than we take, or ""."""
     if at.waiting:
-        return Judged(state=State.BEHIND, why=f"{at.waiting} jobs of documents wait, so it is not polled")
+        return f"{at.waiting} jobs of documents wait, so it is not polled"
     if at.left:
-        return Judged(state=State.BEHIND, why=f"{at.left} wait for the next poll")
+        return f"{at.left} wait for the next poll"
     if at.gap_at and now - at.gap_at < _RECENT:
-        return Judged(state=State.BEHIND, why=f"documents were missed {_told(now - at.gap_at)} ago")
-    if not at.polls:
-        return Judged(state=State.NEW)
-    if silence := _silence(at, now):
-        usual = _told(timedelta(seconds=at.lull))
-        return Judged(state=State.QUIET, why=f"nothing new for {_told(silence)}, where {usual} was the longest")
-    return Judged(state=State.OK)
+        return f"documents were missed {_told(now - at.gap_at)} ago"
+    return ""
 
 
 def missed(missing: int, reason: str | None) -> str:
     """Say that none of the documents that a source lists can be had."""
     how = "is kept from us" if reason == Blocked.reason else "is not there: is document.url right?"
     return f"each of the last {missing} documents that it listed {how}"
+
+
+def retried(source: Source, failures: int, error: FetchError) -> float:
+    """Return the seconds until a failing source is polled again: more each time, never fewer than it asked for."""
+    backoff = min(source.every * 2.0 ** min(failures - 1, 16), max(_LONGEST_WAIT, source.every))
+    return max(backoff, error.retry_after or 0.0)
 
 
 def paced(source: Source, interval: float | None, *, news: int, items: int, gap: bool) -> float:

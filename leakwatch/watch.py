@@ -32,7 +32,6 @@ log: Final = structlog.get_logger(__name__)
 POLL: Final = "poll"
 FETCH: Final = "fetch"
 _POLLS, _FETCHES = 24, 24  # jobs at once: most of them wait for their turn at a host
-_LONGEST_WAIT: Final = 3600.0  # seconds between two polls of a source that fails
 _AT_ONCE: Final = 2.0  # seconds of fetching that one job holds: what it finds is told when it ends
 _MOST: Final = 50  # references in one job
 _BACKLOG: Final = 1000  # jobs of one source that wait: beyond, it is not polled
@@ -194,9 +193,9 @@ class Watch:
 
     async def _fetched(self, tx: Transaction, source: Source, had: int, gone: int, refused: int) -> None:
         """Count what came of a source's documents, over all its jobs; tell when none of them can be had any more."""
-        reason = Blocked.reason if refused else Gone.reason
-        missing = await sources.fetched(tx, source.name, had=had, gone=gone, refused=refused, reason=reason)
+        missing = await sources.fetched(tx, source.name, had=had, gone=gone, refused=refused)
         if missing >= coverage.MISSING and (gone or refused):
+            reason = Blocked.reason if refused else Gone.reason
             detail = f"Source {source.name} is not being watched: {coverage.missed(missing, reason)}."
             await self._announcer.alarm(tx, reason, detail, once=Once(f"{source.name} documents {reason}"))
 
@@ -207,9 +206,8 @@ class Watch:
 
     async def _put_off(self, job: Job, source: Source, references: Sequence[Reference], seconds: float) -> None:
         """Leave a site alone in its quiet hours."""
-        again = replace(
-            self._fetch_job(source, references, attempts=job.attempts), run_at=now() + timedelta(seconds=seconds)
-        )
+        job_again = self._fetch_job(source, references, attempts=job.attempts)
+        again = replace(job_again, run_at=now() + timedelta(seconds=seconds))
         async with self._database.transaction() as tx:
             await self._engine.enqueue(tx, [again])
             await self._engine.complete(tx, job)
@@ -220,9 +218,8 @@ class Watch:
         if waiting < _BACKLOG:
             return 0
         detail = f"Source {source.name}: {waiting} jobs of documents wait to be fetched, so it is not polled. "
-        await self._announcer.alarm(
-            tx, "behind", f"{detail}Raise its rate, if the site allows.", once=Once(f"{source.name} behind")
-        )
+        detail += "Raise its rate, if the site allows."
+        await self._announcer.alarm(tx, "behind", detail, once=Once(f"{source.name} behind"))
         return waiting
 
     async def _one_by_one(self, source: Source, inline: Sequence[Document]) -> None:
@@ -290,7 +287,7 @@ class Watch:
         at = now()
         async with self._database.transaction() as tx:
             failing = await sources.failed(tx, source.name, reason=error.reason, detail=str(error), now=at)
-            due = at + timedelta(seconds=_wait(source, failing.failures, error))
+            due = at + timedelta(seconds=coverage.retried(source, failing.failures, error))
             await sources.postpone(tx, source.name, due)
             if not failing.told and (failing.failures >= coverage.PATIENCE or not error.transient):
                 last = f"It last worked at {failing.succeeded_at:%Y-%m-%d %H:%M} UTC. " if failing.succeeded_at else ""
@@ -396,12 +393,6 @@ def _packed(reference: Reference) -> dict[str, str]:
 def _unpacked(facts: dict[str, str]) -> Reference:
     published = facts.pop("published_at", None)
     return Reference(**facts, published_at=datetime.fromisoformat(published) if published else None)
-
-
-def _wait(source: Source, failures: int, error: FetchError) -> float:
-    """Seconds until a failing source is polled again: longer each time, and never sooner than it asked."""
-    backoff = min(source.every * 2.0 ** min(failures - 1, 16), max(_LONGEST_WAIT, source.every))
-    return max(backoff, error.retry_after or 0.0)
 
 
 def _cut(source: Source) -> TooLarge:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import case, func, literal, or_, select, update
 
+from leakwatch.errors import Blocked, Gone
 from leakwatch.store.database import Transaction
 from leakwatch.store.tables import Instant, source, source_error
 
@@ -185,11 +186,11 @@ async def scanned(tx: Transaction, name: str, count: int, latency: float | None 
     await tx.execute(update(source).where(source.c.name == name).values(**changed))
 
 
-async def fetched(tx: Transaction, name: str, *, had: int, gone: int, refused: int, reason: str) -> int:
+async def fetched(tx: Transaction, name: str, *, had: int, gone: int, refused: int) -> int:
     """Count what came of documents that were listed; return how many were missing since one was last had."""
     missing = gone + refused if had else source.c.missing + gone + refused
     counts = {"fetched": source.c.fetched + had, "gone": source.c.gone + gone, "refused": source.c.refused + refused}
-    why = {"missing_reason": reason} if gone or refused else {}
+    why = {"missing_reason": Blocked.reason if refused else Gone.reason} if gone or refused else {}
     changed = update(source).where(source.c.name == name).values(**counts, **why, missing=missing)
     return int((await tx.execute(changed.returning(source.c.missing))).scalar() or 0)
 

@@ -133,7 +133,9 @@ async def test_every_bad_listing_is_named_and_the_good_source_goes_on(
     installation.define("demo-paste", DEFINITION)
     installation.define("api", JSON_DEFINITION)
     # A definition that names another host may go there; the address is refused all the same.
-    elsewhere = DEFINITION.replace('kind = "html"', 'kind = "html"\nhosts = ["169.254.169.254", "[::1]", "[::ffff:169.254.169.254]"]')
+    elsewhere = DEFINITION.replace(
+        'kind = "html"', 'kind = "html"\nhosts = ["169.254.169.254", "[::1]", "[::ffff:169.254.169.254]"]'
+    )
     installation.define("elsewhere", elsewhere.replace("demo-paste", "elsewhere"))
     await installation.install([owner])
     config = installation.folder / "leakwatch.toml"

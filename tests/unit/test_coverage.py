@@ -38,7 +38,11 @@ def state(**known: Any) -> SourceState:
         ({"canary": "gone"}, State.BLIND, "its canary was not found: gone"),
         ({"missing": 4}, State.OK, ""),
         ({"missing": 5}, State.BLIND, "each of the last 5 documents that it listed is not there: is document.url"),
-        ({"missing": 5, "missing_reason": "blocked"}, State.BLOCKED, "each of the last 5 documents that it listed is kept"),
+        (
+            {"missing": 5, "missing_reason": "blocked"},
+            State.BLOCKED,
+            "each of the last 5 documents that it listed is kept",
+        ),
         ({"waiting": 1000}, State.BEHIND, "1000 jobs of documents wait, so it is not polled"),
         ({"next_poll_at": ago(minutes=6)}, State.OVERDUE, "due 6 min ago"),
         ({"next_poll_at": ago(minutes=4)}, State.OK, ""),

@@ -597,7 +597,14 @@ async def test_a_page_that_asks_to_be_left_alone_is_heeded(session: Session) -> 
 
 @pytest.mark.parametrize(
     ("said", "heeded"),
-    [("100000000000000", 86_400.0), ("9" * 400, 86_400.0), ("\u00b2", None), ("\u0663", None), ("-5", None), ("x", None)],
+    [
+        ("100000000000000", 86_400.0),
+        ("9" * 400, 86_400.0),
+        ("\u00b2", None),
+        ("\u0663", None),
+        ("-5", None),
+        ("x", None),
+    ],
 )
 async def test_what_a_page_asks_for_is_bounded_and_a_number(session: Session, said: str, heeded: float | None) -> None:
     toml = JSON.replace("?page={page}", "").replace("may_be_empty = true", 'wait = "backoff"\nquota = "backoff"')
@@ -613,7 +620,9 @@ async def test_a_short_wait_lies_between_two_pages(session: Session) -> None:
         return web.json_response({"items": [{"id": request.query["page"]}], "backoff": 1})
 
     async with site(handle) as url:
-        await poll(session, source(url, NUMBERED.replace("may_be_empty = true", 'wait = "backoff"').replace("= 4", "= 2")))
+        await poll(
+            session, source(url, NUMBERED.replace("may_be_empty = true", 'wait = "backoff"').replace("= 4", "= 2"))
+        )
     assert len(asked) == 2
     assert asked[1] - asked[0] >= 0.9
 
