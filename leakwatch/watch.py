@@ -206,10 +206,9 @@ class Watch:
 
     async def _put_off(self, job: Job, source: Source, references: Sequence[Reference], seconds: float) -> None:
         """Leave a site alone in its quiet hours."""
-        job_again = self._fetch_job(source, references, attempts=job.attempts)
-        again = replace(job_again, run_at=now() + timedelta(seconds=seconds))
+        again = self._fetch_job(source, references, attempts=job.attempts)
         async with self._database.transaction() as tx:
-            await self._engine.enqueue(tx, [again])
+            await self._engine.enqueue(tx, [replace(again, run_at=now() + timedelta(seconds=seconds))])
             await self._engine.complete(tx, job)
 
     async def _waiting(self, tx: Transaction, source: Source) -> int:
