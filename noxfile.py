@@ -6,7 +6,7 @@ They run in the environment that nox itself is in, the one made from `requiremen
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -28,23 +28,23 @@ EXACT = [
     "leakwatch/notify/compose.py",
     "leakwatch/notify/views.py",
 ]
-PACKAGES = {
-    "cgit": "/usr/lib/cgit/cgit.cgi",
-    "dokuwiki": "/usr/share/dokuwiki/feed.php",
-    "fossil": "/usr/bin/fossil",
-    "gitweb": "/usr/share/gitweb/gitweb.cgi",
-    "libcgi-pm-perl": "/usr/share/perl5/CGI.pm",  # gitweb's
-    "lighttpd": "/usr/sbin/lighttpd",
-    "mediawiki": "/usr/share/mediawiki/api.php",
-    "mercurial": "/usr/bin/hg",
-    "mitmproxy": "/usr/bin/mitmdump",
-    "nginx-light": "/usr/sbin/nginx",
-    "php-cli": "/usr/bin/php",
-    "php-sqlite3": "/usr/share/php8.2-sqlite3/sqlite3/sqlite3.ini",
-    "public-inbox": "/usr/bin/public-inbox-httpd",
-    "postfix": "/usr/sbin/smtp-sink",
-}
-BROWSER_PACKAGES = {"chromium": "/usr/bin/chromium", "nodejs": "/usr/bin/node", "npm": "/usr/bin/npm"}
+PACKAGES = [
+    "cgit",
+    "dokuwiki",
+    "fossil",
+    "gitweb",
+    "libcgi-pm-perl",  # gitweb's
+    "lighttpd",
+    "mediawiki",
+    "mercurial",
+    "mitmproxy",
+    "nginx-light",
+    "php-cli",
+    "php-sqlite3",
+    "postfix",  # its smtp-sink
+    "public-inbox",
+]
+BROWSER_PACKAGES = {"chromium": "chromium", "nodejs": "node", "npm": "npm"}  # by the command that may come otherwise
 BROWSER_LOCK = Path("tests/browser/package-lock.json")
 
 LOCALES = Path("leakwatch/notify/locale")
@@ -109,7 +109,7 @@ def peers(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The pages and mails in Chromium, after installing it and axe, which judges whether all can read them."""
-    _install_packages(session, BROWSER_PACKAGES)
+    _install_packages(session, [name for name, command in BROWSER_PACKAGES.items() if not shutil.which(command)])
     _install_npm(session, BROWSER_LOCK.parent, Path(".peers/browser"))
     session.run("pytest", *(session.posargs or ["tests/browser"]))
 
@@ -127,13 +127,21 @@ def _install_npm(session: nox.Session, source: Path, target: Path) -> None:
     stamp.write_text(wanted)
 
 
-def _install_packages(session: nox.Session, packages: Mapping[str, str]) -> None:
-    """Install what Debian brings, by the program of each; who may not is told by the tests that are skipped."""
-    missing = [package for package, program in packages.items() if not Path(program).exists()]
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+def _install_packages(session: nox.Session, packages: Sequence[str]) -> None:
+    """Install what Debian brings; who may not is told by the tests that are skipped."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    if missing := [package for package in packages if not _is_installed(session, package)]:
         session.run("apt-get", "update", "--quiet", silent=True, external=True)
         install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]
         session.run(*install, env={"DEBIAN_FRONTEND": "noninteractive"}, silent=True, external=True)
+
+
+def _is_installed(session: nox.Session, package: str) -> bool:
+    """Whether dpkg has a package, wherever this release of Debian puts its files."""
+    ask = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    said = session.run(*ask, silent=True, external=True, log=False, success_codes=[0, 1])
+    return str(said).endswith("installed") and not str(said).endswith("not-installed")
 
 
 def _install(session: nox.Session, name: str, lock: Path) -> None:
@@ -145,6 +153,12 @@ def _install(session: nox.Session, name: str, lock: Path) -> None:
     session.run(sys.executable, "-m", "venv", "--clear", str(venv))
     session.run(str(venv / "bin/pip"), "install", "-qq", "--no-deps", "--require-hashes", f"--requirement={lock}")
     stamp.write_text(wanted)
+
+
+@nox.session
+def outage(session: nox.Session) -> None:
+    """A database that is away for a minute: longer than `tests` has time for."""
+    session.run("pytest", "-k", "60", "tests/integration/outage/test_postgres_away.py", env={"LEAKWATCH_LONG": "1"})
 
 
 @nox.session

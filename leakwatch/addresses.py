@@ -48,7 +48,7 @@ _REFUSED: Final = tuple(
 )
 _GLOBAL_V6: Final = ip_network("2000::/3")  # all that is assigned to the public internet
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-_REFUSAL: Final = re.compile(r"refused address \S+ \([^)]+\)")
+_REFUSAL: Final = re.compile(r"refused address \S+ \([^()]+\)")
 
 
 def refusal(address: str, allowed: Sequence[Network] = ()) -> str:

@@ -21,6 +21,7 @@ from leakwatch.pipeline import Pipeline
 from leakwatch.store import looks
 from leakwatch.store.database import Database
 from leakwatch.store.looks import Due
+from leakwatch.units import left_of_quiet
 
 log: Final = structlog.get_logger(__name__)
 _BEAT: Final = 60.0  # seconds between two rounds
@@ -65,8 +66,10 @@ class Again:
 
     async def look(self) -> int:
         """Look at what is due, and return how many there were."""
+        at = now()
+        awake = [name for name, source in self._watched.items() if not left_of_quiet(source.quiet, at)]
         async with self._database.reading() as tx:
-            due = await looks.due(tx, list(self._watched), now(), limit=_AT_ONCE)
+            due = await looks.due(tx, awake, at, limit=_AT_ONCE)
         for one in due:
             await self._look(one)
         return len(due)

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from leakwatch.errors import Blocked
+from leakwatch.errors import Blocked, FetchError
 from leakwatch.fetch.source import Source
 from leakwatch.store.sources import SourceState
 from leakwatch.units import left_of_quiet
 
+MISSING: Final = 5  # documents in a row that cannot be had before the definition is wrong, or the site has changed
 PATIENCE: Final = 3  # transient failures in a row before a source counts as blind
+_LONGEST_WAIT: Final = 3600.0  # seconds between two polls of a source that fails
 _FASTER: Final = 0.5  # of the interval: after a gap, or when most of a listing was new
 _SLOWER: Final = 1.25  # of the interval: after a poll without news
 _BUSY: Final = 0.5  # of a listing: when so much of it is new, the next poll could miss something
@@ -28,11 +30,11 @@ _LATE_INTERVALS: Final = 3
 class State(StrEnum):
     """How a source fares, in one word, the worst first."""
 
-    BLOCKED = "blocked"  # the site keeps us out
-    BLIND = "blind"  # it is not read, or its canary is not found
+    BLOCKED = "blocked"  # the site keeps us out, of its listing or of all documents
+    BLIND = "blind"  # it is not read, none of its documents is there, or its canary is not found
     OVERDUE = "overdue"  # nobody has polled it though it was due
     FAILING = "failing"  # its last polls failed, as can pass by itself
-    BEHIND = "behind"  # there is more than we take, or something was missed within a day
+    BEHIND = "behind"  # there is more than we take, so much that it is not polled, or something was missed within a day
     QUIET = "quiet"  # nothing new for much longer than ever
     NEW = "new"  # not polled yet
     OK = "ok"
@@ -48,12 +50,8 @@ class Judged:
 
 def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PLR0911 - one for each state
     """Return in which state a source is: the worst that is true of it."""
-    if at.failures and at.reason == Blocked.reason:
-        return Judged(state=State.BLOCKED, why=at.detail or "")
-    if at.canary:
-        return Judged(state=State.BLIND, why=f"its canary was not found: {at.canary}")
-    if at.failures >= PATIENCE or (at.failures and at.alarmed_at):
-        return Judged(state=State.BLIND, why=f"{at.failures} polls in a row have failed: {at.detail}")
+    if unread := _unread(at):
+        return unread
     if late := _lateness(source, at, now):
         return Judged(state=State.OVERDUE, why=f"it was due {_told(late)} ago, and nobody has polled it")
     if at.failures:
@@ -68,8 +66,24 @@ def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PL
     return Judged(state=State.OK)
 
 
+def _unread(at: SourceState) -> Judged | None:
+    """The state of a source that is not read, or of which nothing can be had; None for any other."""
+    if at.failures and at.reason == Blocked.reason:
+        return Judged(state=State.BLOCKED, why=at.detail or "")
+    if at.canary:
+        return Judged(state=State.BLIND, why=f"its canary was not found: {at.canary}")
+    if at.missing >= MISSING:
+        is_refused = at.missing_reason == Blocked.reason
+        return Judged(state=State.BLOCKED if is_refused else State.BLIND, why=missed(at.missing, at.missing_reason))
+    if at.failures >= PATIENCE or (at.failures and at.alarmed_at):
+        return Judged(state=State.BLIND, why=f"{at.failures} polls in a row have failed: {at.detail}")
+    return None
+
+
 def _behind(at: SourceState, now: datetime) -> str:
     """Say why a source is not caught up with, or "" if it is."""
+    if at.waiting:
+        return f"{at.waiting} jobs of documents wait, so it is not polled"
     if at.left:
         return f"{at.left} wait for the next poll"
     if at.gap_at and now - at.gap_at < _RECENT:
@@ -77,6 +91,18 @@ def _behind(at: SourceState, now: datetime) -> str:
     if at.missed_at and now - at.missed_at < _RECENT:
         return f"documents were left out {_told(now - at.missed_at)} ago, for want of room or for their size"
     return ""
+
+
+def missed(missing: int, reason: str | None) -> str:
+    """Say that none of the documents that a source lists can be had."""
+    how = "is kept from us" if reason == Blocked.reason else "is not there: is document.url right?"
+    return f"each of the last {missing} documents that it listed {how}"
+
+
+def retried(source: Source, failures: int, error: FetchError) -> float:
+    """Return the seconds until a failing source is polled again: more each time, never fewer than it asked for."""
+    backoff = min(source.every * 2.0 ** min(failures - 1, 16), max(_LONGEST_WAIT, source.every))
+    return max(backoff, error.retry_after or 0.0)
 
 
 def paced(source: Source, interval: float | None, *, news: int, items: int, gap: bool) -> float:

@@ -31,12 +31,15 @@ from leakwatch.model import Batch, Candidate, Document, Match, Place, Plaintext,
 from leakwatch.pepper import Pepper
 from leakwatch.registered import Registered
 from leakwatch.scan import Scan, Scanner, Sieve
+from leakwatch.scan.redaction import ELLIPSIS
 from leakwatch.store import documents, findings, registry, sources
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.findings import NewSighting, Recorded
 
 log: Final = structlog.get_logger(__name__)
 _LONGEST: Final = 2000  # characters of a stranger's URL or title that are kept
+_EXAMINED: Final = 20_000  # characters of it that are searched for keys
+_HALF: Final = 10_000  # characters at the end of these that may be half a key, which is not found: no key is longer
 _MOST: Final = 50_000  # possible keys of one document and all that is in it
 
 Settle = Callable[[Transaction, "Outcome"], Awaitable[None]]
@@ -110,7 +113,7 @@ class Pipeline:
             metrics.aged(source.name, document)
         matches = await self._located(source, batch.documents, await match(examined.found, self._lookup))
         async with self._database.transaction() as tx:
-            new = await self._listed(tx, batch)
+            new = await self._listed(tx, batch, source)
             await self._record(tx, matches, source, batch.documents)
             outcome = Outcome(new=new, failures=examined.failures, matches=tuple(matches))
             await settle(tx, outcome)
@@ -197,10 +200,10 @@ class Pipeline:
         async with self._database.reading() as tx:
             return await registry.lookup(tx, digests)
 
-    async def _listed(self, tx: Transaction, batch: Batch) -> tuple[Reference, ...]:
+    async def _listed(self, tx: Transaction, batch: Batch, source: Source) -> tuple[Reference, ...]:
         """Remember what the batch names, and return the references that were not known before."""
-        references = {self.identity(batch.source, r): r for r in batch.references}
-        scanned = {self.identity(batch.source, d.reference) for d in batch.documents}
+        references = {self.identity(source, r): r for r in batch.references}
+        scanned = {self.identity(source, d.reference) for d in batch.documents}
         unseen = await documents.new(tx, batch.source, references.keys() | scanned, now())
         return tuple(r for identity, r in references.items() if identity in unseen - scanned)
 
@@ -211,18 +214,18 @@ class Pipeline:
             await sources.scanned(tx, source.name, len(scanned), _latency(scanned))
         if not matches:
             return
-        recorded = await findings.record(tx, [self._sighting(m, source.name) for m in matches])
+        recorded = await findings.record(tx, [self._sighting(m, source) for m in matches])
         await self._announcer.findings(tx, recorded, observe=source.observe)
         tx.on_commit(partial(_tell, source.name, len(matches), recorded))
 
-    def _sighting(self, found: Match, source: str) -> NewSighting:
+    def _sighting(self, found: Match, source: Source) -> NewSighting:
         seen, reference = now(), found.reference
         place = Place(
-            source=source,
-            url=reference.shown_url[:_LONGEST],
-            title=reference.title[:_LONGEST],
-            author=reference.author[:_LONGEST],
-            path=reference.path[:_LONGEST],
+            source=source.name,
+            url=reference.shown_url,
+            title=reference.title,
+            author=reference.author,
+            path=reference.path,
             position=found.position,
             published_at=reference.published_at,
             first_seen_at=seen,
@@ -236,13 +239,20 @@ class Pipeline:
             place=place,
         )
 
-    def identity(self, source: str, reference: Reference) -> bytes:
+    def identity(self, source: Source, reference: Reference) -> bytes:
         """Return what a document is known by: 16 bytes that say nothing of it."""
-        return self._pepper.identity(source, reference.id, reference.version)
+        return self._pepper.identity(source.name, source.whence, reference.id, reference.version)
 
     def _redacted(self, reference: Reference, sieve: Sieve) -> Reference:
         """What strangers wrote of a document as it may be stored; what it is known by stays as it is."""
-        redact = partial(self._scanner.redact, sieve=sieve)
+
+        def redact(text: str) -> str:
+            """The beginning of a text, as much as is kept: redacting a megabyte takes seconds."""
+            kept = self._scanner.redact(text[:_EXAMINED], sieve)
+            if len(text) > _EXAMINED:
+                kept = kept[: max(0, len(kept) - _HALF)] or ELLIPSIS
+            return kept[:_LONGEST]
+
         return replace(
             reference,
             url=redact(reference.url),

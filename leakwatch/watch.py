@@ -33,12 +33,11 @@ log: Final = structlog.get_logger(__name__)
 POLL: Final = "poll"
 FETCH: Final = "fetch"
 _POLLS, _FETCHES = 24, 24  # jobs at once: most of them wait for their turn at a host
-_LONGEST_WAIT: Final = 3600.0  # seconds between two polls of a source that fails
 _AT_ONCE: Final = 2.0  # seconds of fetching that one job holds: what it finds is told when it ends
 _MOST: Final = 50  # references in one job
 _BACKLOG: Final = 1000  # jobs of one source that wait: beyond, it is not polled
 _LATER: Final = (60.0, 3600.0)  # seconds until a document is looked for again that is not there, or kept from us
-_SUSPICIOUS: Final = 5  # documents that are all gone: the definition is wrong, or the site has changed
+_SURE: Final = 1  # looks before the one after which a document counts as missing: at first it may not be there yet
 _AWAY: Final = 3600.0  # seconds until work is tried again whose source is not configured
 _HOUR: Final = timedelta(hours=1)
 
@@ -106,8 +105,10 @@ class Watch:
             learnt = await sources.interval(tx, name)
             fastest, slowest = source.pace
             claim = await sources.claim(tx, name, min(max(learnt or source.every, fastest), slowest), at)
-            if claim.claimed and not await self._is_behind(tx, source):
-                await self._engine.enqueue(tx, [poll_job(name)])
+            if claim.claimed:
+                waiting = await self._waiting(tx, source)
+                await sources.behind(tx, name, waiting)
+                await self._engine.enqueue(tx, [] if waiting else [poll_job(name)])
         return claim.next_poll_at
 
     async def poll(self, job: Job) -> None:
@@ -122,8 +123,9 @@ class Watch:
         except FetchError as error:
             await self._failed(job, source, error)
             return
-        batch = await self._unseen(polled.batch)
+        batch = await self._unseen(source, polled.batch)
         skip = checkpoint is None and source.backlog == "skip"
+        cut = [] if skip else [(d.reference, _cut(source)) for d in batch.documents if d.truncated]
         crashed = job.picks > 1
         left_alone = _left_alone(source, batch) if skip else ()
         admitted = await self._admitted(source, () if skip else batch.references)
@@ -140,6 +142,7 @@ class Watch:
             await self._engine.enqueue(tx, self._fetches(source, news, alone=crashed))
             await self._missed(tx, source, admitted.missed)
             await self._engine.enqueue(tx, self._rescans(source, outcome))
+            await self._engine.enqueue(tx, self._failed_fetches(source, cut, 0))
             await self._polled(tx, source, polled, len(outcome.new) + len(batch.documents))
             await self._noted(tx, source, polled.trace)
             await self._engine.complete(tx, job)
@@ -168,7 +171,8 @@ class Watch:
         # A page that is not there yet or that a gatekeeper keeps from us may be had later: two more looks, no more.
         later = [r for r, e in fetched.failures if isinstance(e, Gone | Blocked) and job.attempts < len(_LATER)]
         failed = [(r, e) for r, e in fetched.failures if r not in later and not isinstance(e, Gone)]
-        gone = [r for r, e in fetched.failures if isinstance(e, Gone) and r not in later]
+        gone = [r for r, e in fetched.failures if isinstance(e, Gone)]
+        refused = [r for r, e in fetched.failures if isinstance(e, Blocked)]
         cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
         named = [reference for opened in fetched.opened for reference in opened.references]
@@ -187,9 +191,8 @@ class Watch:
                 run_at = now() + timedelta(seconds=_LATER[job.attempts])
                 again = self._fetch_job(source, later, attempts=job.attempts + 1)
                 await self._engine.enqueue(tx, [replace(again, run_at=run_at)])
-            if len(gone) == len(references) >= _SUSPICIOUS:
-                detail = f"Source {name}: none of {len(gone)} documents that it lists is there. Is document.url right?"
-                await self._announcer.alarm(tx, Gone.reason, detail, once=Once(f"{name} gone"))
+            missing = (len(gone), len(refused)) if job.attempts == _SURE else (0, 0)
+            await self._fetched(tx, source, len(fetched.documents), *missing)
             await self._engine.complete(tx, job)
 
         documents = (*fetched.documents, *inline, *bare)
@@ -200,8 +203,16 @@ class Watch:
             documents=len(fetched.documents),
             failed=len(failed),
             later=len(later),
-            gone=len(gone),
+            gone=len([r for r in gone if r not in later]),
         )
+
+    async def _fetched(self, tx: Transaction, source: Source, had: int, gone: int, refused: int) -> None:
+        """Count what came of a source's documents, over all its jobs; tell when none of them can be had any more."""
+        missing = await sources.fetched(tx, source.name, had=had, gone=gone, refused=refused)
+        if missing >= coverage.MISSING and (gone or refused):
+            reason = Blocked.reason if refused else Gone.reason
+            detail = f"Source {source.name} is not being watched: {coverage.missed(missing, reason)}."
+            await self._announcer.alarm(tx, reason, detail, once=Once(f"{source.name} documents {reason}"))
 
     async def noticed(self, name: str) -> None:
         """Poll a source now: something there has said that it changed."""
@@ -210,34 +221,31 @@ class Watch:
 
     async def _put_off(self, job: Job, source: Source, references: Sequence[Reference], seconds: float) -> None:
         """Leave a site alone in its quiet hours."""
-        again = replace(
-            self._fetch_job(source, references, attempts=job.attempts), run_at=now() + timedelta(seconds=seconds)
-        )
+        again = self._fetch_job(source, references, attempts=job.attempts)
         async with self._database.transaction() as tx:
-            await self._engine.enqueue(tx, [again])
+            await self._engine.enqueue(tx, [replace(again, run_at=now() + timedelta(seconds=seconds))])
             await self._engine.complete(tx, job)
 
-    async def _is_behind(self, tx: Transaction, source: Source) -> bool:
-        """Whether a source lists faster than it may be fetched: it is not polled until it has been caught up with.
+    async def _waiting(self, tx: Transaction, source: Source) -> int:
+        """Return how many jobs keep a source from being polled that lists faster than it may be fetched; mostly 0.
 
         One whose frontier is bounded goes on: what it has no room for is counted as missed.
         """
         if source.definition.frontier is not None:
-            return False
+            return 0
         waiting = await self._engine.backlog(tx, FETCH, source.name)
         if waiting < _BACKLOG:
-            return False
+            return 0
         detail = f"Source {source.name}: {waiting} jobs of documents wait to be fetched, so it is not polled. "
-        await self._announcer.alarm(
-            tx, "behind", f"{detail}Raise its rate, if the site allows.", once=Once(f"{source.name} behind")
-        )
-        return True
+        detail += "Raise its rate, if the site allows."
+        await self._announcer.alarm(tx, "behind", detail, once=Once(f"{source.name} behind"))
+        return waiting
 
     async def _one_by_one(self, source: Source, inline: Sequence[Document]) -> None:
         """After a crash: scan each inline document by itself. One under which the process dies again is left out."""
         name = f"suspect:{source.name}"
         for document in inline:
-            suspect = self._pipeline.identity(source.name, document.reference)
+            suspect = self._pipeline.identity(source, document.reference)
             async with self._database.transaction() as tx:
                 is_guilty = await settings.get(tx, name) == suspect.hex()
                 await settings.put(tx, name, suspect.hex())
@@ -264,13 +272,16 @@ class Watch:
         await self._announcer.alarm(tx, "partial", detail, once=Once(f"{source.name} partial"))
 
     async def _checkpoint(self, source: Source) -> Checkpoint | None:
+        """Return where the last poll ended; None before the first, and where that was of another place."""
         async with self._database.reading() as tx:
             sealed = await sources.checkpoint(tx, source.name)
-        return None if sealed is None else json.loads(self._pepper.open(sealed, "checkpoint"))
+        kept = {} if sealed is None else json.loads(self._pepper.open(sealed, "checkpoint"))
+        return kept["checkpoint"] if kept.get("whence") == source.whence else None
 
     async def _polled(self, tx: Transaction, source: Source, polled: Poll, news: int) -> None:
         checkpoint, trace, at = polled.batch.checkpoint, polled.trace, now()
-        sealed = None if checkpoint is None else self._pepper.seal(json.dumps(dict(checkpoint)).encode(), "checkpoint")
+        kept = json.dumps({"whence": source.whence, "checkpoint": None if checkpoint is None else dict(checkpoint)})
+        sealed = None if checkpoint is None else self._pepper.seal(kept.encode(), "checkpoint")
         items = trace.listing.items if trace.listing else 0
         interval = coverage.paced(
             source, await sources.interval(tx, source.name), news=news, items=items, gap=trace.gap
@@ -295,7 +306,7 @@ class Watch:
         at = now()
         async with self._database.transaction() as tx:
             failing = await sources.failed(tx, source.name, reason=error.reason, detail=str(error), now=at)
-            due = at + timedelta(seconds=_wait(source, failing.failures, error))
+            due = at + timedelta(seconds=coverage.retried(source, failing.failures, error))
             await sources.postpone(tx, source.name, due)
             if not failing.told and (failing.failures >= coverage.PATIENCE or not error.transient):
                 last = f"It last worked at {failing.succeeded_at:%Y-%m-%d %H:%M} UTC. " if failing.succeeded_at else ""
@@ -325,16 +336,16 @@ class Watch:
         detail = f"Source {name} is not being watched: {error}. {more}"
         await self._announcer.alarm(tx, error.reason, detail, once=Once(f"{name} {error.reason}", _HOUR))
 
-    async def _unseen(self, batch: Batch) -> Batch:
+    async def _unseen(self, source: Source, batch: Batch) -> Batch:
         """Leave out what earlier batches named: a listing repeats most of itself."""
-        identities = {self._pipeline.identity(batch.source, r) for r in _references(batch)}
+        identities = {self._pipeline.identity(source, r) for r in _references(batch)}
         if not identities:
             return batch
         async with self._database.reading() as tx:
             known = await documents.known(tx, identities)
 
         def is_new(reference: Reference) -> bool:
-            return self._pipeline.identity(batch.source, reference) not in known
+            return self._pipeline.identity(source, reference) not in known
 
         return Batch(
             source=batch.source,
@@ -350,8 +361,8 @@ class Watch:
             return frontier.admit(references, waiting=0, most=None)
         async with self._database.reading() as tx:
             waiting = (await self._engine.waiting(tx, FETCH)).get(source.name, 0) - leaving
-            known = await documents.known(tx, {self._pipeline.identity(source.name, r) for r in references})
-        new = [r for r in references if self._pipeline.identity(source.name, r) not in known]
+            known = await documents.known(tx, {self._pipeline.identity(source, r) for r in references})
+        new = [r for r in references if self._pipeline.identity(source, r) not in known]
         return frontier.admit(new, waiting=waiting, most=most)
 
     async def _missed(self, tx: Transaction, source: Source, count: int) -> None:
@@ -458,12 +469,6 @@ def _left_alone(source: Source, batch: Batch) -> tuple[Reference, ...]:
     if source.definition.kind != "git":
         return ()
     return tuple(replace(reference, via=Via.BACKLOG) for reference in batch.references)
-
-
-def _wait(source: Source, failures: int, error: FetchError) -> float:
-    """Seconds until a failing source is polled again: longer each time, and never sooner than it asked."""
-    backoff = min(source.every * 2.0 ** min(failures - 1, 16), max(_LONGEST_WAIT, source.every))
-    return max(backoff, error.retry_after or 0.0)
 
 
 def _cut(source: Source) -> TooLarge:

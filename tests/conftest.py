@@ -21,6 +21,7 @@ from leakwatch.store import schema
 from leakwatch.store.database import Database
 from tests import postgres
 
+pytest_plugins = ["tests.skips"]
 _NUMBERS: Final = count(1)
 
 

@@ -33,6 +33,11 @@ _BLANK: Final = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = 
 _KEPT: Final = (
     "polls",
     "documents",
+    "fetched",
+    "gone",
+    "refused",
+    "missing",
+    "waiting",
     "news_at",
     "latency",
     "interval",

@@ -28,7 +28,7 @@ _FEEDS: Final = (
 )
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CLASS: Final = re.compile(r"[A-Za-z_][\w-]*")
-_TELLING: Final = re.compile(r"\d|[A-Za-z0-9_-]{8,}$")
+_TELLING: Final = re.compile(r"\d|[A-Za-z0-9_-]{8}$")
 _AROUND: Final = ("nav", "header", "footer", "aside", "menu")
 _ENTRY: Final = ("article", "main", "tr")  # what has a header of its own
 _MENU: Final = re.compile(

@@ -21,7 +21,7 @@ MOST_TAGS: Final = 100_000
 MOST_DEPTH: Final = 200
 MOST_WITHIN: Final = 500_000  # tags and texts in all items together, counted in each item that they are in
 _ENDS: Final = "br, p, div, li, tr, pre, blockquote"  # after which a line ends
-_XML: Final = re.compile(r"<\?xml[^>]*>", re.IGNORECASE)
+_XML: Final = re.compile(r"<\?xml", re.IGNORECASE)
 
 
 def read(source: Source, text: str) -> Iterator[Facts]:
@@ -49,8 +49,9 @@ def _parsed(source: Source, text: str) -> BeautifulSoup:
     if text.count("<") > MOST_TAGS or len(text) > MOST_BYTES:
         message = f"{source.name}: the listing has more than {MOST_TAGS:,} tags or {MOST_BYTES // 10**6} MB"
         raise TooLarge(message, mend=mend)
-    # Without its declaration an XHTML page is HTML to the parser, and not worth a warning.
-    soup = BeautifulSoup(_XML.sub("", text), "lxml") if "<" in text else BeautifulSoup("", "lxml")
+    # Where its declaration is none any more, an XHTML page is HTML to the parser, and not worth a warning. Its end is
+    # not sought: a page can hold many beginnings, and none.
+    soup = BeautifulSoup(_XML.sub("<?_", text), "lxml") if "<" in text else BeautifulSoup("", "lxml")
     depths = {id(soup): 0}
     for node in soup.descendants:
         depths[id(node)] = depth = depths[id(node.parent)] + 1

@@ -32,7 +32,7 @@ _LONGEST_TIME: Final = 200
 _AGO: Final = re.compile(
     r"\b(\d{1,6}|an?|one)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|months?|y|yrs?|years?)"
     r"\b\.?(?:[\s,]*and)?[\s,]*",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # else the old long s counts as the s of seconds
 )
 _SPANS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "mo": 2_592_000, "y": 31_536_000}
 _JUST: Final = re.compile(r"just now|moments? ago|(?:less|fewer) than a (?:minute|second)", re.IGNORECASE)
@@ -74,7 +74,9 @@ class Tally:
         self.notes: Counter[str] = Counter()
 
     def page(self, items: Iterable[Facts], url: str, context: Facts = MappingProxyType({})) -> list[str]:
-        """Read one page; return the mark of each item, in order. `context` is what is known of all of them.
+        """Read one page; return the mark of each item, in order. Blocks: not for the event loop.
+
+        `context` is what is known of all of them.
 
         A page of a listing that has moved on repeats some of the one before: that is no fault.
         """
@@ -89,12 +91,15 @@ class Tally:
     def _add(self, facts: Facts, url: str, earlier: Collection[tuple[str, str]]) -> str:
         """Count an item, keep what it makes, and return its mark; "" for one that cannot be used."""
         self._items += 1
-        facts = _cut(self._source, facts)
-        self._hits.update(self._fields.keys() & {f"fields.{name}" for name in facts})
         try:
+            facts = _cut(self._source, facts)
+            self._hits.update(self._fields.keys() & {f"fields.{name}" for name in facts})
             one = _item(self._source, facts, url)
         except Unusable as unusable:
             self.notes[str(unusable)] += 1
+            return ""
+        except Exception as error:  # noqa: BLE001 - one item's oddity, which nobody foresaw, must not lose the others
+            self.notes[f"an item could not be read ({type(error).__name__}): a bug, please report it"] += 1
             return ""
         reference = one.reference if isinstance(one, Document) else one
         key = reference.id, reference.version
@@ -197,9 +202,9 @@ def moment(text: str) -> datetime | None:
         if iso := _ISO.search(text):
             return _iso(*iso.groups())
         at = parsedate_to_datetime(text)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _age(text: str) -> float | None:

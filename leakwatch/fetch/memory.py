@@ -115,5 +115,5 @@ def _marks(checkpoint: Mapping[str, object], name: str) -> tuple[str, ...]:
 def _basis(source: Source) -> str:
     """What a listing is read by. When it changes, the same page has to be read again: no validator may prevent it."""
     definition = source.definition.model_dump_json(include=set(_READ_BY))
-    said: Sequence[str] = (source.listing_url, definition, *(f"{k}={v}" for k, v in source.parameters.items()))
+    said: Sequence[str] = (source.whence, source.listing_url, definition)
     return blake2b("\n".join(said).encode(), digest_size=8).hexdigest()

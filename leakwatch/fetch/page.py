@@ -10,7 +10,7 @@ from leakwatch.fetch.quota import Quota
 from leakwatch.model import Document, Reference
 
 _SNIFFED: Final = 1024  # bytes in which a page may name its charset
-_META: Final = re.compile(rb"""(?:charset\s*=|encoding\s*=)\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
+_META: Final = re.compile(rb"""(?:charset\s*=|encoding\s*=)\s*(?:["']\s*)?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),

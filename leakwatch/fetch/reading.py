@@ -20,6 +20,7 @@ from typing import Final
 from leakwatch.definitions import Since
 from leakwatch.errors import EmptyListing, FetchError, Gone, TooLarge
 from leakwatch.fetch import kinds, memory, walk
+from leakwatch.fetch.failures import LONGEST_PAUSE
 from leakwatch.fetch.listing import Facts, Tally, appearance, barred, mark
 from leakwatch.fetch.memory import Memory
 from leakwatch.fetch.page import Page, Validators
@@ -51,8 +52,12 @@ class _Read:
 
     items: Sequence[Facts]
     cursor: str = ""  # where the page says that it goes on
-    wait: float | None = None  # seconds in which it wants to be left alone
+    wait: float | None = None  # seconds in which it wants to be left alone; a day at the most
     quota: int | None = None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 class Reading:
@@ -85,7 +90,7 @@ class Reading:
             case one if one.index:
                 await self._index(page, after)
             case one if one.kind == "walk":
-                self._walk(page, after)
+                await self._walk(page, after)
             case _:
                 await self._pages(self._source, page, {})
         if self._trace.steps and self._definition.kind == "sitemap":
@@ -136,11 +141,11 @@ class Reading:
         contents, asked = {hash(page.body)}, {page.url}
         for number in range(1, most + 1):
             read = await asyncio.to_thread(self._read, source, page)
-            marks = self._tally.page(read.items, page.url, context)
+            marks = await asyncio.to_thread(self._tally.page, read.items, page.url, context)
             self._count(len(read.items))
             is_known = bool(marks) and set(marks) <= set(self._marks)
             self._marks += marks
-            self._heed(page, read)
+            self._heed(read)
             if not marks or is_known or _reaches(marks, seen, listing.order):
                 return
             following = self._following(source, page, read, number, context)
@@ -242,17 +247,17 @@ class Reading:
         return _Read(
             items=items,
             cursor=cursor,
-            wait=float(wait) if wait.isdigit() else None,
-            quota=int(quota[:9]) if quota.isdigit() else None,
+            wait=min(float(wait[:12]), LONGEST_PAUSE) if _is_number(wait) else None,
+            quota=int(quota[:9]) if _is_number(quota) else None,
         )
 
-    def _heed(self, page: Page, read: _Read) -> None:
+    def _heed(self, read: _Read) -> None:
         """Do as a page asks."""
         if read.quota is not None:
             self._trace.quota = read.quota
         if read.wait:
             self._trace.interval = max(read.wait, self._trace.interval or 0.0)
-            self._session.pause(page.url, read.wait)
+            self._session.pause(self._source, read.wait)
 
     async def _index(self, page: Page, after: Memory) -> None:
         """Read those of an index's listings in which something is new, as many as one poll takes."""
@@ -304,15 +309,16 @@ class Reading:
             if further is not None:
                 items = await asyncio.to_thread(kinds.items, self._source, further.text())
                 self._count(len(items))
-                self._tally.page([f for f in items if NESTED not in f], further.url)
+                pages = [f for f in items if NESTED not in f]
+                await asyncio.to_thread(self._tally.page, pages, further.url)
             read.append(one)
         after.read = tuple(read)
         self._trace.left += len(set(new) - set(read))
 
-    def _walk(self, page: Page, after: Memory) -> None:
+    async def _walk(self, page: Page, after: Memory) -> None:
         top = walk.newest(self._source, page.text())
         numbers = walk.ahead(self._source, self._memory.last, top)
-        self._tally.page(walk.facts(numbers), page.url)
+        await asyncio.to_thread(self._tally.page, walk.facts(numbers), page.url)
         self._count(len(numbers))
         after.last = numbers[-1] if numbers else self._memory.last
         self._trace.left += top - (after.last or top)

@@ -1,5 +1,6 @@
 """One polite way to get a page: bounded in time, size and redirects, and never to an address that is not public."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from leakwatch.fetch import quota, robots
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
 from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status, shown
 from leakwatch.fetch.git import Git
-from leakwatch.fetch.limits import Limits, Resting, Turn
+from leakwatch.fetch.limits import PATIENCE, Limits, Resting, Turn
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.proxies import PROXY_ERRORS, connector
 from leakwatch.fetch.quota import Quota
@@ -56,6 +57,7 @@ class Session:
         self._observe = observe
         self._limits = Limits()
         self._clients: dict[tuple[str, str], aiohttp.ClientSession] = {}  # by proxy and password; "": directly
+        self._resting: dict[str, float] = {}  # until when a source is paused, by name
         self._is_open = False
         self._pools: dict[tuple[str, tuple[str, ...]], Tokens] = {}
         self.robots = Robots(http.user_agent, self._robots_txt)
@@ -114,6 +116,7 @@ class Session:
 
         A body over ``max_bytes`` (the source's, unless given) is cut there and says so. With ``body`` it is a POST.
         """
+        await self._rest(source)
         asks = {"Accept": accept}
         if body is not None:
             asks["Content-Type"] = _JSON if body.lstrip()[:1] in ("{", "[") else _FORM
@@ -209,10 +212,18 @@ class Session:
                 raise
             self._observe(source.name, "ok", 0)
 
-    def pause(self, url: str, seconds: float) -> None:
-        """Ask nothing of a host for so many seconds: it said so in a page."""
-        parts = URL(url)
-        self._limits.pause(f"{parts.host}:{parts.port}", min(seconds, LONGEST_PAUSE))
+    def pause(self, source: Source, seconds: float) -> None:
+        """Ask nothing for a source for so many seconds: a page of it said so. It says nothing of others on its host."""
+        self._resting[source.name] = asyncio.get_running_loop().time() + min(seconds, LONGEST_PAUSE)
+
+    async def _rest(self, source: Source) -> None:
+        """Wait while a source is paused. Raises RateLimited where that is long."""
+        left = self._resting.get(source.name, 0.0) - asyncio.get_running_loop().time()
+        if left > PATIENCE:
+            message = f"{source.name}: its pages asked us to wait another {left:.0f} s"
+            raise RateLimited(message, mend="it is tried again then", retry_after=left)
+        if left > 0:
+            await asyncio.sleep(left)
 
     async def _exchange(self, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | str:
         where = f"{source.name}: {url.host}"

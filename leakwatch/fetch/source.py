@@ -63,6 +63,11 @@ class Source:
         return min(self.fastest or self.every, self.every), max(self.slowest or self.every, self.every)
 
     @cached_property
+    def whence(self) -> str:
+        """What documents come from: under another base URL or other parameters the same id is another document."""
+        return "\n".join((self.base_url.rstrip("/"), *(f"{k}={v}" for k, v in sorted(self.parameters.items()))))
+
+    @cached_property
     def listing_url(self) -> str:
         """Where new documents are announced: the first page, the first time."""
         definition = self.definition
@@ -157,7 +162,9 @@ class Source:
         if not partly and any(name != "base_url" and not known.get(name) for name in placeholders(template)):
             return ""
         kept = _ONE_BY_ONE | self.parameters.keys()
-        values = {name: quote(value, safe=_OURS if name in kept else _IN_PATH) for name, value in known.items()}
+        wanted = known.keys() & set(placeholders(template))
+        # JSON can hold half a surrogate pair, which no address can: it becomes a question mark.
+        values = {n: quote(known[n], safe=_OURS if n in kept else _IN_PATH, errors="replace") for n in wanted}
         return fill(template, {**values, "base_url": self.base_url.rstrip("/"), "url": facts.get("url", "")})
 
 

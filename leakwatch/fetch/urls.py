@@ -17,6 +17,7 @@ from leakwatch.model import Batch, Checkpoint, Document, Reference
 
 MOST: Final = 2_000  # addresses
 AT_ONCE: Final = 50  # of them in one poll; the others' turn comes in the next
+BUDGET: Final = 4_000_000  # characters of documents that one poll holds: after them the next one goes on
 
 
 async def poll(session: Session, source: Source, checkpoint: Checkpoint | None, trace: Trace) -> Poll:
@@ -30,7 +31,11 @@ async def poll(session: Session, source: Source, checkpoint: Checkpoint | None, 
     turn = (wanted + wanted)[begin : begin + min(AT_ONCE, len(wanted))]
     documents: list[Document] = []
     failures: list[FetchError] = []
+    looked, budget = 0, BUDGET
     for url in turn:
+        if budget <= 0:
+            break
+        looked += 1
         try:
             page = await _look(session, source, url, known, trace)
         except FetchError as error:
@@ -39,14 +44,15 @@ async def poll(session: Session, source: Source, checkpoint: Checkpoint | None, 
             continue
         if not page.not_modified:
             documents.append(await asyncio.to_thread(_document, url, page))
+            budget -= len(documents[-1].text)
             known |= _validators(url, page)
-    if len(failures) == len(turn):
+    if len(failures) == looked:
         raise failures[0]
     listing = Listing(
-        documents=tuple(documents), references=(), items=len(turn), hits={}, notes=tuple(dict.fromkeys(notes))
+        documents=tuple(documents), references=(), items=looked, hits={}, notes=tuple(dict.fromkeys(notes))
     )
     trace.listing, trace.left = listing, 0
-    known["at"] = (begin + len(turn)) % len(wanted)
+    known["at"] = (begin + looked) % len(wanted)
     kept = {mark(url) for url in wanted}
     left = {name: value for name, value in known.items() if name[1:] in kept or name in ("basis", "at")}
     return Poll(batch=Batch(source=source.name, documents=listing.documents, checkpoint=left), trace=trace)

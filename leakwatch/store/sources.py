@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import case, func, literal, or_, select, update
 
+from leakwatch.errors import Blocked, Gone
 from leakwatch.store.database import Transaction
 from leakwatch.store.tables import Instant, source, source_error
 
@@ -53,6 +54,12 @@ class SourceState:
     quota: int | None  # requests left, as far as the site says
     canary_at: datetime | None  # when its canary was last looked for
     canary: str | None  # why it was not found
+    fetched: int  # listed documents that were had
+    gone: int  # that were not there, looked at twice
+    refused: int  # that the site kept from us, as often
+    missing: int  # of both, since one was had
+    missing_reason: str | None  # why the last of these was: gone, blocked
+    waiting: int  # jobs of its documents that keep it from being polled; 0: it is polled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +193,20 @@ async def missed(tx: Transaction, name: str, count: int, at: datetime) -> None:
     """Count documents that are known to exist and will not be looked at."""
     counted = {"missed": source.c.missed + count, "missed_at": at}
     await tx.execute(update(source).where(source.c.name == name).values(**counted))
+
+
+async def fetched(tx: Transaction, name: str, *, had: int, gone: int, refused: int) -> int:
+    """Count what came of documents that were listed; return how many were missing since one was last had."""
+    missing = gone + refused if had else source.c.missing + gone + refused
+    counts = {"fetched": source.c.fetched + had, "gone": source.c.gone + gone, "refused": source.c.refused + refused}
+    why = {"missing_reason": Blocked.reason if refused else Gone.reason} if gone or refused else {}
+    changed = update(source).where(source.c.name == name).values(**counts, **why, missing=missing)
+    return int((await tx.execute(changed.returning(source.c.missing))).scalar() or 0)
+
+
+async def behind(tx: Transaction, name: str, waiting: int) -> None:
+    """Write down how many jobs of its documents keep a source from being polled; 0: it is polled."""
+    await tx.execute(update(source).where(source.c.name == name).values(waiting=waiting))
 
 
 async def canary(tx: Transaction, name: str, *, missing: str | None, now: datetime) -> None:

@@ -160,6 +160,12 @@ source = Table(
     Column("quota", BigInteger),  # requests left, as far as the site says
     Column("canary_at", Instant),  # when its canary was last looked for
     Column("canary", Text),  # why it was not found; NULL: it was, or there is none
+    Column("fetched", BigInteger, nullable=False, server_default=text("0")),  # listed documents that were had
+    Column("gone", BigInteger, nullable=False, server_default=text("0")),  # that were not there, looked at twice
+    Column("refused", BigInteger, nullable=False, server_default=text("0")),  # that the site kept from us, as often
+    Column("missing", Integer, nullable=False, server_default=text("0")),  # of both, since one was had
+    Column("missing_reason", Text),  # why the last of these was: gone, blocked
+    Column("waiting", Integer, nullable=False, server_default=text("0")),  # jobs that keep it from being polled
     comment="A place we poll: its checkpoint, when it is due, and how it fares.",
 )
 
@@ -176,7 +182,7 @@ source_error = Table(
 document = Table(
     "document",
     metadata,
-    Column("identity", LargeBinary(16), primary_key=True),  # keyed hash of source, id and version
+    Column("identity", LargeBinary(16), primary_key=True),  # keyed hash of source, where it comes from, id and version
     Column("source", Text, nullable=False),
     Column("listed_at", Instant, nullable=False),
     comment="What has been listed before, so that it is fetched once. Says nothing of the document.",

@@ -89,7 +89,12 @@ CASES = {
     "metadata": Case(
         "bad_redirect", _answer(302, Location="http://169.254.169.254/latest/meta-data/"), "169.254.169.254"
     ),
-    "loopback6": Case("bad_redirect", _answer(302, Location="http://[::ffff:127.0.0.1]:1/"), "redirect"),
+    "loopback6": Case(
+        "forbidden_address", _answer(302, Location="http://[::1]:80/"), "::1 (loopback)", use="elsewhere"
+    ),
+    "mapped": Case(
+        "forbidden_address", _answer(302, Location="http://[::ffff:169.254.169.254]/"), "(link-local)", use="elsewhere"
+    ),
     "allowed-by-name": Case(
         "forbidden_address", _answer(302, Location="http://169.254.169.254/latest/"), "169.254.169.254", use="elsewhere"
     ),
@@ -128,7 +133,9 @@ async def test_every_bad_listing_is_named_and_the_good_source_goes_on(
     installation.define("demo-paste", DEFINITION)
     installation.define("api", JSON_DEFINITION)
     # A definition that names another host may go there; the address is refused all the same.
-    elsewhere = DEFINITION.replace('kind = "html"', 'kind = "html"\nhosts = ["169.254.169.254"]')
+    elsewhere = DEFINITION.replace(
+        'kind = "html"', 'kind = "html"\nhosts = ["169.254.169.254", "[::1]", "[::ffff:169.254.169.254]"]'
+    )
     installation.define("elsewhere", elsewhere.replace("demo-paste", "elsewhere"))
     await installation.install([owner])
     config = installation.folder / "leakwatch.toml"
@@ -149,7 +156,7 @@ async def test_every_bad_listing_is_named_and_the_good_source_goes_on(
         assert states[name]["next_poll_at"] is not None
     # Blind is never shown as clean: what does not pass by itself is told at once.
     alarms = "\n".join(text_of(mail) for mail in mails(mailbox, "soc@issuer.example"))
-    for name in ("forbidden", "missing", "empty", "login", "endless", "metadata", "loopback6", "bomb"):
+    for name in ("forbidden", "missing", "empty", "login", "endless", "metadata", "loopback6", "mapped", "bomb"):
         assert f"Source {name} " in alarms
 
 

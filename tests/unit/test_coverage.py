@@ -21,7 +21,8 @@ def ago(**span: float) -> datetime:
 
 def state(**known: Any) -> SourceState:
     plain: dict[str, Any] = dict.fromkeys(SourceState.__dataclass_fields__)
-    counts = dict.fromkeys(("failures", "polls", "documents", "bytes", "news", "gaps", "left", "missed"), 0)
+    counted = ("failures", "polls", "documents", "bytes", "news", "gaps", "left", "missed", "missing", "waiting")
+    counts = dict.fromkeys(counted, 0)
     usual = {"name": "s", "next_poll_at": NOW, "polls": 5, "lull": 0.0, "succeeded_at": ago(minutes=1)}
     return SourceState(**{**plain, **counts, **usual, **known})
 
@@ -38,6 +39,14 @@ def state(**known: Any) -> SourceState:
         ({"failures": 3, "reason": "timed_out", "detail": "20 s"}, State.BLIND, "3 polls in a row have failed: 20 s"),
         ({"failures": 1, "reason": "gone", "alarmed_at": NOW, "detail": "404"}, State.BLIND, "404"),
         ({"canary": "gone"}, State.BLIND, "its canary was not found: gone"),
+        ({"missing": 4}, State.OK, ""),
+        ({"missing": 5}, State.BLIND, "each of the last 5 documents that it listed is not there: is document.url"),
+        (
+            {"missing": 5, "missing_reason": "blocked"},
+            State.BLOCKED,
+            "each of the last 5 documents that it listed is kept",
+        ),
+        ({"waiting": 1000}, State.BEHIND, "1000 jobs of documents wait, so it is not polled"),
         ({"next_poll_at": ago(minutes=6)}, State.OVERDUE, "due 6 min ago"),
         ({"next_poll_at": ago(minutes=4)}, State.OK, ""),
         ({"next_poll_at": ago(minutes=6), "interval": 600.0}, State.OK, ""),

@@ -194,6 +194,17 @@ async def test_a_document_that_is_longer_than_is_read_is_not_said_to_be_gone(
     assert [s.word for s in await stills(flow, finding)] == ["not looked at"]
 
 
+async def test_in_its_quiet_hours_a_source_is_not_looked_at(flow: Flow, site: PasteSite, again: Again) -> None:
+    site.publish("a leak", LEAK)
+    begins, ends = now() - timedelta(hours=1), now() + timedelta(hours=2)
+    quiet = source_named("site", site.url, quiet=f"{begins:%H:%M}-{ends:%H:%M}")
+    await found(flow, site, f"{site.url}/raw/0", source=quiet)
+    await make_due(flow)
+    assert await again.look() == 0
+    await flow.add(replace(quiet, quiet=""))
+    assert await again.look() == 1
+
+
 async def test_a_site_that_is_away_says_nothing(flow: Flow, site: PasteSite, again: Again) -> None:
     finding = await found(flow, site, "http://127.0.0.1:1/raw/0")
     await make_due(flow)
@@ -208,7 +219,7 @@ async def test_a_host_that_wants_to_rest_says_nothing(flow: Flow, site: PasteSit
     site.publish("a leak", LEAK)
     finding = await found(flow, site, f"{site.url}/raw/0")
     await again._session.get(f"{site.url}/raw/0", source=flow.watched["site"])
-    again._session.pause(f"{site.url}/", 3600)
+    again._session.pause(flow.watched["site"], 3600)
     await make_due(flow)
     await again.look()
     [still] = await stills(flow, finding)

@@ -105,6 +105,33 @@ async def test_keys_in_what_surrounds_a_document_are_found_and_stored_redacted(f
     assert title[-4:] in exposures[0].places[0].title
 
 
+async def test_of_what_surrounds_a_document_only_the_beginning_is_redacted_and_half_a_key_never_shown(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [owner] = customers(1, seed=16)
+    await flow.register(owner)
+    whole, longest = Scanner.redact, 0
+
+    def measured(scanner: Scanner, text: str, sieve: Sieve | None = None) -> str:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return whole(scanner, text, sieve)
+
+    monkeypatch.setattr(Scanner, "redact", measured)
+    half = len(owner.key) // 2
+    monkeypatch.setattr("leakwatch.pipeline._EXAMINED", 3 * len(owner.key) + 3 + half)
+    monkeypatch.setattr("leakwatch.pipeline._HALF", len(owner.key))
+    many = Reference(url="https://place.example/1", id="1", title=" ".join([owner.key] * 9_000), author="x" * 900_000)
+    await flow.process(Document(reference=many, text=owner.key))
+    async with flow.database.reading() as tx:
+        [finding] = await findings.findings(tx)
+        [exposure] = await findings.exposures(tx, [finding.id])
+    [place] = exposure.places
+    assert longest == 3 * len(owner.key) + 3 + half
+    assert owner.key[10:half] not in place.title
+    assert place.author.startswith("x" * half)
+
+
 @pytest.mark.parametrize(("provider", "detector"), [("Moonshot AI", "moonshot"), ("", "sk-alnum48")])
 async def test_a_key_that_many_providers_could_have_made_is_named_by_whose_it_was_registered_as(
     flow: Flow, provider: str, detector: str

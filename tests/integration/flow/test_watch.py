@@ -1,10 +1,15 @@
 """The jobs that watch a source, against a real site on loopback: what is remembered, tried again, and given up."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
+from aiohttp import web
 
+from leakwatch import coverage
+from leakwatch.coverage import State
 from leakwatch.demo import PasteSite, free_port
 from leakwatch.engine import Dead, Job, NewJob
 from leakwatch.errors import ScanFailed
@@ -13,9 +18,13 @@ from leakwatch.model import Document, Reference, now
 from leakwatch.scan import Scanner, Sieve
 from leakwatch.store import findings, notices, settings, sources
 from leakwatch.store.sources import SourceState
+from leakwatch.store.tables import source as table
 from leakwatch.watch import poll_job
 from tests.installation import customers, source_named, until_async
 from tests.integration.flow.conftest import Flow
+from tests.unit.fetch.sites import answer
+from tests.unit.fetch.sites import site as serving
+from tests.unit.fetch.sites import source as listed
 
 
 async def state(flow: Flow, name: str) -> SourceState:
@@ -87,6 +96,41 @@ async def test_the_checkpoint_is_sealed(flow: Flow, site: PasteSite) -> None:
 
 
 @pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("backlog", ["scan", "skip"])
+async def test_a_source_that_is_led_elsewhere_begins_anew(
+    flow: Flow, site: PasteSite, backlog: Literal["scan", "skip"]
+) -> None:
+    source = source_named("site", site.url, backlog=backlog)
+    await flow.add(source)
+    site.publish("here", "nothing")
+    await poll_once(flow, source)
+    async with PasteSite().serving() as other:
+        other.publish("there", "nothing")  # under the same id
+        moved = replace(source, base_url=other.url)
+        await flow.add(moved)
+        assert await flow.watch._checkpoint(source) is not None
+        assert await flow.watch._checkpoint(moved) is None
+        assert await flow.watch._checkpoint(replace(source, parameters={"board": "b"})) is None
+        await poll_once(flow, moved, until_documents=2 if backlog == "scan" else 0)
+        assert await flow.watch._checkpoint(moved) is not None
+    assert (await state(flow, "site")).documents == (2 if backlog == "scan" else 0)
+
+
+def test_the_same_id_of_another_place_is_another_document(flow: Flow) -> None:
+    reference = Reference(url="https://a.example/7", id="7", version="1")
+    places = [
+        source_named("s", "https://a.example"),
+        source_named("s", "https://b.example"),
+        source_named("s", "https://a.example", parameters={"board": "b"}),
+        source_named("s", "https://a.example", parameters={"board": "g"}),
+        source_named("t", "https://a.example"),
+    ]
+    assert len({flow.pipeline.identity(place, reference) for place in places}) == len(places)
+    same = source_named("s", "https://a.example/", every=1.0)
+    assert flow.pipeline.identity(same, reference) == flow.pipeline.identity(places[0], reference)
+
+
+@pytest.mark.usefixtures("running")
 async def test_a_backlog_that_is_skipped_is_remembered_and_not_fetched(flow: Flow, site: PasteSite) -> None:
     source = source_named("site", site.url, backlog="skip")
     await flow.add(source)
@@ -129,6 +173,20 @@ async def test_a_document_longer_than_the_cap_is_scanned_as_far_and_told(flow: F
     await flow.add(source)
     site.publish("long", owner.key + "\n" + "x" * 5000)
     await poll_once(flow, source, until_documents=1)
+    [letter] = await dead(flow)
+    assert (letter.queue, letter.reason) == ("fetch", "too_large")
+    async with flow.database.reading() as tx:
+        assert len(await findings.findings(tx)) == 1
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_page_of_a_list_that_is_longer_than_the_cap_is_told_too(flow: Flow) -> None:
+    [owner] = customers(1, seed=35)
+    await flow.register(owner)
+    toml = 'name = "site"\ntitle = "A list"\nkind = "urls"\nurls = ["/page"]\n'
+    async with serving(answer(f"{owner.key}\n" + "x" * 5000)) as url:
+        await flow.add(listed(url, toml, max_bytes=2000))
+        await poll_once(flow, flow.watched["site"], until_documents=1)
     [letter] = await dead(flow)
     assert (letter.queue, letter.reason) == ("fetch", "too_large")
     async with flow.database.reading() as tx:
@@ -242,7 +300,7 @@ async def test_after_a_crash_inline_documents_are_scanned_and_the_one_at_fault_i
         Document(reference=Reference(url=f"https://elsewhere.example/{n}", id=str(n)), text=c.key)
         for n, c in enumerate((poison, owner))
     )
-    suspect = flow.pipeline.identity("site", inline[0].reference)
+    suspect = flow.pipeline.identity(source, inline[0].reference)
     async with flow.database.transaction() as tx:
         await settings.put(tx, "suspect:site", suspect.hex())  # the process died while it was scanned
     await flow.watch._one_by_one(source, inline)
@@ -262,6 +320,48 @@ async def test_a_source_that_lists_faster_than_it_may_be_fetched_is_not_polled_u
     async with flow.database.reading() as tx:
         assert [job.queue for job in await flow.engine.live(tx)].count("poll") == 0
     assert await alarms(flow) == ["behind"]
+    at = await state(flow, "site")
+    assert coverage.judge(flow.watched["site"], at, now()).state == State.BEHIND
+    monkeypatch.setattr("leakwatch.watch._BACKLOG", 3)
+    async with flow.database.transaction() as tx:
+        await tx.execute(table.update().values(next_poll_at=now()))
+    await flow.watch.wake("site")
+    assert (await state(flow, "site")).waiting == 0
+
+
+@pytest.mark.parametrize(("status", "reason", "found"), [(404, "gone", State.BLIND), (403, "blocked", State.BLOCKED)])
+async def test_a_source_none_of_whose_documents_can_be_had_is_told_however_few_one_job_holds(
+    flow: Flow, status: int, reason: str, found: State
+) -> None:
+    served: set[str] = set()
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text="nothing") if request.path in served else web.Response(status=status)
+
+    async def look(*names: str, attempts: int) -> None:
+        references = [Reference(url=f"{url}/{name}", id=name) for name in names]
+        payload = flow.watch._fetch_job(source, references).payload
+        await flow.watch.fetch(Job(id=0, queue="fetch", payload=payload, lane="site", attempts=attempts, picks=1))
+
+    async with serving(handle) as url:
+        source = source_named("site", url, robots="ignore")
+        await flow.add(source)
+        for attempts in (0, 1, 2):
+            await look("a", "b", attempts=attempts)
+            await look("c", "d", attempts=attempts)
+        assert (await state(flow, "site")).missing == 4  # each once, however often it was looked for
+        assert await alarms(flow) == []
+        await look("e", attempts=1)
+        await look("f", attempts=1)
+        at = await state(flow, "site")
+        assert (at.fetched, at.gone + at.refused, at.missing) == (0, 6, 6)
+        assert coverage.judge(source, at, now()).state == found
+        assert await alarms(flow) == [reason]
+        served.add("/g")
+        await look("g", attempts=0)
+    at = await state(flow, "site")
+    assert (at.fetched, at.missing) == (1, 0)
+    assert coverage.judge(source, at, now()).state in (State.OK, State.NEW)
 
 
 async def test_a_clock_that_was_wrong_does_not_keep_a_source_from_being_polled(flow: Flow, site: PasteSite) -> None:

@@ -24,6 +24,12 @@ UNKNOWN: dict[str, Any] = {
     "quota": None,
     "canary_at": None,
     "canary": None,
+    "fetched": 0,
+    "gone": 0,
+    "refused": 0,
+    "missing": 0,
+    "missing_reason": None,
+    "waiting": 0,
 }
 
 

@@ -109,8 +109,15 @@ def _seconds(page: str) -> float:
 
 @pytest.mark.parametrize(
     "page",
-    ["<li>" * 90_000, "<!--" * 90_000, "<a " + "b='c' " * 200_000, "<p>" + "x" * 3_900_000, "<i>" * 90_000],
-    ids=["items", "comments", "attributes", "line", "formatting"],
+    [
+        "<li>" * 90_000,
+        "<!--" * 90_000,
+        "<a " + "b='c' " * 200_000,
+        "<p>" + "x" * 3_900_000,
+        "<i>" * 90_000,
+        ("<?xml" + "x" * 60) * 15_000,
+    ],
+    ids=["items", "comments", "attributes", "line", "formatting", "declarations"],
 )
 def test_hostile_markup_costs_no_more_than_a_few_times_what_as_much_honest_markup_does(page: str) -> None:
     honest = _seconds("<ul>" + "".join(f'<li><a href="/{n}">title</a></li>' for n in range(22_000)))

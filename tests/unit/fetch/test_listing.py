@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from leakwatch.fetch import listing as module
@@ -193,13 +193,39 @@ def test_no_note_repeats_a_strangers_words() -> None:
     assert "s3cret" not in " ".join(found.notes)
 
 
-@given(st.dictionaries(st.sampled_from(["id", "url", "title", "published_at", "summary"]), st.text(max_size=40)))
+_ANYTHING = st.text(st.characters(), max_size=40)  # half a surrogate pair too: JSON can hold it
+
+
+@given(st.dictionaries(st.sampled_from(["id", "url", "title", "published_at", "summary"]), _ANYTHING))
 def test_whatever_an_item_says_it_is_used_or_noted(facts: dict[str, str]) -> None:
     found = gathered(facts)
 
     assert len(found.documents) + len(found.references) == 1 or found.notes
     for one in found.references:
         assert one.url.startswith(("https://paste.example", "http://paste.example"))
+
+
+def test_half_a_character_in_a_fact_hides_neither_its_item_nor_another() -> None:
+    watched = templated('url = "{base_url}/raw/{id}"\npage = "{base_url}/{title}"')
+    found = gathered({"id": "1", "title": "\ud800"}, {"id": "\udfff", "author": "\ud800"}, {"id": "3"}, watched=watched)
+
+    assert [one.url for one in found.references] == [f"{BASE}/raw/1", f"{BASE}/raw/%3F", f"{BASE}/raw/3"]
+    assert found.references[0].page == f"{BASE}/%3F"
+
+
+def test_an_item_that_breaks_what_reads_it_is_noted_and_the_others_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = module.absolute
+
+    def breaks(address: str, base: str) -> str:
+        if address == "/1":
+            raise ZeroDivisionError(address)
+        return whole(address, base)
+
+    monkeypatch.setattr(module, "absolute", breaks)
+    found = gathered({"id": "1", "url": "/1"}, {"id": "2", "url": "/2"})
+
+    assert [one.id for one in found.references] == ["2"]
+    assert found.notes[0] == "an item could not be read (ZeroDivisionError): a bug, please report it"
 
 
 @pytest.mark.parametrize(
@@ -243,15 +269,39 @@ def test_a_time_can_be_so_long_ago(text: str, seconds: int) -> None:
     assert abs((datetime.now(UTC) - found).total_seconds() - seconds) < 20
 
 
+_BEYOND = [
+    "Fri, 31 Dec 9999 23:59:59 -1200",
+    "9999-12-31T23:59:59-12:00",
+    "5 \u017f ago",
+]
+
+
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-13-45", "12", "9" * 30, "2026-11-23T99:99:99Z", "ages ago", "999999 years ago"]
+    "text",
+    ["", "yesterday", "2026-13-45", "12", "9" * 30, "2026-11-23T99:99:99Z", "ages ago", "999999 years ago", *_BEYOND],
 )
 def test_what_is_no_time_is_none(text: str) -> None:
     assert moment(text) is None
 
 
-@given(st.text(max_size=60) | st.integers().map(str) | st.datetimes().map(str))
-def test_a_time_is_always_in_utc_or_none(text: str) -> None:
+def _mixed(*words: str) -> st.SearchStrategy[str]:
+    """What looks like a time, in any order, with anything between."""
+    parts = st.sampled_from(words) | st.integers(0, 99999).map(str) | st.text(st.characters(), max_size=3)
+    return st.lists(parts, max_size=12).map(" ".join)
+
+
+_YEARS = st.sampled_from([0, 1, 9999]) | st.integers(0, 9999)  # at the edges a zone leads out of the calendar
+_ZONES = st.integers(-9999, 9999).map("{:+05d}".format)
+_RFC = st.builds("{0:%a, %d %b} {1:04d} {0:%H:%M:%S} {2}".format, st.datetimes(), _YEARS, _ZONES)
+_ISO = st.builds("{1:04d}-{0:%m-%dT%H:%M:%S}{2}".format, st.datetimes(), _YEARS, _ZONES)
+_WORDS = _mixed(
+    "ago", "min", "\u017f", "\u0663", "\u00b2", "Dec", "GMT", "-1200", ":", ",", "1795473876", "T", "just now"
+)
+
+
+@given(_RFC | _ISO | _WORDS | st.text(st.characters(), max_size=60) | st.integers().map(str) | st.datetimes().map(str))
+@example("Fri, 31 Dec 9999 23:59:59 -1200")
+def test_a_time_is_always_in_utc_or_none_and_never_an_error(text: str) -> None:
     at = moment(text)
     assert at is None or at.tzinfo is UTC
 

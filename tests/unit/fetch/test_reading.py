@@ -1,7 +1,10 @@
 """Listings of more than one page, listings of listings, and numbers to walk: what one poll reads, and where it ends."""
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from aiohttp import web
 
 from leakwatch.errors import BadContent, Blocked, EmptyListing, Gone, RateLimited
 from leakwatch.fetch import Poll, Session, Source, Trace, poll
+from leakwatch.fetch.listing import Tally
 from leakwatch.model import Checkpoint
 from tests.unit.fetch.sites import HTML, answer, http_config, site, source
 
@@ -234,6 +238,36 @@ async def test_a_listing_that_shares_nothing_with_the_last_is_a_gap(session: Ses
         assert third.trace.gap
         fourth = await poll(session, source(url, toml), third.batch.checkpoint)
         assert not fourth.trace.gap
+
+
+# --- the event loop
+
+
+@pytest.mark.parametrize("toml", ["pages", "walk", "sitemaps"])
+async def test_items_are_never_read_on_the_event_loop(
+    session: Session, monkeypatch: pytest.MonkeyPatch, toml: str
+) -> None:
+    loops, whole = threading.get_ident(), Tally.page
+    threads: set[int] = set()
+
+    def page(tally: Tally, *args: Any) -> list[str]:
+        threads.add(threading.get_ident())
+        return whole(tally, *args)
+
+    async def handle(request: web.Request) -> web.Response:
+        row = f"<loc>http://{request.host}/a.xml</loc>"
+        is_index = toml == "sitemaps" and request.path != "/a.xml"
+        items = {"pages": '{"items": [{"id": "1"}]}', "walk": "7"}
+        sitemap = f"<sitemapindex><sitemap>{row}</sitemap></sitemapindex>"
+        return web.Response(text=items.get(toml) or (sitemap if is_index else f"<urlset><url>{row}</url></urlset>"))
+
+    monkeypatch.setattr(Tally, "page", page)
+    listings = 'name = "site"\ntitle = "A site"\nkind = "sitemap"\n[listing]\nurl = "{base_url}/sitemap.xml"\n'
+    tomls = {"pages": JSON.replace("?page={page}", ""), "walk": WALK, "sitemaps": listings}
+    async with site(handle) as url:
+        assert ids(await poll(session, source(url, tomls[toml])))
+    assert threads
+    assert loops not in threads
 
 
 # --- since
@@ -557,6 +591,40 @@ async def test_a_page_that_asks_to_be_left_alone_is_heeded(session: Session) -> 
         assert (polled.trace.quota, polled.trace.interval) == (77, 30.0)
         with pytest.raises(RateLimited):
             await poll(session, source(url, toml))
+        neighbour = replace(source(url, toml), name="neighbour")
+        assert ids(await poll(session, neighbour)) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "heeded"),
+    [
+        ("100000000000000", 86_400.0),
+        ("9" * 400, 86_400.0),
+        ("\u00b2", None),
+        ("\u0663", None),
+        ("-5", None),
+        ("x", None),
+    ],
+)
+async def test_what_a_page_asks_for_is_bounded_and_a_number(session: Session, said: str, heeded: float | None) -> None:
+    toml = JSON.replace("?page={page}", "").replace("may_be_empty = true", 'wait = "backoff"\nquota = "backoff"')
+    async with site(answer(json.dumps({"items": [{"id": "1"}], "backoff": said}))) as url:
+        assert (await poll(session, source(url, toml))).trace.interval == heeded
+
+
+async def test_a_short_wait_lies_between_two_pages(session: Session) -> None:
+    asked: list[float] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(asyncio.get_running_loop().time())
+        return web.json_response({"items": [{"id": request.query["page"]}], "backoff": 1})
+
+    async with site(handle) as url:
+        await poll(
+            session, source(url, NUMBERED.replace("may_be_empty = true", 'wait = "backoff"').replace("= 4", "= 2"))
+        )
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 0.9
 
 
 @pytest.mark.parametrize(

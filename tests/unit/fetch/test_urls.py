@@ -75,6 +75,22 @@ async def test_one_that_fails_hides_no_other_and_all_that_fail_are_an_error(sess
             await poll(session, source(url, TOML))
 
 
+async def test_what_one_poll_holds_is_bounded_and_the_next_goes_on(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(urls, "BUDGET", 150)
+    pages = Pages(**{f"p{n}": str(n) * 100 for n in range(5)})
+    checkpoint: Checkpoint | None = None
+    turns = []
+    async with site(pages) as url:
+        for _ in range(3):
+            pages.asked = []
+            checkpoint = (await poll(session, source(url, TOML), checkpoint)).batch.checkpoint
+            turns.append(pages.asked)
+    # What has not changed is not sent again, and takes no room.
+    assert turns == [["p0", "p1"], ["p2", "p3"], ["p4", "p0", "p1", "p2", "p3"]]
+
+
 async def test_of_many_some_have_their_turn_in_each_poll(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(urls, "AT_ONCE", 3)
     pages = Pages(**{f"p{n}": str(n) for n in range(5)})

@@ -1,0 +1,70 @@
+"""Every regular expression that meets fetched text: `re` keeps the interpreter while it works."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable
+from time import process_time
+
+import pytest
+
+from leakwatch import fetch
+from leakwatch.fetch import listing
+
+_PUMPS = (
+    "<?xml x",
+    "<title x",
+    "<title>x",
+    "charset ",
+    "charset=  ",
+    "type =",
+    "type=  ",
+    "a" * 8,
+    "a-" * 4,
+    " " * 8,
+    "1 day and ",
+    "2026-11-23T ",
+    "1234567890",
+    "{a",
+    "&#12",
+    "t = 1",
+    "refused address x (",
+)
+"""What begins like each of them, repeated, and never comes to its end."""
+
+
+def _expressions() -> list[re.Pattern[str]]:
+    modules = [importlib.import_module(f"leakwatch.fetch.{m.name}") for m in pkgutil.iter_modules(fetch.__path__)]
+    values = [value for module in modules for value in vars(module).values()]
+    looks = [pattern for pattern, _ in listing._LOOKS]
+    each = [*(value for value in values if isinstance(value, re.Pattern)), *looks]
+    return [re.compile(_text(one.pattern), one.flags & re.IGNORECASE) for one in dict.fromkeys(each)]
+
+
+def _text(pattern: str | bytes) -> str:
+    return pattern if isinstance(pattern, str) else pattern.decode()
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    spent = []
+    for _ in range(3):
+        before = process_time()
+        work()
+        spent.append(process_time() - before)
+    return min(spent)
+
+
+def _grows(expression: re.Pattern[str], pump: str) -> bool:
+    """Whether four times the text takes much more than four times as long."""
+
+    def seconds(times: int) -> float:
+        text = pump * times + "!"
+        return _seconds(lambda: list(expression.finditer(text)))
+
+    few, many = seconds(1_000), seconds(4_000)
+    return many > 9 * max(few, 0.002)
+
+
+@pytest.mark.parametrize("expression", _expressions(), ids=lambda one: str(one.pattern)[:40])
+def test_no_expression_takes_more_than_its_share_for_a_longer_text(expression: re.Pattern[str]) -> None:
+    assert [pump for pump in _PUMPS if _grows(expression, pump)] == []
