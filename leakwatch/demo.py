@@ -37,7 +37,8 @@ from leakwatch.scan import Detector, shipped, synthesize
 __all__ = ["DEFINITION", "DemoFailed", "Mailbox", "PasteSite", "decoded", "demo", "free_port", "free_socket", "traces"]
 
 HARMLESS: Final = 40  # pastes that hold nothing
-PATIENCE: Final = 60.0  # seconds until every mail must have come
+START: Final = 60.0  # seconds that the daemon may take to be ready …
+PATIENCE: Final = 60.0  # … and, from then on, until every mail must have come
 _WINDOW: Final = 12  # characters of a key's secret part that count as a trace of it
 _LAST: Final = 4  # the last characters, which a notice shows
 DEFINITION: Final = """\
@@ -193,7 +194,7 @@ base_url = "{site}"
 
 async def _ready(daemon: asyncio.subprocess.Process, port: int) -> None:
     """Wait until the daemon says that it can do its work."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START
     async with ClientSession() as client:
         while time.monotonic() < deadline and daemon.returncode is None:
             with contextlib.suppress(ClientError):

@@ -317,3 +317,7 @@ def test_a_name_that_runs_from_right_to_left_turns_no_sentence() -> None:
     assert message.html.count(name) > message.html.count(f"<bdi>{name}</bdi>") > 2
     outside = message.html.replace(f"<bdi>{name}</bdi>", "")
     assert outside.count(name) == outside.count(f"“{name}”")  # the subject, as title and label, holds no markup
+
+
+def test_the_summary_says_what_is_still_on_its_way() -> None:
+    assert "2 messages are still on their way" in " ".join(COMPOSER.compose(summary(waiting=2)).text.split())

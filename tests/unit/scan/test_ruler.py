@@ -33,3 +33,10 @@ def test_the_same_offset_may_be_asked_again() -> None:
     ruler = Ruler(b"a\r\nbc", Field.URL)
     assert ruler.position(0) == ruler.position(0) == Position(field=Field.URL, line=1, column=1)
     assert ruler.position(4) == ruler.position(4) == Position(field=Field.URL, line=2, column=2)
+
+
+def test_what_lies_within_a_character_stands_where_it_begins() -> None:
+    """A place under a disguise is told in proportion, and may fall between its bytes."""
+    data = "a\n€b".encode()
+    beginning = Ruler(data, Field.TEXT).position(2)
+    assert [Ruler(data, Field.TEXT).position(offset) for offset in (3, 4)] == [beginning, beginning]
