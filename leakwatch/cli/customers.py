@@ -8,6 +8,7 @@ from leakwatch.cli.frame import Frame, json_option, show, shown_channel, with_da
 from leakwatch.errors import InputError
 from leakwatch.match import intake
 from leakwatch.notify import languages
+from leakwatch.scan import Scanner, shipped
 from leakwatch.store import registry
 from leakwatch.store.database import Database
 
@@ -48,6 +49,8 @@ async def show_(_frame: Frame, database: Database, *, name: str, as_json: bool) 
 @with_database
 async def add(_frame: Frame, database: Database, *, name: str, channels: tuple[str, ...], locale: str) -> None:
     """Add a customer, or channels to one. Their keys come with `leakwatch keys import`."""
+    if Scanner(shipped()).holds_key(name):
+        raise InputError("the name holds a key", mend="name the customer, and have the key revoked")
     checked = [intake.channel(url) for url in channels]
     spoken = intake.locale(locale, languages())
     async with database.transaction() as tx:

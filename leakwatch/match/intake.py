@@ -9,9 +9,10 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from operator import itemgetter
 from typing import Any, BinaryIO, Final
 
@@ -25,7 +26,11 @@ OPTIONAL: Final = ("channels",)
 _NAMES: Final = (*REQUIRED, *OPTIONAL)
 _LONGEST_LINE: Final = 256 * 1024  # bytes
 _LONGEST_FIELD: Final = 500  # characters
+_TOGETHER: Final = 250  # rows in which a key is looked for at once
+_BETWEEN: Final = " | "  # them: no line ends, over which a key could go on
 _MOST_LINES: Final = 8  # of one CSV row: after so many a quote was left open
+KEY_INSIDE: Final = "customer, provider, label or email holds a key"
+_NO_KEY: Final = "write a name for it there, and have it revoked if it was sent like this"
 _ADDRESS: Final = re.compile(r"""[^\s@,;:<>()\[\]\\"?#%&/]+@(?!\.)[^\s@,;:<>()\[\]\\"?#%&/]+(?<!\.)""")
 _CHANNEL: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S+")
 
@@ -38,18 +43,45 @@ class BadRow:
     reason: str
 
 
-def read(stream: BinaryIO, locales: Collection[str]) -> Iterator[Registration | BadRow]:
+_Read = tuple[int, Registration | BadRow]
+"""A row and the line on which it begins."""
+
+
+def read(
+    stream: BinaryIO, locales: Collection[str], *, holds_key: Callable[[str], bool]
+) -> Iterator[Registration | BadRow]:
     """Yield the rows of a file; the first of the locales is that of a row which names none.
 
+    `holds_key` says whether a key stands in a text, which may be the texts of many rows: such a row is a bad one.
     Raises InputError when the header cannot be used.
     """
-    lines = _Lines(stream)
-    known = {_folded(name): name for name in locales}
+    rows = _rows(_Lines(stream), {_folded(name): name for name in locales})
+    while some := list(islice(rows, _TOGETHER)):
+        yield from _without_keys(some, holds_key)
+
+
+def _rows(lines: "_Lines", locales: Mapping[str, str]) -> Iterator[_Read]:
     for record in _json_records(lines) if lines.peek().lstrip().startswith("{") else _csv_records(lines):
         try:
-            yield record if isinstance(record, BadRow) else _row(record, known)
+            yield lines.begun, record if isinstance(record, BadRow) else _row(record, locales)
         except InputError as error:
-            yield BadRow(line=lines.begun, reason=str(error))
+            yield lines.begun, BadRow(line=lines.begun, reason=str(error))
+
+
+def _without_keys(rows: Iterable[_Read], holds_key: Callable[[str], bool]) -> Iterator[Registration | BadRow]:
+    """Refuse rows that hold a key where its name belongs: all are looked at in one go, each only if that finds one."""
+    texts = dict.fromkeys(text for _, row in rows if isinstance(row, Registration) for text in _shown(row))
+    suspect = holds_key(_BETWEEN.join(texts))
+    for line, row in rows:
+        if suspect and isinstance(row, Registration) and any(map(holds_key, _shown(row))):
+            yield BadRow(line=line, reason=f"{KEY_INSIDE}: {_NO_KEY}")
+        else:
+            yield row
+
+
+def _shown(row: Registration) -> tuple[str, ...]:
+    """Return what is shown of a row wherever it is told of. A provider's own id of a key may look like one."""
+    return row.customer, row.provider, row.label, row.email
 
 
 class _Lines:

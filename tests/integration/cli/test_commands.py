@@ -132,6 +132,32 @@ def test_bad_rows_are_told_by_their_line_and_the_others_imported(installed: Leak
     ]
 
 
+@pytest.mark.parametrize("column", ["customer", "provider", "label"])
+def test_a_key_in_place_of_its_name_reaches_neither_database_nor_terminal(
+    installed: Leakwatch, tmp_path: Path, column: str
+) -> None:
+    key, digest = customers(1, seed=47)[0].key, digest_text("another")
+    facts = {"customer": "acme", "email": "a@b.example", "digest": digest}
+    rows = [{**facts, column: f"{facts.get(column, '')} {key}"}, {**facts, "label": "billing"}]
+    said = installed("keys", "import", "-", stdin="\n".join(map(json.dumps, rows)).encode())
+    assert (said.status, "line 1: " in said.err, "1 added" in said.err) == (1, True, True), said.err
+    assert key not in said.err + said.out
+    assert not any(key.encode() in file.read_bytes() for file in tmp_path.glob("leakwatch.db*"))
+
+
+def test_an_id_of_the_provider_may_look_like_a_key(installed: Leakwatch) -> None:
+    key_id = customers(1, seed=48)[0].key
+    row = {"customer": "acme", "email": "a@b.example", "digest": digest_text("another"), "key_id": key_id}
+    assert installed("keys", "import", "-", stdin=json.dumps(row).encode()).status == 0
+
+
+def test_a_customer_is_not_named_by_a_key(installed: Leakwatch) -> None:
+    key = customers(1, seed=49)[0].key
+    said = installed("customers", "add", f"acme {key}", "--channel", "mailto:a@b.example")
+    assert (said.status, key in said.err) == (2, False)
+    assert installed("customers", "list", "--json").rows == []
+
+
 def test_json_lines_come_by_standard_input(installed: Leakwatch) -> None:
     digest = digest_text(customers(1, seed=44)[0].key)
     names = ("customer", "email", "locale", "provider", "label", "key_id", "digest")
