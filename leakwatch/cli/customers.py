@@ -7,7 +7,7 @@ import click
 from leakwatch.cli.frame import Frame, json_option, show, shown_channel, with_database
 from leakwatch.errors import InputError
 from leakwatch.match import intake
-from leakwatch.notify import languages
+from leakwatch.notify import languages, tellable
 from leakwatch.scan import Scanner, shipped
 from leakwatch.store import registry
 from leakwatch.store.database import Database
@@ -51,7 +51,7 @@ async def add(_frame: Frame, database: Database, *, name: str, channels: tuple[s
     """Add a customer, or channels to one. Their keys come with `leakwatch keys import`."""
     if Scanner(shipped()).holds_key(name):
         raise InputError("the name holds a key", mend="name the customer, and have the key revoked")
-    checked = [intake.channel(url) for url in channels]
+    checked = [intake.channel(url, tellable) for url in channels]
     spoken = intake.locale(locale, languages())
     async with database.transaction() as tx:
         await registry.add_customer(tx, name=name, locale=spoken, channels=checked)

@@ -12,7 +12,7 @@ from leakwatch.cli.frame import WRONG, Frame, json_option, progress, show, with_
 from leakwatch.errors import InputError
 from leakwatch.match import Digester, digest_text, intake
 from leakwatch.model import Registration
-from leakwatch.notify import languages
+from leakwatch.notify import languages, tellable
 from leakwatch.pepper import Pepper
 from leakwatch.scan import Scanner, shipped
 from leakwatch.store import registry
@@ -49,14 +49,15 @@ async def import_(frame: Frame, database: Database, *, file: BinaryIO) -> int:
 
     The first line of CSV names the columns: customer, email, locale, provider, label, key_id, digest and, where
     there are any, channels. A row that cannot be used, or in which a key stands itself, is told by its line and the
-    others are imported; then the exit status is 1. The same file can be imported again: what is known changes only where it differs.
+    others are imported; then the exit status is 1. The same file can be imported again: what is known changes only
+    where it differs.
     """
     pepper = Pepper(frame.config.pepper())
     digester = Digester(pepper, frame.config.matching.schemes)
     async with database.transaction() as tx:
         await registry.bind_pepper(tx, pepper.fingerprint)
     locales = ("en", *sorted(languages() - {"en"}))  # the first is for rows that name none
-    sieve = Sieve(intake.read(file, locales, holds_key=Scanner(shipped()).holds_key))
+    sieve = Sieve(intake.read(file, locales, tellable=tellable, holds_key=Scanner(shipped()).holds_key))
     added = known = 0
     with progress("keys") as advance:
         while rows := list(islice(sieve, _BATCH)):

@@ -27,6 +27,7 @@ from leakwatch.store.notices import Taken
 from tests.installation import customers
 from tests.integration.store.making import place, register, registration, seen
 
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's own
 CONFIG = """\
 [database]
 url = "sqlite:///leakwatch.db"
@@ -39,6 +40,7 @@ allow_networks = ["127.0.0.0/8"]
 from = "Example AI Security <security@issuer.example>"
 smtp = "smtp+insecure://127.0.0.1:25"
 """
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"  # Apprise's own example
 HEADER = "customer,email,locale,provider,label,key_id,digest\n"
 
 
@@ -178,7 +180,7 @@ def test_another_pepper_is_refused(installed: Leakwatch, tmp_path: Path) -> None
 
 def test_customers_come_change_and_go(installed: Leakwatch) -> None:
     assert installed("customers", "add", "acme", "--channel", "mailto:a@b.example", "--locale", "fr").status == 0
-    assert installed("customers", "add", "acme", "--channel", "slack://secret/token/here", "--locale", "fr").status == 0
+    assert installed("customers", "add", "acme", "--channel", SLACK, "--locale", "fr").status == 0
     [acme] = installed("customers", "list", "--json").rows
     assert acme["channels"] == ["a@b.example", "slack://…"]
     assert installed("customers", "remove", "acme", "--channel", "mailto:a@b.example").status == 0
@@ -191,7 +193,12 @@ def test_customers_come_change_and_go(installed: Leakwatch) -> None:
 
 @pytest.mark.parametrize(
     ("channel", "locale", "words"),
-    [("soc@acme.example", "en", "a channel is no URL"), ("mailto:soc@acme.example", "tlh", "locale is not known")],
+    [
+        ("soc@acme.example", "en", "a channel is no URL"),
+        ("mailto:soc@acme.example", "tlh", "locale is not known"),
+        ("mailto:soc@under_score.example", "en", "email is no mail address"),
+        ("json://169.254.169.254/", "en", "do not go to json:// channels"),
+    ],
 )
 def test_a_customer_who_could_not_be_told_is_not_added(
     installed: Leakwatch, channel: str, locale: str, words: str
@@ -259,7 +266,7 @@ async def _tell_software(folder: Path) -> None:
 
 
 def test_a_customer_is_sent_a_test(installed: Leakwatch) -> None:
-    channels = ("--channel", "mailto:a@b.example", "--channel", "slack://secret/token/here")
+    channels = ("--channel", "mailto:a@b.example", "--channel", SLACK)
     assert installed("customers", "add", "acme", *channels).status == 0
     said = installed("notices", "test", "acme")
     assert (said.status, said.err) == (
