@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -158,6 +159,37 @@ def test_a_customer_is_not_named_by_a_key(installed: Leakwatch) -> None:
     said = installed("customers", "add", f"acme {key}", "--channel", "mailto:a@b.example")
     assert (said.status, key in said.err) == (2, False)
     assert installed("customers", "list", "--json").rows == []
+
+
+def test_an_address_that_a_second_import_corrects_is_told_with_how_to_end_it(
+    installed: Leakwatch, tmp_path: Path
+) -> None:
+    digests = [digest_text(str(n)) for n in range(3)]
+
+    def rows(address: str) -> bytes:
+        more = ["Acme Inc,soc@acme.example", "lumière,soc@lumiere.example"]
+        lines = [f"{who},en,,,,{digest}\n" for who, digest in zip([f"Acme Inc,{address}", *more], digests, strict=True)]
+        return (HEADER + "".join(lines)).encode()
+
+    assert "NOTE" not in installed("keys", "import", "-", stdin=rows("wrnog@acme.example")).err
+    again = installed("keys", "import", "-", stdin=rows("wrong@acme.example"))
+    [note] = [line for line in again.err.splitlines() if "NOTE" in line]
+    command_line = note.partition("leakwatch ")[2]
+    assert command_line == "customers remove 'Acme Inc' --channel mailto:wrnog@acme.example"
+    assert installed(*shlex.split(command_line)).status == 0
+    [acme, _] = installed("customers", "list", "--json").rows
+    assert acme["channels"] == ["soc@acme.example", "wrong@acme.example"]
+    assert "NOTE" not in installed("keys", "import", "-", stdin=rows("wrong@acme.example")).err
+
+
+def test_a_channel_that_holds_a_token_is_ended_by_what_is_shown_of_it(installed: Leakwatch) -> None:
+    for channel in (SLACK, SLACK.replace("T1", "T2"), "mailto:a@b.example"):
+        assert installed("customers", "add", "acme", "--channel", channel).status == 0
+    assert "several such channels" in installed("customers", "remove", "acme", "--channel", "slack://…").err
+    assert installed("customers", "remove", "acme", "--channel", SLACK).status == 0
+    assert installed("customers", "remove", "acme", "--channel", "slack://…").status == 0
+    assert "no such channel" in installed("customers", "remove", "acme", "--channel", "slack://…").err
+    assert installed("customers", "list", "--json").rows[0]["channels"] == ["a@b.example"]
 
 
 def test_json_lines_come_by_standard_input(installed: Leakwatch) -> None:
@@ -467,6 +499,50 @@ def test_check_tells_every_problem_with_its_place_and_mend(installed: Leakwatch,
     assert "mine.toml:3: unknown setting selecter" in said.err
     line = config[: config.index("unheard-of")].count("\n") + 1
     assert f"leakwatch.toml:{line}: no definition is named unheard-of" in said.err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("<security@", "<a..b@"), "email.from does not hold one address"),
+        (("//127.0.0.1:25", "//mail.issuer.example:25"), "in the clear over a network"),
+        (("[http]", '[notices]\noperator = ["foo:bar"]\n[http]'), "leakwatch.toml:6: a channel is of no kind"),
+        (("[http]", '[notices]\noperator = ["mailto:a..b@x.example"]\n[http]'), "does not hold one address"),
+        (("[http]", '[notices]\noperator_locale = "xx"\n[http]'), "leakwatch.toml:6: the locale is not known"),
+        (
+            ("[database]", '[[source]]\nuse = "feed"\nenabled = false\ntoken_file = "token"\n[database]'),
+            "everybody may read this secret",
+        ),
+    ],
+)
+def test_check_refuses_what_would_not_run(
+    installed: Leakwatch, tmp_path: Path, change: tuple[str, str], words: str
+) -> None:
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").chmod(0o644)
+    (tmp_path / "leakwatch.toml").write_text(CONFIG.replace(*change))
+    said = installed("check")
+    assert (said.status, words in said.err) == (1, True), said.err
+
+
+def test_check_warns_where_nobody_is_told_of_anything(installed: Leakwatch, tmp_path: Path) -> None:
+    said = installed("check")
+    assert (said.status, "warning: " in said.err, "there is no operator" in said.err) == (0, True, True), said.err
+    (tmp_path / "leakwatch.toml").write_text(CONFIG + '[notices]\noperator = ["mailto:soc@issuer.example"]\n')
+    assert "warning" not in installed("check").err
+
+
+def test_a_reload_is_kept_back_by_its_sources_alone(installed: Leakwatch, tmp_path: Path) -> None:
+    (tmp_path / "pepper").chmod(0o644)
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "unused.toml").write_text("broken")
+    assert installed("check").status == 1
+    assert installed("check", "--reload").status == 0
+    with (tmp_path / "leakwatch.toml").open("a") as file:
+        file.write('[[source]]\nuse = "unused"\n')
+    refused = installed("check", "--reload")
+    assert (refused.status, "unused.toml" in refused.err) == (1, True)
+    assert installed("check", "--reload", "--live").status == 2
 
 
 def test_check_live_tries_the_mail_server(installed: Leakwatch, tmp_path: Path) -> None:
