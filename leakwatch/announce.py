@@ -14,7 +14,7 @@ from leakwatch.config import NoticesConfig
 from leakwatch.engine import Engine, NewJob
 from leakwatch.errors import ChannelUnusable
 from leakwatch.model import Answer, Notice, NoticeKind, now
-from leakwatch.notify import ANSWERED, OPENED, defang, new_message_id, policy
+from leakwatch.notify import ANSWERED, OPENED, clean, new_message_id, policy
 from leakwatch.store import answers, notices, reminders, settings, untold
 from leakwatch.store.database import Transaction
 from leakwatch.store.findings import Recorded
@@ -124,7 +124,7 @@ class Announcer:
         await self._events(tx, ANSWERED, finding_ids)
         if word is Answer.FALSE_ALARM:
             about = ", ".join(map(str, sorted(finding_ids)))
-            said = f" They say: “{defang(remark, _REMARK)}”." if remark else ""
+            said = f" They say: “{clean(remark, _REMARK)}”." if remark else ""
             detail = f"{notice.customer} calls a false alarm what notice {notice.id} says (findings: {about}).{said}"
             once = Once(f"notice {notice.id} false alarm", timedelta(hours=1))
             await self.alarm(tx, word.value, f"{detail} See `leakwatch notices show {notice.id}`.", once=once)
@@ -139,6 +139,10 @@ class Announcer:
     async def release(self, tx: Transaction, notice_ids: Sequence[int] | None = None) -> int:
         """Send what was held: these notices, or all of them. Returns how many deliveries go out."""
         return await self._send(tx, await notices.release(tx, notice_ids=notice_ids))
+
+    async def drop(self, tx: Transaction, notice_ids: Sequence[int] | None, why: str) -> int:
+        """Never send what was held: these notices, or all of them. Returns how many notices."""
+        return await notices.drop(tx, notice_ids=notice_ids, why=why, now=now())
 
     async def retry(self, tx: Transaction, found: Sequence[NoticeState]) -> int:
         """Send now what was given up or waits for its next try, to where its customer is told by now.
