@@ -21,6 +21,7 @@ from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import Gone
 from leakwatch.match import digest_text
 from leakwatch.model import Answer, NoticeKind, now
+from leakwatch.pepper import Pepper
 from leakwatch.scan.synthetic import fill
 from leakwatch.store import answers, bounces, findings, notices, registry
 from leakwatch.store.database import Database
@@ -418,6 +419,79 @@ def test_what_was_given_up_is_tried_again(installed: Leakwatch, tmp_path: Path) 
     assert [row["id"] for row in installed("jobs", "list", "--live", "--json").rows] == [dead["id"]]
 
 
+def test_what_was_given_up_is_shown_and_dropped(installed: Leakwatch, tmp_path: Path) -> None:
+    key = customers(1, seed=52)[0].key
+    asyncio.run(_give_up(tmp_path, f"https://paste.example/{key}/a", "https://paste.example/b"))
+    first, second = (row["id"] for row in reversed(installed("jobs", "list", "--json").rows))
+    shown = installed("jobs", "show", str(first))
+    assert "https://paste.example/" in shown.out
+    assert key not in shown.out + shown.err
+    [document] = installed("jobs", "show", str(second), "--json").rows["documents"]
+    assert document == {"address": "https://paste.example/b", "title": "notes"}
+    assert "1 dropped" in installed("jobs", "drop", str(first)).err
+    assert [row["id"] for row in installed("jobs", "list", "--json").rows] == [second]
+    assert "1 dropped" in installed("jobs", "drop", "--dead").err
+    assert installed("jobs", "list", "--json").rows == []
+    assert installed("jobs", "drop", "--dead").status == 0
+
+
+def test_a_job_that_waits_is_shown_and_not_dropped(installed: Leakwatch) -> None:
+    assert installed("customers", "add", "acme", "--channel", "mailto:a@b.example").status == 0
+    assert installed("notices", "test", "acme").status == 0
+    [job] = installed("jobs", "list", "--live", "--json").rows
+    shown = installed("jobs", "show", str(job["id"]), "--json").rows
+    assert (shown["queue"], shown["about"], shown["documents"]) == ("deliver", "1", [])
+    assert installed("jobs", "drop", str(job["id"])).status == 2
+    assert len(installed("jobs", "list", "--live", "--json").rows) == 1
+
+
+async def _give_up(folder: Path, *addresses: str) -> None:
+    database, pepper = Database(f"sqlite:///{folder / 'leakwatch.db'}"), Pepper(b"p" * 40)
+    jobs = []
+    for url in addresses:
+        packed = {"source": "paste", "references": [{"url": url, "id": url, "title": "notes"}]}
+        sealed = pepper.seal(json.dumps(packed).encode(), "fetch")
+        jobs.append(NewJob(queue="fetch", payload=sealed, failed=Gone("not there")))
+    async with database.transaction() as tx:
+        await EmbeddedEngine(database).enqueue(tx, jobs)
+    await database.close()
+
+
+def test_what_is_held_is_dropped_with_a_reason_and_shown_so(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_find_one(tmp_path))
+    asyncio.run(_hold(tmp_path, 2))
+    assert installed("notices", "drop", "1").status == 2  # without a reason
+    assert installed("notices", "drop", "--reason", "x").status == 2
+    assert "1 dropped" in installed("notices", "drop", "1", "--reason", "an example\x1b[2J in a\nbook").err
+    shown = installed("notices", "show", "1").out
+    assert "dropped" in shown
+    assert "an example" in shown
+    assert "none of these is held" in installed("notices", "release", "1").err
+    assert installed("notices", "drop", "1", "--reason", "again").status == 2
+    assert [row["notice"] for row in installed("notices", "list", "--held", "--json").rows] == [2]
+    assert installed("notices", "drop", "--held", "--reason", "x", "--json").rows == {"dropped": 1}
+    assert {row["state"] for row in installed("notices", "list", "--json").rows} == {"dropped"}
+    assert installed("jobs", "list", "--live", "--json").rows == []
+
+
+async def _hold(folder: Path, count: int) -> None:
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        owner = await registry.customer_named(tx, "acme")
+        assert owner is not None
+        for number in range(count):
+            await notices.open_notice(
+                tx,
+                kind=NoticeKind.EXPOSURE,
+                customer_id=owner.id,
+                finding_ids=[1],
+                held="observe",
+                make_message_id=lambda number=number: f"<{number}@issuer.example>",  # type: ignore[misc] # mypy#12557
+                now=now(),
+            )
+    await database.close()
+
+
 async def _find_one(folder: Path, title: str = "") -> None:
     """Register acme's key, and find it."""
     database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
@@ -459,6 +533,14 @@ def test_lists_that_are_empty_say_so(installed: Leakwatch) -> None:
         (("notices", "release"), "which notices?"),
         (("notices", "retry"), "which notices?"),
         (("jobs", "retry"), "which jobs?"),
+        (("jobs", "drop"), "which jobs?"),
+        (("jobs", "retry", "999"), "none of these is a job that was given up"),
+        (("jobs", "drop", "999"), "none of these is a job that was given up"),
+        (("jobs", "show", "999"), "there is no job 999"),
+        (("notices", "release", "999"), "there is no notice 999"),
+        (("notices", "drop", "999", "--reason", "x"), "there is no notice 999"),
+        (("notices", "drop", "--reason", "x"), "which notices?"),
+        (("findings", "close", "999"), "none of these is a finding that is open"),
         (("keys", "retire", "7"), "none of these"),
         (("customers", "show", "nobody"), "no customer is named nobody"),
         (("sources", "test", "nowhere"), "no source is named nowhere"),
