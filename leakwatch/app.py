@@ -103,6 +103,7 @@ class App:
             composer=writer,
             channels=self._channels,
             announcer=tell,
+            redact=scanner.redact,
             links=addresses,
             returns=paths,
             reminders_after=config.notices.reminders if addresses else (),  # what cannot be answered is not asked
