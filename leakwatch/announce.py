@@ -14,7 +14,7 @@ from leakwatch.config import NoticesConfig
 from leakwatch.engine import Engine, NewJob
 from leakwatch.errors import ChannelUnusable
 from leakwatch.model import Answer, Notice, NoticeKind, now
-from leakwatch.notify import ANSWERED, OPENED, clean, new_message_id, policy
+from leakwatch.notify import ANSWERED, OPENED, defang, new_message_id, policy
 from leakwatch.store import answers, notices, reminders, settings, untold
 from leakwatch.store.database import Transaction
 from leakwatch.store.findings import Recorded
@@ -124,7 +124,7 @@ class Announcer:
         await self._events(tx, ANSWERED, finding_ids)
         if word is Answer.FALSE_ALARM:
             about = ", ".join(map(str, sorted(finding_ids)))
-            said = f" They say: “{clean(remark, _REMARK)}”." if remark else ""
+            said = f" They say: “{defang(remark, _REMARK)}”." if remark else ""
             detail = f"{notice.customer} calls a false alarm what notice {notice.id} says (findings: {about}).{said}"
             once = Once(f"notice {notice.id} false alarm", timedelta(hours=1))
             await self.alarm(tx, word.value, f"{detail} See `leakwatch notices show {notice.id}`.", once=once)
