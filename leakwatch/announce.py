@@ -140,6 +140,10 @@ class Announcer:
         """Send what was held: these notices, or all of them. Returns how many deliveries go out."""
         return await self._send(tx, await notices.release(tx, notice_ids=notice_ids))
 
+    async def drop(self, tx: Transaction, notice_ids: Sequence[int] | None, why: str) -> int:
+        """Never send what was held: these notices, or all of them. Returns how many notices."""
+        return await notices.drop(tx, notice_ids=notice_ids, why=why, now=now())
+
     async def retry(self, tx: Transaction, found: Sequence[NoticeState]) -> int:
         """Send now what was given up or waits for its next try, to where its customer is told by now.
 

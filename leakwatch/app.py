@@ -71,6 +71,11 @@ def returns(config: Config) -> Returns | None:
     return Returns(config.email.return_path, Signer(keys))
 
 
+def webhooks(config: Config) -> WebhookChannel:
+    """Return who tells the issuer's software. Raises SecretError."""
+    return WebhookChannel(config.webhooks, config.webhook_secrets(), user_agent=config.http.user_agent)
+
+
 def announcer(config: Config, engine: EmbeddedEngine) -> Announcer:
     """Return who opens notices."""
     domain = parseaddr(config.email.sender)[1].rpartition("@")[2]
@@ -89,8 +94,7 @@ class App:
         self._session = Session(config.http, config.git, observe=metrics.fetched)
         self._executor = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="scan")
         self._opener = Opener()
-        hooks = WebhookChannel(config.webhooks, config.webhook_secrets(), user_agent=config.http.user_agent)
-        self._channels = Channels(config.email, config.smtp_password(), webhooks=hooks)
+        self._channels = Channels(config.email, config.smtp_password(), webhooks=webhooks(config))
         tell = announcer(config, self.engine)
         writer, addresses, paths = composer(config, detectors), links(config), returns(config)
         relay = Relay(
@@ -99,6 +103,7 @@ class App:
             composer=writer,
             channels=self._channels,
             announcer=tell,
+            redact=scanner.redact,
             links=addresses,
             returns=paths,
             reminders_after=config.notices.reminders if addresses else (),  # what cannot be answered is not asked

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from leakwatch import definitions, scan
-from leakwatch.app import links
+from leakwatch.app import links, returns, webhooks
 from leakwatch.config import Config
-from leakwatch.errors import LeakwatchError
+from leakwatch.errors import ChannelUnusable, InputError, LeakwatchError, SecretError
 from leakwatch.fetch import Session, poll
 from leakwatch.fetch.source import Source, resolve
-from leakwatch.notify import Channels
+from leakwatch.match import intake
+from leakwatch.notify import Channels, languages, usable
 from leakwatch.pepper import Pepper
 from leakwatch.store import registry, schema
 from leakwatch.store.opening import connect
@@ -22,7 +23,7 @@ _OTHERS: Final = stat.S_IRWXO
 
 async def problems(config: Config, *, live: bool) -> list[Problem]:
     """Return what is wrong with an installation, each with what to change; `live` also tries its peers."""
-    found = [*_detectors(), *_definitions(config), *_secrets(config), *_bounces(config)]
+    found = [*_detectors(), *_definitions(config), *_secrets(config), *_bounces(config), *_notices(config)]
     sources, broken = _sources(config)
     found += broken
     found += _git(config, sources)
@@ -31,6 +32,18 @@ async def problems(config: Config, *, live: bool) -> list[Problem]:
         found += [problem async for problem in _mail(config)]
         found += [problem async for problem in _places(config, sources)]
     return found
+
+
+def of_reload(config: Config) -> list[Problem]:
+    """Return what would make a running daemon refuse this configuration: what its sources are made of."""
+    return _sources(config)[1]
+
+
+def warnings(config: Config) -> Iterator[Problem]:
+    """Yield what keeps nothing from running and is hardly meant."""
+    if not config.notices.operator:
+        what = "there is no operator: nobody is told of findings and of what goes wrong"
+        yield config.problem(("notices", "operator"), what, 'write operator = ["mailto:you@host"] under [notices]')
 
 
 def _detectors() -> Iterator[Problem]:
@@ -74,6 +87,7 @@ def _secrets(config: Config) -> Iterator[Problem]:
         config.smtp_password,
         config.database_password,
         lambda: links(config),
+        lambda: returns(config),
         config.webhook_secrets,
     ):
         try:
@@ -85,9 +99,30 @@ def _secrets(config: Config) -> Iterator[Problem]:
         config.email.password_file,
         config.database.password_file,
         config.web.signing_key_file,
+        *(webhook.secret_file for webhook in config.webhooks),
+        *(file for source in config.sources for file in (source.token_file, source.proxy_password_file)),
     )
-    for file in filter(None, files):
+    for file in dict.fromkeys(filter(None, files)):
         yield from _exposed(config, file)
+
+
+def _notices(config: Config) -> Iterator[Problem]:
+    """Build what sends, without connecting; and what the operator is to be told on, and how."""
+    try:
+        Channels(config.email, config.smtp_password(), webhooks=webhooks(config))
+    except SecretError:
+        pass  # said already, by who reads it
+    except LeakwatchError as error:
+        yield from _told(str(config.path), error)
+    for index, url in enumerate(config.notices.operator):
+        try:
+            usable(url, trusted=True)
+        except ChannelUnusable as error:
+            yield config.problem(("notices", "operator", index), error.message, error.mend)
+    try:
+        intake.locale(config.notices.operator_locale, sorted(languages()))
+    except InputError as error:
+        yield config.problem(("notices", "operator_locale"), error.message, error.mend)
 
 
 def _bounces(config: Config) -> Iterator[Problem]:

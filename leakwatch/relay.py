@@ -5,7 +5,7 @@ job. Dying between the two sends it again, under the same Message-ID.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -47,6 +47,7 @@ class Relay:
         composer: Composer,
         channels: Channels,
         announcer: Announcer,
+        redact: Callable[[str], str],
         links: Links | None = None,
         returns: Returns | None = None,
         reminders_after: Sequence[float] = (),
@@ -58,6 +59,7 @@ class Relay:
         self._composer = composer
         self._channels = channels
         self._announcer = announcer
+        self._redact = redact
         self._links = links
         self._returns = returns
         self._reminders = reminders_after
@@ -98,24 +100,26 @@ class Relay:
             if error.transient and retry.delay(job.attempts + 1) is not None:
                 await self._deferred(parcel, error)  # the last try is written down by `bury`
             raise
-        taken = Taken(delivery_id=parcel.delivery_id, at=now(), code=accepted.code, detail=accepted.detail)
+        said = self._redact(accepted.detail)
+        taken = Taken(delivery_id=parcel.delivery_id, at=now(), code=accepted.code, detail=said)
         await self._settle((taken, job))
         metrics.delivered(scheme, metrics.OK)
-        log.info("notice sent", delivery=parcel.delivery_id, code=accepted.code, detail=accepted.detail)
+        log.info("notice sent", delivery=parcel.delivery_id, code=accepted.code, detail=said)
 
     async def bury(self, tx: Transaction, job: Job, error: LeakwatchError) -> None:
         """Mark a delivery dead, in the transaction that gives its job up."""
         number = _number(job)
         code = error.code if isinstance(error, DeliveryError) else None
-        await notices.dead(tx, number, reason=error.reason, code=code, detail=str(error), now=now())
-        log.error("notice given up", delivery=number, reason=error.reason, code=code, detail=str(error))
+        said = self._redact(str(error))
+        await notices.dead(tx, number, reason=error.reason, code=code, detail=said, now=now())
+        log.error("notice given up", delivery=number, reason=error.reason, code=code, detail=said)
         customer, kind = await notices.addressee(tx, number)
         if customer is not None:
             what = "a test" if kind is NoticeKind.TEST else "notice of an exposed key"
-            detail = f"{customer} does not get {what}: {error.reason}: {error}"
+            detail = f"{customer} does not get {what}: {error.reason}: {said}"
             await self._announcer.alarm(tx, error.reason, f"{detail}. See `leakwatch notices list --dead`.")
         elif kind is NoticeKind.EVENT:  # what does not reach people must not make them more of the same
-            detail = f"Your software is not told of a finding: {error}. See `leakwatch notices list --dead`."
+            detail = f"Your software is not told of a finding: {said}. See `leakwatch notices list --dead`."
             await self._announcer.alarm(tx, "webhook", detail, once=Once("webhook given up"))
 
     async def _send(self, parcel: Parcel) -> Accepted:
@@ -166,7 +170,7 @@ class Relay:
 
     async def _deferred(self, parcel: Parcel, error: DeliveryError) -> None:
         """Write down a try that is followed by another."""
-        reason, code, detail = error.reason, error.code, str(error)
+        reason, code, detail = error.reason, error.code, self._redact(str(error))
         async with self._database.transaction() as tx:
             await notices.deferred(tx, parcel.delivery_id, reason=reason, code=code, detail=detail, now=now())
         tried = parcel.attempts + 1

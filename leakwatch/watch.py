@@ -39,6 +39,7 @@ _BACKLOG: Final = 1000  # jobs of one source that wait: beyond, it is not polled
 _LATER: Final = (60.0, 3600.0)  # seconds until a document is looked for again that is not there, or kept from us
 _SURE: Final = 1  # looks before the one after which a document counts as missing: at first it may not be there yet
 _AWAY: Final = 3600.0  # seconds until work is tried again whose source is not configured
+_ORPHANED: Final = "configure it again; what was given up by then: `leakwatch jobs retry`, or `leakwatch jobs drop`"
 _HOUR: Final = timedelta(hours=1)
 
 
@@ -154,11 +155,11 @@ class Watch:
 
     async def fetch(self, job: Job) -> None:
         """Fetch a job's references, and hand the documents to the pipeline; what failed becomes a job of its own."""
-        name, references = self._unpack(job.payload)
+        name, references = unpack(job.payload, self._pepper)
         source = self._watched.get(name)
         if source is None:
             message = f"{len(references)} documents wait for source {name}, which is not configured"
-            raise NotWatched(message, mend="configure it again, or drop the job", retry_after=_AWAY)
+            raise NotWatched(message, mend=_ORPHANED, retry_after=_AWAY)
         if job.picks > 1 and len(references) > 1:
             await self._split(job, source, references)
             return
@@ -325,7 +326,7 @@ class Watch:
 
     async def _fetch_given_up(self, tx: Transaction, job: Job, error: LeakwatchError) -> None:
         """Tell of documents that nobody has looked at: once a day for each source and reason."""
-        name, references = self._unpack(job.payload)
+        name, references = unpack(job.payload, self._pepper)
         detail = f"Source {name}: {len(references)} documents were not scanned, and perhaps more: {error}."
         once = Once(f"{name} {error.reason}")
         await self._announcer.alarm(tx, error.reason, f"{detail} See `leakwatch jobs list`.", once=once)
@@ -443,9 +444,11 @@ class Watch:
             failed=failed,
         )
 
-    def _unpack(self, payload: bytes) -> tuple[str, list[Reference]]:
-        message = json.loads(self._pepper.open(payload, FETCH))
-        return message["source"], [_unpacked(r) for r in message["references"]]
+
+def unpack(payload: bytes, pepper: Pepper) -> tuple[str, list[Reference]]:
+    """Return what a job of the queue `FETCH` is about: a source, and documents of it. Raises WrongPepper."""
+    message = json.loads(pepper.open(payload, FETCH))
+    return message["source"], [_unpacked(r) for r in message["references"]]
 
 
 def _references(batch: Batch) -> tuple[Reference, ...]:
@@ -473,4 +476,4 @@ def _left_alone(source: Source, batch: Batch) -> tuple[Reference, ...]:
 
 def _cut(source: Source) -> TooLarge:
     message = f"a document is longer than {source.max_bytes} bytes: what follows was not scanned"
-    return TooLarge(message, mend=f"raise max_bytes of {source.name}, then revive the job")
+    return TooLarge(message, mend=f"raise max_bytes of {source.name}, then `leakwatch jobs retry`")

@@ -7,9 +7,10 @@ import click
 from leakwatch.cli.frame import Frame, json_option, show, shown_channel, with_database
 from leakwatch.errors import InputError
 from leakwatch.match import intake
-from leakwatch.notify import languages
+from leakwatch.notify import languages, tellable
+from leakwatch.scan import Scanner, shipped
 from leakwatch.store import registry
-from leakwatch.store.database import Database
+from leakwatch.store.database import Database, Transaction
 
 
 @click.group("customers")
@@ -48,7 +49,9 @@ async def show_(_frame: Frame, database: Database, *, name: str, as_json: bool) 
 @with_database
 async def add(_frame: Frame, database: Database, *, name: str, channels: tuple[str, ...], locale: str) -> None:
     """Add a customer, or channels to one. Their keys come with `leakwatch keys import`."""
-    checked = [intake.channel(url) for url in channels]
+    if Scanner(shipped()).holds_key(name):
+        raise InputError("the name holds a key", mend="name the customer, and have the key revoked")
+    checked = [intake.channel(url, tellable) for url in channels]
     spoken = intake.locale(locale, languages())
     async with database.transaction() as tx:
         await registry.add_customer(tx, name=name, locale=spoken, channels=checked)
@@ -57,16 +60,27 @@ async def add(_frame: Frame, database: Database, *, name: str, channels: tuple[s
 
 @group.command()
 @click.argument("name")
-@click.option("--channel", help="Only this channel: the customer is told there no more.")
+@click.option("--channel", help="Only this channel, whole or as `customers list` shows it.")
 @with_database
 async def remove(_frame: Frame, database: Database, *, name: str, channel: str | None) -> None:
     """Remove a customer: their keys match no more, and nobody is told."""
     async with database.transaction() as tx:
         if channel is not None:
-            if not await registry.retire_channel(tx, name, channel):
-                raise InputError(f"{name} has no such channel", mend="see `leakwatch customers list`")
+            await registry.retire_channel(tx, name, await _channel(tx, name, channel))
             click.echo(f"{name} is told there no more", err=True)
             return
         if not await registry.remove_customer(tx, name):
             raise InputError(f"no customer is named {name}", mend="see `leakwatch customers list`")
     click.echo(f"{name} is removed", err=True)
+
+
+async def _channel(tx: Transaction, name: str, said: str) -> str:
+    """Return the one channel of a customer that is meant. Raises InputError."""
+    customer = await registry.customer_named(tx, name)
+    channels = customer.channels if customer else ()
+    meant = [url for url in channels if url == said] or [url for url in channels if shown_channel(url) == said]
+    if not meant:
+        raise InputError(f"{name} has no such channel", mend="see `leakwatch customers list`")
+    if len(meant) > 1:
+        raise InputError(f"{name} has several such channels", mend="write its whole URL")
+    return meant[0]

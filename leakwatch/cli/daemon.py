@@ -7,10 +7,11 @@ import click
 
 from leakwatch import log
 from leakwatch.app import App
-from leakwatch.check import problems
+from leakwatch.check import of_reload, problems, warnings
 from leakwatch.cli.frame import WRONG, Frame
 from leakwatch.cli.frame import run as run_loop
 from leakwatch.demo import demo as run_demo
+from leakwatch.errors import InputError
 from leakwatch.scan import Scanner, shipped
 
 
@@ -31,13 +32,18 @@ def run(frame: Frame) -> None:
 
 @click.command()
 @click.option("--live", is_flag=True, help="Also try the mail server and fetch each source's listing once.")
+@click.option("--reload", "reload_", is_flag=True, help="Only what a reload takes over: the sources in use.")
 @click.pass_obj
-def check(frame: Frame, *, live: bool) -> int:
+def check(frame: Frame, *, live: bool, reload_: bool) -> int:
     """Check the configuration, definitions, database and, with --live, the places that they name.
 
-    Prints every problem with what to change. Exit status 1 when there is one.
+    Prints every problem with what to change. Exit status 1 when there is one; a warning is none.
     """
-    found = run_loop(problems(frame.config, live=live))
+    if live and reload_:
+        raise InputError("--live and --reload together say nothing", mend="leave one out")
+    found = of_reload(frame.config) if reload_ else run_loop(problems(frame.config, live=live))
+    for warning in () if reload_ else warnings(frame.config):
+        click.echo(f"warning: {warning}", err=True)
     for problem in found:
         click.echo(str(problem), err=True)
     if found:

@@ -60,6 +60,8 @@ async def close(_frame: Frame, database: Database, *, numbers: tuple[int, ...]) 
     """Close findings whose keys are revoked. One that is seen again in a new place opens again."""
     async with database.transaction() as tx:
         closed = await findings.close(tx, numbers, now())
+    if not closed:
+        raise InputError("none of these is a finding that is open", mend="see `leakwatch findings list`")
     click.echo(f"{closed} closed", err=True)
 
 

@@ -1,19 +1,21 @@
 """`leakwatch keys`: customers' keys, by digest alone."""
 
+import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from typing import BinaryIO, Final
 
 import click
 
-from leakwatch.cli.frame import WRONG, Frame, json_option, progress, show, with_database
+from leakwatch.cli.frame import WRONG, Frame, json_option, progress, show, shown_channel, with_database
 from leakwatch.errors import InputError
 from leakwatch.match import Digester, digest_text, intake
 from leakwatch.model import Registration
-from leakwatch.notify import languages
+from leakwatch.notify import languages, tellable
 from leakwatch.pepper import Pepper
+from leakwatch.scan import Scanner, shipped
 from leakwatch.store import registry
 from leakwatch.store.database import Database
 
@@ -47,23 +49,27 @@ async def import_(frame: Frame, database: Database, *, file: BinaryIO) -> int:
     """Import customers and the digests of their keys, from CSV or JSON lines; `-` is standard input.
 
     The first line of CSV names the columns: customer, email, locale, provider, label, key_id, digest and, where
-    there are any, channels. A row that cannot be used is told by its line and the others are imported; then the exit
-    status is 1. The same file can be imported again: what is known changes only where it differs.
+    there are any, channels. A row that cannot be used, or in which a key stands itself, is told by its line and the
+    others are imported; then the exit status is 1. The same file can be imported again: what is known changes only
+    where it differs. A customer whom it gives another address keeps the old one, too: which, is told.
     """
     pepper = Pepper(frame.config.pepper())
     digester = Digester(pepper, frame.config.matching.schemes)
     async with database.transaction() as tx:
         await registry.bind_pepper(tx, pepper.fingerprint)
-    sieve = Sieve(intake.read(file, ("en", *sorted(languages() - {"en"}))))  # the first is for rows that name none
-    added = known = 0
+    locales = ("en", *sorted(languages() - {"en"}))  # the first is for rows that name none
+    sieve = Sieve(intake.read(file, locales, tellable=tellable, holds_key=Scanner(shipped()).holds_key))
+    told, added, known = Told(), 0, 0
     with progress("keys") as advance:
         while rows := list(islice(sieve, _BATCH)):
             async with database.transaction() as tx:
                 done = await registry.register(tx, rows, digester.stored)
+            told.note(rows, done.readdressed)
             added, known = added + done.added, known + done.known
             advance(len(rows))
     async with database.transaction() as tx:
         await registry.settle(tx)
+    told.tell()
     click.echo(f"{added} added, {known} known before, {sieve.bad} could not be used", err=True)
     return WRONG if sieve.bad else 0
 
@@ -89,6 +95,37 @@ async def retire(_frame: Frame, database: Database, *, numbers: tuple[int, ...])
     if not retired:
         raise InputError("none of these is a key that is watched for", mend="see `leakwatch keys list`")
     click.echo(f"{retired} retired", err=True)
+
+
+class Told:
+    """Where customers are told after an import: an address that a file has corrected is not taken away by it."""
+
+    def __init__(self) -> None:
+        self._named: set[int] = set()  # hashes of customers with a channel: a file may name millions
+        self._before: dict[str, set[str]] = {}  # of who is told elsewhere too by now
+
+    def note(self, rows: Iterable[Registration], readdressed: Mapping[str, frozenset[str]]) -> None:
+        """Take note of what was imported, and of where its customers were told before."""
+        self._named.update(hash((row.customer, url)) for row in rows for url in registry.urls(row))
+        for name, urls in readdressed.items():
+            self._before.setdefault(name, set()).update(urls)
+
+    def tell(self) -> None:
+        """Tell of each channel that the file does not name beside one that it added."""
+        kept = [
+            (name, url)
+            for name, urls in self._before.items()
+            for url in sorted(urls)
+            if hash((name, url)) not in self._named
+        ]
+        for name, url in kept[:_NAMED]:
+            shown = shown_channel(url)
+            remove = shlex.join(
+                ["leakwatch", "customers", "remove", name, "--channel", url if url == f"mailto:{shown}" else shown]
+            )
+            click.echo(f"NOTE: {name} is told at {shown} as well, as before. If that is wrong: {remove}", err=True)
+        if len(kept) > _NAMED:
+            click.echo(f"NOTE: so are {len(kept) - _NAMED} more: see `leakwatch customers list`", err=True)
 
 
 class Sieve(Iterator[Registration]):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,13 +13,15 @@ from leakwatch.cli.frame import Frame, json_option, show, show_object, shown_cha
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import InputError
 from leakwatch.model import NoticeKind, now
-from leakwatch.notify import event
-from leakwatch.scan import shipped
+from leakwatch.notify import clean, event
+from leakwatch.scan import Scanner, shipped
 from leakwatch.store import answers, bounces, notices, parcels, registry
 from leakwatch.store.answers import Given
 from leakwatch.store.bounces import Bounce
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.notices import DEAD, HELD, PENDING, Attempt, Delivery, NoticeState
+from leakwatch.store.notices import DEAD, DROPPED, HELD, PENDING, Attempt, Delivery, NoticeState
+
+_WHY: Final = 500  # characters of the reason for which notices are dropped
 
 
 @click.group("notices")
@@ -140,8 +142,27 @@ async def release(frame: Frame, database: Database, *, numbers: tuple[int, ...],
     _chosen(numbers, every=every)
     engine = EmbeddedEngine(database)
     async with database.transaction() as tx:
+        await _are_held(tx, numbers)
         sent = await announcer(frame.config, engine).release(tx, None if every else numbers)
     _counted("released", sent, as_json=as_json)
+
+
+@group.command()
+@click.argument("numbers", nargs=-1, type=int)
+@click.option("--held", "every", is_flag=True, help="All that is held.")
+@click.option("--reason", "why", required=True, help="Why: `notices show` tells it.")
+@json_option
+@with_database
+async def drop(  # noqa: PLR0913 - its options
+    frame: Frame, database: Database, *, numbers: tuple[int, ...], every: bool, why: str, as_json: bool
+) -> None:
+    """Never send notices that are held: their customers are not told. It stays in the ledger, with the reason."""
+    _chosen(numbers, every=every, option="--held")
+    engine, said = EmbeddedEngine(database), clean(Scanner(shipped()).redact(why), _WHY)
+    async with database.transaction() as tx:
+        await _are_held(tx, numbers)
+        dropped = await announcer(frame.config, engine).drop(tx, None if every else numbers, said)
+    _counted("dropped", dropped, as_json=as_json)
 
 
 @group.command()
@@ -176,6 +197,13 @@ async def _one(tx: Transaction, number: int) -> NoticeState:
     return notice
 
 
+async def _are_held(tx: Transaction, numbers: Sequence[int]) -> None:
+    """Raise InputError unless at least one of these notices is held; none named: all."""
+    found = [await _one(tx, number) for number in numbers]
+    if found and all(notice.held in (None, DROPPED) for notice in found):
+        raise InputError("none of these is held", mend="see `leakwatch notices list --held`")
+
+
 async def _due(tx: Transaction, database: Database, found: Sequence[NoticeState]) -> dict[str, datetime]:
     waiting = [delivery_key(d.id) for notice in found for d in notice.deliveries if d.state == PENDING]
     return await EmbeddedEngine(database).due(tx, waiting)
@@ -187,7 +215,7 @@ def _rows(notice: NoticeState, due: dict[str, datetime]) -> Iterator[dict[str, A
         yield {
             **about,
             "channel": shown_channel(d.channel_url) if d else "nobody",
-            "state": _state(d) if d else HELD if notice.held else DEAD,
+            "state": _state(d) if d else DROPPED if notice.held == DROPPED else HELD if notice.held else DEAD,
             "attempts": d.attempts if d else 0,
             "code": d.code if d else None,
             "reason": d.reason if d else None,
@@ -220,6 +248,6 @@ def _whole(
     return {**asdict(notice), "deliveries": deliveries, "answers": [asdict(g) for g in given]}
 
 
-def _chosen(numbers: Sequence[int], *, every: bool) -> None:
+def _chosen(numbers: Sequence[int], *, every: bool, option: str = "--all") -> None:
     if bool(numbers) == every:
-        raise InputError("which notices?", mend="name their numbers, or say --all")
+        raise InputError("which notices?", mend=f"name their numbers, or say {option}")

@@ -26,7 +26,7 @@ from leakwatch.errors import DatabaseDown, LeakwatchError
 from leakwatch.model import now
 from leakwatch.store import jobs
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.jobs import Live
+from leakwatch.store.jobs import Kept, Live
 
 log: Final = structlog.get_logger(__name__)
 _BACKOFF: Final = (0.1, 5.0)  # seconds between turns while the database is away: the first time, at most
@@ -137,6 +137,10 @@ class EmbeddedEngine:
     async def dead(self, tx: Transaction, *, limit: int = 100) -> list[Dead]:
         """Return the dead letters, newest first."""
         return [Dead(**facts) for facts in await jobs.dead(tx, limit=limit)]
+
+    async def one(self, tx: Transaction, job_id: int) -> Kept | None:
+        """Return a job with its payload, whatever its state."""
+        return await jobs.one(tx, job_id)
 
     async def revive(self, tx: Transaction, ids: Sequence[int]) -> int:
         """Make dead letters live again, with their failures forgotten; return how many.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from leakwatch.errors import LeakwatchError
 from leakwatch.store.database import Transaction
-from leakwatch.store.jobs import Live
+from leakwatch.store.jobs import Kept, Live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +134,9 @@ class Engine(Protocol):
 
     async def dead(self, tx: Transaction, *, limit: int = 100) -> list[Dead]:
         """Return the dead letters, newest first."""
+
+    async def one(self, tx: Transaction, job_id: int) -> Kept | None:
+        """Return a job with its payload, whatever its state: for showing."""
 
     async def revive(self, tx: Transaction, ids: Sequence[int]) -> int:
         """Make dead letters live again, with their failures forgotten; return how many."""

@@ -9,13 +9,14 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from operator import itemgetter
 from typing import Any, BinaryIO, Final
 
-from leakwatch.errors import InputError
+from leakwatch.errors import ChannelUnusable, InputError
 from leakwatch.match.schemes import parse_digest
 from leakwatch.model import Registration
 
@@ -25,8 +26,12 @@ OPTIONAL: Final = ("channels",)
 _NAMES: Final = (*REQUIRED, *OPTIONAL)
 _LONGEST_LINE: Final = 256 * 1024  # bytes
 _LONGEST_FIELD: Final = 500  # characters
+_TOGETHER: Final = 250  # rows in which a key is looked for at once
+_BETWEEN: Final = " | "  # them: no line ends, over which a key could go on
 _MOST_LINES: Final = 8  # of one CSV row: after so many a quote was left open
-_ADDRESS: Final = re.compile(r"""[^\s@,;:<>()\[\]\\"?#%&/]+@(?!\.)[^\s@,;:<>()\[\]\\"?#%&/]+(?<!\.)""")
+KEY_INSIDE: Final = "customer, provider, label or email holds a key"
+_NO_KEY: Final = "write a name for it there, and have it revoked if it was sent like this"
+_ADDRESS: Final = re.compile(r"""[^\s@,;:<>()\[\]\\"?#%&/]+@[^\s@,;:<>()\[\]\\"?#%&/]+""")
 _CHANNEL: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S+")
 
 
@@ -38,18 +43,49 @@ class BadRow:
     reason: str
 
 
-def read(stream: BinaryIO, locales: Collection[str]) -> Iterator[Registration | BadRow]:
+Tellable = Callable[[str], None]
+"""Raises ChannelUnusable for a channel on which delivery would tell nobody; its message repeats nothing of the URL."""
+
+_Read = tuple[int, Registration | BadRow]
+"""A row and the line on which it begins."""
+
+
+def read(
+    stream: BinaryIO, locales: Collection[str], *, tellable: Tellable, holds_key: Callable[[str], bool]
+) -> Iterator[Registration | BadRow]:
     """Yield the rows of a file; the first of the locales is that of a row which names none.
 
+    `tellable` is delivery's own check of channels. `holds_key` says whether a key stands in a text, which may be the
+    texts of many rows: such a row is a bad one.
     Raises InputError when the header cannot be used.
     """
-    lines = _Lines(stream)
-    known = {_folded(name): name for name in locales}
+    rows = _rows(_Lines(stream), {_folded(name): name for name in locales}, tellable)
+    while some := list(islice(rows, _TOGETHER)):
+        yield from _without_keys(some, holds_key)
+
+
+def _rows(lines: "_Lines", locales: Mapping[str, str], tellable: Tellable) -> Iterator[_Read]:
     for record in _json_records(lines) if lines.peek().lstrip().startswith("{") else _csv_records(lines):
         try:
-            yield record if isinstance(record, BadRow) else _row(record, known)
+            yield lines.begun, record if isinstance(record, BadRow) else _row(record, locales, tellable)
         except InputError as error:
-            yield BadRow(line=lines.begun, reason=str(error))
+            yield lines.begun, BadRow(line=lines.begun, reason=str(error))
+
+
+def _without_keys(rows: Iterable[_Read], holds_key: Callable[[str], bool]) -> Iterator[Registration | BadRow]:
+    """Refuse rows that hold a key where its name belongs: all are looked at in one go, each only if that finds one."""
+    texts = dict.fromkeys(text for _, row in rows if isinstance(row, Registration) for text in _shown(row))
+    suspect = holds_key(_BETWEEN.join(texts))
+    for line, row in rows:
+        if suspect and isinstance(row, Registration) and any(map(holds_key, _shown(row))):
+            yield BadRow(line=line, reason=f"{KEY_INSIDE}: {_NO_KEY}")
+        else:
+            yield row
+
+
+def _shown(row: Registration) -> tuple[str, ...]:
+    """Return what is shown of a row wherever it is told of. A provider's own id of a key may look like one."""
+    return row.customer, row.provider, row.label, row.email
 
 
 class _Lines:
@@ -200,13 +236,13 @@ def _json_record(line: int, text: str) -> _Record | BadRow:
     return tuple(fields)
 
 
-def _row(record: _Record, locales: Mapping[str, str]) -> Registration:
+def _row(record: _Record, locales: Mapping[str, str], tellable: Tellable) -> Registration:
     """Check one row. Raises InputError."""
     customer, address, named, provider, label, key_id, written, more = record
     # The digest comes first: where a key stands in its place, that is what must be told.
     scheme, digest = parse_digest(written)
-    channels = tuple(channel(c) for c in _channels(more)) if more else ()
-    email = _email(address)
+    channels = tuple(channel(c, tellable) for c in _channels(more)) if more else ()
+    email = _email(address, tellable)
     if not (email or channels):
         message = "there is neither an email address nor a channel: nobody could be told"
         raise InputError(message)
@@ -250,15 +286,19 @@ def _customer(value: str) -> str:
 
 
 @_remembered
-def _email(value: str) -> str:
+def _email(value: str, tellable: Tellable) -> str:
     text = _text(value, "email")
-    return _address(text) if text else ""
+    return _address(text, tellable) if text else ""
 
 
-def _address(text: str) -> str:
-    if not _ADDRESS.fullmatch(text) or len(text) > 254 or ".." in text:  # noqa: PLR2004 - RFC 5321's longest path
-        message = "email is no mail address"
-        raise InputError(message, mend="write user@host, and one address only")
+def _address(text: str, tellable: Tellable) -> str:
+    message, mend = "email is no mail address", "write user@host, and one address only"
+    if not _ADDRESS.fullmatch(text) or len(text) > 254:  # noqa: PLR2004 - RFC 5321's longest path
+        raise InputError(message, mend=mend)
+    try:
+        tellable(f"mailto:{text}")
+    except ChannelUnusable:
+        raise InputError(message, mend=mend) from None  # its own words are about a channel
     return text
 
 
@@ -272,13 +312,19 @@ def _channels(value: object) -> list[str]:
     raise InputError(message)
 
 
-def channel(text: str) -> str:
-    """Check that a text is a channel, and return it. Raises InputError."""
+@_remembered
+def channel(text: str, tellable: Tellable) -> str:
+    """Check that a text is a channel on which its owner can be told, and return it. Raises InputError."""
     if not _CHANNEL.fullmatch(text) or not text.isprintable() or len(text) > _LONGEST_FIELD:
         message = "a channel is no URL"
         raise InputError(message, mend="write mailto:user@host or an Apprise URL")
     if text.startswith("mailto:"):
-        _address(text.removeprefix("mailto:"))
+        _address(text.removeprefix("mailto:"), tellable)
+        return text
+    try:
+        tellable(text)
+    except ChannelUnusable as error:
+        raise InputError(error.message, mend=error.mend) from None
     return text
 
 

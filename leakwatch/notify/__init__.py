@@ -6,7 +6,7 @@ from leakwatch.notify.compose import Composer, Issuer
 from leakwatch.notify.event import ANSWERED, OPENED, event
 from leakwatch.notify.language import language, languages
 from leakwatch.notify.links import Answering, Links
-from leakwatch.notify.outbox import Channels
+from leakwatch.notify.outbox import Channels, tellable, usable
 from leakwatch.notify.returns import Returns
 from leakwatch.notify.webhook import WebhookChannel
 from leakwatch.notify.webhook import channel as webhook_channel
@@ -29,5 +29,7 @@ __all__ = [
     "language",
     "languages",
     "new_message_id",
+    "tellable",
+    "usable",
     "webhook_channel",
 ]

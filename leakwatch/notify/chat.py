@@ -72,7 +72,7 @@ class ChatChannel:
         knows such (`KEYS`), else at the price of a second copy.
         """
         key = postmark.message_id.strip("<>").partition("@")[0]
-        sender = await asyncio.to_thread(_sender, url, key, trusted=trusted)
+        sender = await asyncio.to_thread(open_sender, url, key, trusted=trusted)
         result = await sender.async_notify(
             body=message.text,
             title=message.subject,
@@ -87,8 +87,8 @@ class ChatChannel:
         raise _failure(name, result)
 
 
-def _sender(url: str, key: str, *, trusted: bool) -> Any:
-    """Return Apprise with the one service of a URL. Raises ChannelUnusable."""
+def open_sender(url: str, key: str, *, trusted: bool) -> Any:
+    """Return Apprise with the one service of a URL, without connecting. Raises ChannelUnusable."""
     import apprise  # noqa: PLC0415 - it reads 170 services, for a second, and most installations only send mail
 
     parsed: dict[str, Any] | None = apprise.plugins.url_to_dict(url)  # type: ignore[no-untyped-call] # so it is
@@ -113,9 +113,8 @@ def _check(parsed: dict[str, Any]) -> None:
     if parsed["schema"] not in VENDORS:
         message = f"customers' notices do not go to {parsed['schema']}:// channels"
         raise ChannelUnusable(message, mend=f"use mailto: or one of {', '.join(sorted(VENDORS))}")
-    unknown = set(_settings(parsed)) - _SETTINGS
-    if unknown:
-        message = f"a customer's {parsed['schema']}:// channel may not set {min(unknown)!r}"
+    if set(_settings(parsed)) - _SETTINGS:  # not named: whatever stands in a customer's URL may be a secret
+        message = f"a customer's {parsed['schema']}:// channel sets what customers may not set"
         raise ChannelUnusable(message, mend=f"leave out all but {', '.join(sorted(_SETTINGS))}")
 
 

@@ -20,6 +20,7 @@ _ACCENTS: Final = 4  # combining marks in a row: no script needs more, heaps of 
 _SCHEME: Final = re.compile(r"(?<=[A-Za-z0-9]):(?=//)|(?<=mailto):", re.IGNORECASE)
 _HOST: Final = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _DOT: Final = re.compile(r"(?<=\w)[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")  # IDNA takes the other three for dots
+_AT: Final = re.compile(r"(?<!\[)@|@(?!\])")  # not one that is taken apart already
 _URL_SAFE: Final = "/?#[]@!$&'()*+,;=:%~-._"
 
 
@@ -37,9 +38,10 @@ def clean(text: str, limit: int) -> str:
 def defang(text: str, limit: int) -> str:
     """Return the text cleaned, with nothing in it that a mail or chat program makes a link or a mention.
 
-    ``https://evil.example`` becomes ``https[:]//evil[.]example``, ``@everyone`` becomes ``[@]everyone``.
+    ``https://evil.example`` becomes ``https[:]//evil[.]example``, ``@everyone`` becomes ``[@]everyone``. What is
+    quoted in a text that is defanged later stays as it is.
     """
-    return _DOT.sub("[.]", _SCHEME.sub("[:]", clean(text, limit))).replace("@", "[@]")
+    return _DOT.sub("[.]", _SCHEME.sub("[:]", _AT.sub("[@]", clean(text, limit))))
 
 
 def web_address(url: str) -> str:

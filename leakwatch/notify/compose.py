@@ -13,7 +13,7 @@ from css_inline import CSSInliner
 from markupsafe import Markup
 
 from leakwatch.model import Guide, Message, Notice
-from leakwatch.notify.cleaning import clean
+from leakwatch.notify.cleaning import clean, defang
 from leakwatch.notify.language import Language, language
 from leakwatch.notify.links import Answering
 from leakwatch.notify.templating import Templates, isolated
@@ -70,11 +70,11 @@ class Composer:
         return {
             "lang": speech.code,
             "issuer": self.issuer,
-            "customer": clean(notice.customer, _CUSTOMER),
+            "customer": defang(notice.customer, _CUSTOMER),
             "guides": guides,
             "keys": tuple(key for guide in guides for key in guide.keys),
-            "alarm": clean(notice.alarm, NAME),
-            "detail": clean(notice.detail, _DETAIL),
+            "alarm": defang(notice.alarm, NAME),
+            "detail": defang(notice.detail, _DETAIL),
             "number": notice.id,
             "created": speech.moment(notice.created_at),
             "day": day(notice.summary, speech) if notice.summary else None,

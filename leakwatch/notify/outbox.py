@@ -5,9 +5,22 @@ import ssl
 from leakwatch.config import EmailConfig
 from leakwatch.model import Message
 from leakwatch.notify.channel import Accepted, Postmark
-from leakwatch.notify.chat import ChatChannel
+from leakwatch.notify.chat import ChatChannel, open_sender
 from leakwatch.notify.email import EmailChannel, mailbox
 from leakwatch.notify.webhook import WebhookChannel
+
+
+def tellable(url: str) -> None:
+    """See whether a customer could be told on a channel, as delivery does. Raises ChannelUnusable."""
+    usable(url, trusted=False)
+
+
+def usable(url: str, *, trusted: bool) -> None:
+    """See whether a channel is one that we send to; nothing is sent. Raises ChannelUnusable."""
+    if _is_mail(url):
+        mailbox(url)
+    else:
+        open_sender(url, "", trusted=trusted)
 
 
 class Channels:
@@ -29,7 +42,7 @@ class Channels:
         """Send a message, or an event's JSON, once. `trusted` are the operator's own channels. Raises DeliveryError."""
         if isinstance(content, str):
             return await self._webhooks.deliver(channel_url, content, postmark)
-        if channel_url.lower().startswith("mailto:"):
+        if _is_mail(channel_url):
             return await self._email.deliver(mailbox(channel_url), content, postmark)
         return await self._chat.deliver(channel_url, content, postmark, trusted=trusted)
 
@@ -41,3 +54,7 @@ class Channels:
         """Take leave of the mail server and all others."""
         await self._email.close()
         await self._webhooks.close()
+
+
+def _is_mail(url: str) -> bool:
+    return url.lower().startswith("mailto:")

@@ -165,7 +165,7 @@ def _general(provider: str) -> Guide:
     """Return what holds for every key, for one whose detector we no longer have."""
     return Guide(
         name=_message("API key"),
-        provider=clean(provider, NAME),
+        provider=defang(provider, NAME),
         page="",
         steps=(
             _message("Create a new key at the provider and put it in place everywhere the old one is used."),
@@ -186,7 +186,7 @@ def _key(  # noqa: PLR0913 - what a card shows, and how much of it
         number=exposure.finding_id,
         masked=clean(exposure.masked, NAME),
         status="" if finding else _status(exposure, speech),
-        label=clean(exposure.label, NAME) or clean(exposure.masked, NAME),
+        label=defang(exposure.label, NAME) or clean(exposure.masked, NAME),
         provider=guide.provider,
         facts=tuple(fact for fact in _facts(exposure, guide, speech, finding=finding) if fact.value),
         places=tuple(_place(place, speech) for place in seen),
@@ -221,7 +221,7 @@ def _facts(exposure: Exposure, guide: Guide, speech: Language, *, finding: bool)
     yield Fact(name=_("Finding"), value=str(exposure.finding_id) if finding else "")
     yield Fact(name=_("Kind"), value=guide.said(_(guide.name)))
     yield Fact(name=_("Key"), value=clean(exposure.masked, NAME), code=True)
-    yield Fact(name=_("Key ID"), value=clean(exposure.key_id, _TITLE), code=True)
+    yield Fact(name=_("Key ID"), value=defang(exposure.key_id, _TITLE), code=True)
     yield Fact(name=_("First seen"), value=first_seen)
     yield Fact(name=_("Last seen"), value=last_seen if last_seen != first_seen else "")
 

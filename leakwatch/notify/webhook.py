@@ -48,7 +48,9 @@ class WebhookChannel:
         """Post an event. Raises ChannelFailed, or ChannelUnusable for a webhook that is not there."""
         webhook = self._webhooks.get(url.partition(":")[2])
         if webhook is None:
-            raise ChannelUnusable("no such webhook is configured", mend="write its [[webhook]], or drop the notice")
+            raise ChannelUnusable(
+                "no such webhook is configured", mend="write its [[webhook]], then `leakwatch notices retry`"
+            )
         status, retry_after = await self._post(webhook, body, self._signed(webhook.name, body, postmark))
         said = f"webhook {webhook.name} answered {status}"
         if 200 <= status < 300:  # noqa: PLR2004 - HTTP's success

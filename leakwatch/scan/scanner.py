@@ -84,6 +84,10 @@ class Scanner:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
         return redaction.redact(text, partial(self._spans, sieve), partial(self._disguises, sieve))
 
+    def holds_key(self, text: str) -> bool:
+        """Whether something stands in a text that would have to be masked."""
+        return self.redact(text) != text
+
     def sound(self, candidate: Candidate) -> bool:
         """Whether a candidate is built as its format's keys are, as far as that is known."""
         format_ = self._formats.get(candidate.detector)

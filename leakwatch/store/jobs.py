@@ -119,6 +119,22 @@ class Live:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A job with what it is about, whatever its state."""
+
+    id: int
+    queue: str
+    lane: str
+    state: str
+    attempts: int
+    reason: str | None  # of its last failure
+    detail: str | None
+    created_at: datetime
+    died_at: datetime | None
+    payload: bytes  # sealed where it could hold a key
+
+
 async def insert(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """Add jobs; return the ids of those that were new by their dedupe key, in no order."""
     statement = tx.insert(job).on_conflict_do_nothing(index_elements=[job.c.dedupe_key]).returning(job.c.id)
@@ -211,6 +227,13 @@ async def dead(tx: Transaction, *, limit: int) -> list[dict[str, Any]]:
     return [dict(row) for row in (await tx.execute(newest)).mappings()]
 
 
+async def one(tx: Transaction, job_id: int) -> Kept | None:
+    """Return a job with its payload."""
+    query = select(*(job.c[name] for name in Kept.__annotations__)).where(job.c.id == job_id)
+    row = (await tx.execute(query)).mappings().first()
+    return None if row is None else Kept(**row)
+
+
 async def live(tx: Transaction, *, limit: int) -> list[Live]:
     """Return the jobs that run or wait, the next one first."""
     columns = (job.c[name] for name in Live.__annotations__)
@@ -243,8 +266,11 @@ async def revive(tx: Transaction, ids: Collection[int], *, now: datetime) -> int
         "reason": None,
         "detail": None,
     }
-    wanted = and_(job.c.id.in_(ids), job.c.state == DEAD)
-    return (await tx.execute(update(job).where(wanted).values(fresh))).rowcount
+    revived = 0
+    for batch in batches(ids):
+        wanted = and_(job.c.id.in_(batch), job.c.state == DEAD)
+        revived += (await tx.execute(update(job).where(wanted).values(fresh))).rowcount
+    return revived
 
 
 async def backlog(tx: Transaction, queue: str, lane: str, *, before: datetime | None = None) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, update
 
 from leakwatch.model import NoticeKind
 from leakwatch.store.database import Transaction, batches
@@ -30,6 +30,8 @@ _ACCEPT: Final = (
     )
 )
 HELD, PENDING, ACCEPTED, DEAD, WITHDRAWN = "held", "pending", "accepted", "dead", "withdrawn"
+DROPPED: Final = "dropped"  # by the operator: the word for such a delivery, and for why its notice is not sent
+IS_HELD: Final = and_(notice.c.held.is_not(None), notice.c.held != DROPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Delivery:
     id: int
     channel_url: str
     message_id: str
-    state: str  # held, pending, accepted, dead
+    state: str  # held, pending, accepted, dead, withdrawn, dropped
     attempts: int
     code: int | None
     reason: str | None
@@ -137,17 +139,18 @@ async def count_since(
 
 async def release(tx: Transaction, *, notice_ids: Collection[int] | None = None) -> list[int]:
     """Let held notices go, these or all; return the deliveries that are now to be sent."""
-    wanted = [notice.c.held.is_not(None)]
-    if notice_ids is not None:
-        wanted.append(notice.c.id.in_(notice_ids))
-    let_go = update(notice).where(*wanted).values(held=None).returning(notice.c.id)
-    released = (await tx.execute(let_go)).scalars().all()
-    freed: list[int] = []
-    for batch in batches(released):
-        held = delivery.c.notice_id.in_(batch), delivery.c.state == HELD
-        changed = update(delivery).where(*held).values(state=PENDING).returning(delivery.c.id)
-        freed += (await tx.execute(changed)).scalars()
-    return sorted(freed)
+    released = await _held_no_more(tx, notice_ids, None)
+    return await _settle_held(tx, released, {"state": PENDING})
+
+
+async def drop(tx: Transaction, *, notice_ids: Collection[int] | None = None, why: str, now: datetime) -> int:
+    """Never send held notices, these or all, and write down why with each of their deliveries; return how many."""
+    dropped = await _held_no_more(tx, notice_ids, DROPPED)
+    said = {"reason": DROPPED, "detail": why}
+    deliveries = await _settle_held(tx, dropped, {"state": DROPPED, **said})
+    if deliveries:
+        await tx.execute(insert(attempt), [{"delivery_id": number, "at": now, **said} for number in deliveries])
+    return len(dropped)
 
 
 async def addressee(tx: Transaction, delivery_id: int) -> tuple[str | None, NoticeKind]:
@@ -235,7 +238,8 @@ async def readdress(
     live = select(notice.c.id, channel.c.id).join(channel, channel.c.customer_id == notice.c.customer_id)
     added: list[int] = []
     for batch in batches(notice_ids):
-        wanted = notice.c.id.in_(batch), notice.c.id.not_in(reached), channel.c.retired_at.is_(None), ~known.exists()
+        going = notice.c.held.is_(None), notice.c.id.not_in(reached)
+        wanted = notice.c.id.in_(batch), *going, channel.c.retired_at.is_(None), ~known.exists()
         rows = [
             _delivery(notice_id, channel_id, PENDING, make_message_id(), now)
             for notice_id, channel_id in (await tx.execute(live.where(*wanted)))
@@ -255,7 +259,7 @@ async def notices(
     """Return notices, newest first: all, or those that are held, came back, or have a delivery in a state."""
     query = _listed().order_by(notice.c.id.desc()).limit(limit)
     if held_only:
-        query = query.where(notice.c.held.is_not(None))
+        query = query.where(IS_HELD)
     if bounced_only:
         query = query.where(notice.c.id.in_(select(delivery.c.notice_id).join_from(delivery, bounce)))
     if state is not None:
@@ -300,6 +304,23 @@ async def _deliveries(tx: Transaction, rows: list[dict[str, Any]]) -> tuple[int,
         return ()
     made = await tx.execute(insert(delivery).returning(delivery.c.id), rows)
     return tuple(sorted(made.scalars()))
+
+
+async def _held_no_more(tx: Transaction, notice_ids: Collection[int] | None, word: str | None) -> Sequence[int]:
+    """Put another word for why held notices are not sent, or none; return which they were."""
+    wanted = IS_HELD if notice_ids is None else and_(IS_HELD, notice.c.id.in_(notice_ids))
+    changed = update(notice).where(wanted).values(held=word).returning(notice.c.id)
+    return (await tx.execute(changed)).scalars().all()
+
+
+async def _settle_held(tx: Transaction, notice_ids: Collection[int], values: dict[str, Any]) -> list[int]:
+    """Change the held deliveries of these notices; return them."""
+    settled: list[int] = []
+    for batch in batches(notice_ids):
+        held = delivery.c.notice_id.in_(batch), delivery.c.state == HELD
+        changed = update(delivery).where(*held).values(**values).returning(delivery.c.id)
+        settled += (await tx.execute(changed)).scalars()
+    return sorted(settled)
 
 
 async def _tried(  # noqa: PLR0913 - an attempt's own facts

@@ -3,7 +3,7 @@
 import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any, Final
@@ -28,6 +28,9 @@ class Registered:
 
     added: int
     known: int
+    readdressed: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # customers told elsewhere too: where before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +93,15 @@ async def register(tx: Transaction, rows: Sequence[Registration], keyed: Callabl
     await settings.put(tx, _VERSION, secrets.token_hex(8))  # first: two who register do so one after the other
     owners = await _customers(tx, {row.customer: row.locale for row in rows})
     told = {(row.customer, row.email, row.channels) for row in rows}
-    await _open_channels(tx, {(owners[name], url) for name, email, more in told for url in _urls(email, more)})
+    wanted = {(owners[name], url) for name, email, more in told for url in _urls(email, more)}
+    before = await _live_channels(tx, set(owners.values()))
+    readdressed = {owner for owner, url in wanted if owner in before and url not in before[owner]}
+    await _open_channels(tx, wanted)
     keys = {(keyed(row.digest), owners[row.customer]): row for row in rows}
     # In order: the index grows twice as fast, and two imports of the same keys do not wait for each other.
     added = await _add_keys(tx, dict(sorted(keys.items(), key=itemgetter(0))))
-    return Registered(added=added, known=len(keys) - added)
+    moved = {name: frozenset(before[owner]) for name, owner in owners.items() if owner in readdressed}
+    return Registered(added=added, known=len(keys) - added, readdressed=moved)
 
 
 async def settle(tx: Transaction) -> None:
@@ -218,8 +225,23 @@ async def operator_urls(tx: Transaction) -> list[str]:
     return list((await tx.execute(select(channel.c.url).where(*ours).order_by(channel.c.id))).scalars())
 
 
+def urls(row: Registration) -> tuple[str, ...]:
+    """Return the channels that a row names."""
+    return tuple(_urls(row.email, row.channels))
+
+
 def _urls(email: str, channels: tuple[str, ...]) -> Iterable[str]:
     return (f"mailto:{email}", *channels) if email else channels
+
+
+async def _live_channels(tx: Transaction, owners: Collection[int]) -> dict[int, set[str]]:
+    """Return the channels of these customers, of those that have any."""
+    found: dict[int, set[str]] = defaultdict(set)
+    query = select(channel.c.customer_id, channel.c.url).where(channel.c.retired_at.is_(None))
+    for batch in batches(owners):
+        for owner, url in await tx.execute(query.where(channel.c.customer_id.in_(batch))):
+            found[owner].add(url)
+    return dict(found)
 
 
 async def _customers(tx: Transaction, locales: Mapping[str, str]) -> dict[str, int]:

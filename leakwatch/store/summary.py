@@ -9,7 +9,7 @@ from leakwatch.errors import CanaryLost
 from leakwatch.model import Answer, NoticeKind, Summary
 from leakwatch.store import sources
 from leakwatch.store.database import Transaction
-from leakwatch.store.notices import DEAD, PENDING
+from leakwatch.store.notices import DEAD, IS_HELD, PENDING
 from leakwatch.store.tables import answer, attempt, bounce, delivery, finding, notice, sighting, source
 
 _DAY: Final = timedelta(days=1)
@@ -31,7 +31,7 @@ async def read(tx: Transaction, until: datetime) -> Summary:
         bounced=await _count(tx, bounce, bounce.c.action == "failed", _within(bounce.c.at, since, until)),
         open=await _count(tx, finding, finding.c.closed_at.is_(None)),
         unanswered=await _count(tx, finding, finding.c.closed_at.is_(None), finding.c.answer.is_(None)),
-        held=await _count(tx, notice, notice.c.held.is_not(None)),
+        held=await _count(tx, notice, IS_HELD),
         waiting=await _count(tx, delivery, delivery.c.state == PENDING),
         dead=await _count(tx, delivery, delivery.c.state == DEAD),
         failing=await _failing(tx),

@@ -238,7 +238,7 @@ notice = Table(
     Column("alarm", Text),  # an alarm's reason word, an event's type
     Column("detail", Quoted),  # an alarm's one paragraph
     Column("created_at", Instant, nullable=False, index=True),
-    Column("held", Text),  # why it is not sent yet: hold, observe, breaker; NULL: it may go
+    Column("held", Text),  # why it is not sent: hold, observe, breaker, dropped; NULL: it may go
     Column("remind_at", Instant),  # when its customer is asked again; NULL: not, or not yet
     Column("reminders", Integer, nullable=False, server_default=text("0")),  # so far
     Column("reminders_ended", Text),  # why there are no more: answered, closed, stopped, exhausted
@@ -267,7 +267,7 @@ delivery = Table(
     _refers("notice.id"),
     _refers("channel.id"),
     Column("message_id", Text, nullable=False, unique=True),  # stored before the first attempt
-    Column("state", Text, nullable=False),  # held, pending, accepted, dead, withdrawn
+    Column("state", Text, nullable=False),  # held, pending, accepted, dead, withdrawn, dropped
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("code", Integer),  # of the last attempt: SMTP's, where there is one
     Column("reason", Text),

@@ -45,6 +45,13 @@ def test_it_is_exposed_to_1_5_of_10_at_the_most(unit: Path) -> None:
     assert looked_at.returncode == 0, looked_at.stdout
 
 
+def test_a_reload_is_kept_back_by_what_it_takes_over_and_by_nothing_else() -> None:
+    first, second = re.findall(r"^ExecReload=(.*)$", UNIT, re.MULTILINE)
+
+    assert first.endswith("/leakwatch.toml check --reload")
+    assert second == "/bin/kill -HUP $MAINPID"
+
+
 def test_every_secret_of_the_configuration_is_a_credential() -> None:
     example = (CHECKOUT / "config.example.toml").read_text()
     named = set(re.findall(r"\$\{CREDENTIALS_DIRECTORY\}/([\w-]+)", example))

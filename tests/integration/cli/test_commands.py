@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import Gone
 from leakwatch.match import digest_text
 from leakwatch.model import Answer, NoticeKind, now
+from leakwatch.pepper import Pepper
 from leakwatch.scan.synthetic import fill
 from leakwatch.store import answers, bounces, findings, notices, registry
 from leakwatch.store.database import Database
@@ -27,6 +29,7 @@ from leakwatch.store.notices import Taken
 from tests.installation import customers
 from tests.integration.store.making import place, register, registration, seen
 
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's own
 CONFIG = """\
 [database]
 url = "sqlite:///leakwatch.db"
@@ -39,6 +42,7 @@ allow_networks = ["127.0.0.0/8"]
 from = "Example AI Security <security@issuer.example>"
 smtp = "smtp+insecure://127.0.0.1:25"
 """
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"  # Apprise's own example
 HEADER = "customer,email,locale,provider,label,key_id,digest\n"
 
 
@@ -132,6 +136,63 @@ def test_bad_rows_are_told_by_their_line_and_the_others_imported(installed: Leak
     ]
 
 
+@pytest.mark.parametrize("column", ["customer", "provider", "label"])
+def test_a_key_in_place_of_its_name_reaches_neither_database_nor_terminal(
+    installed: Leakwatch, tmp_path: Path, column: str
+) -> None:
+    key, digest = customers(1, seed=47)[0].key, digest_text("another")
+    facts = {"customer": "acme", "email": "a@b.example", "digest": digest}
+    rows = [{**facts, column: f"{facts.get(column, '')} {key}"}, {**facts, "label": "billing"}]
+    said = installed("keys", "import", "-", stdin="\n".join(map(json.dumps, rows)).encode())
+    assert (said.status, "line 1: " in said.err, "1 added" in said.err) == (1, True, True), said.err
+    assert key not in said.err + said.out
+    assert not any(key.encode() in file.read_bytes() for file in tmp_path.glob("leakwatch.db*"))
+
+
+def test_an_id_of_the_provider_may_look_like_a_key(installed: Leakwatch) -> None:
+    key_id = customers(1, seed=48)[0].key
+    row = {"customer": "acme", "email": "a@b.example", "digest": digest_text("another"), "key_id": key_id}
+    assert installed("keys", "import", "-", stdin=json.dumps(row).encode()).status == 0
+
+
+def test_a_customer_is_not_named_by_a_key(installed: Leakwatch) -> None:
+    key = customers(1, seed=49)[0].key
+    said = installed("customers", "add", f"acme {key}", "--channel", "mailto:a@b.example")
+    assert (said.status, key in said.err) == (2, False)
+    assert installed("customers", "list", "--json").rows == []
+
+
+def test_an_address_that_a_second_import_corrects_is_told_with_how_to_end_it(
+    installed: Leakwatch, tmp_path: Path
+) -> None:
+    digests = [digest_text(str(n)) for n in range(3)]
+
+    def rows(address: str) -> bytes:
+        more = ["Acme Inc,soc@acme.example", "lumière,soc@lumiere.example"]
+        lines = [f"{who},en,,,,{digest}\n" for who, digest in zip([f"Acme Inc,{address}", *more], digests, strict=True)]
+        return (HEADER + "".join(lines)).encode()
+
+    assert "NOTE" not in installed("keys", "import", "-", stdin=rows("wrnog@acme.example")).err
+    again = installed("keys", "import", "-", stdin=rows("wrong@acme.example"))
+    [note] = [line for line in again.err.splitlines() if "NOTE" in line]
+    command_line = note.partition("leakwatch ")[2]
+    assert command_line == "customers remove 'Acme Inc' --channel mailto:wrnog@acme.example"
+    assert installed(*shlex.split(command_line)).status == 0
+    [acme, _] = installed("customers", "list", "--json").rows
+    assert acme["channels"] == ["soc@acme.example", "wrong@acme.example"]
+    assert "NOTE" not in installed("keys", "import", "-", stdin=rows("wrong@acme.example")).err
+
+
+def test_a_channel_that_holds_a_token_is_ended_by_what_is_shown_of_it(installed: Leakwatch) -> None:
+    for channel in (SLACK, SLACK.replace("T1", "T2"), "mailto:a@b.example"):
+        assert installed("customers", "add", "acme", "--channel", channel).status == 0
+    assert "several such channels" in installed("customers", "remove", "acme", "--channel", "slack://…").err
+    assert installed("customers", "remove", "acme", "--channel", SLACK).status == 0
+    assert installed("customers", "remove", "acme", "--channel", "slack://…").status == 0
+    assert "no such channel" in installed("customers", "remove", "acme", "--channel", "slack://…").err
+    assert installed("customers", "list", "--json").rows[0]["channels"] == ["a@b.example"]
+
+
 def test_json_lines_come_by_standard_input(installed: Leakwatch) -> None:
     digest = digest_text(customers(1, seed=44)[0].key)
     names = ("customer", "email", "locale", "provider", "label", "key_id", "digest")
@@ -152,7 +213,7 @@ def test_another_pepper_is_refused(installed: Leakwatch, tmp_path: Path) -> None
 
 def test_customers_come_change_and_go(installed: Leakwatch) -> None:
     assert installed("customers", "add", "acme", "--channel", "mailto:a@b.example", "--locale", "fr").status == 0
-    assert installed("customers", "add", "acme", "--channel", "slack://secret/token/here", "--locale", "fr").status == 0
+    assert installed("customers", "add", "acme", "--channel", SLACK, "--locale", "fr").status == 0
     [acme] = installed("customers", "list", "--json").rows
     assert acme["channels"] == ["a@b.example", "slack://…"]
     assert installed("customers", "remove", "acme", "--channel", "mailto:a@b.example").status == 0
@@ -165,7 +226,12 @@ def test_customers_come_change_and_go(installed: Leakwatch) -> None:
 
 @pytest.mark.parametrize(
     ("channel", "locale", "words"),
-    [("soc@acme.example", "en", "a channel is no URL"), ("mailto:soc@acme.example", "tlh", "locale is not known")],
+    [
+        ("soc@acme.example", "en", "a channel is no URL"),
+        ("mailto:soc@acme.example", "tlh", "locale is not known"),
+        ("mailto:soc@under_score.example", "en", "email is no mail address"),
+        ("json://169.254.169.254/", "en", "do not go to json:// channels"),
+    ],
 )
 def test_a_customer_who_could_not_be_told_is_not_added(
     installed: Leakwatch, channel: str, locale: str, words: str
@@ -233,7 +299,7 @@ async def _tell_software(folder: Path) -> None:
 
 
 def test_a_customer_is_sent_a_test(installed: Leakwatch) -> None:
-    channels = ("--channel", "mailto:a@b.example", "--channel", "slack://secret/token/here")
+    channels = ("--channel", "mailto:a@b.example", "--channel", SLACK)
     assert installed("customers", "add", "acme", *channels).status == 0
     said = installed("notices", "test", "acme")
     assert (said.status, said.err) == (
@@ -353,6 +419,79 @@ def test_what_was_given_up_is_tried_again(installed: Leakwatch, tmp_path: Path) 
     assert [row["id"] for row in installed("jobs", "list", "--live", "--json").rows] == [dead["id"]]
 
 
+def test_what_was_given_up_is_shown_and_dropped(installed: Leakwatch, tmp_path: Path) -> None:
+    key = customers(1, seed=52)[0].key
+    asyncio.run(_give_up(tmp_path, f"https://paste.example/{key}/a", "https://paste.example/b"))
+    first, second = (row["id"] for row in reversed(installed("jobs", "list", "--json").rows))
+    shown = installed("jobs", "show", str(first))
+    assert "https://paste.example/" in shown.out
+    assert key not in shown.out + shown.err
+    [document] = installed("jobs", "show", str(second), "--json").rows["documents"]
+    assert document == {"address": "https://paste.example/b", "title": "notes"}
+    assert "1 dropped" in installed("jobs", "drop", str(first)).err
+    assert [row["id"] for row in installed("jobs", "list", "--json").rows] == [second]
+    assert "1 dropped" in installed("jobs", "drop", "--dead").err
+    assert installed("jobs", "list", "--json").rows == []
+    assert installed("jobs", "drop", "--dead").status == 0
+
+
+def test_a_job_that_waits_is_shown_and_not_dropped(installed: Leakwatch) -> None:
+    assert installed("customers", "add", "acme", "--channel", "mailto:a@b.example").status == 0
+    assert installed("notices", "test", "acme").status == 0
+    [job] = installed("jobs", "list", "--live", "--json").rows
+    shown = installed("jobs", "show", str(job["id"]), "--json").rows
+    assert (shown["queue"], shown["about"], shown["documents"]) == ("deliver", "1", [])
+    assert installed("jobs", "drop", str(job["id"])).status == 2
+    assert len(installed("jobs", "list", "--live", "--json").rows) == 1
+
+
+async def _give_up(folder: Path, *addresses: str) -> None:
+    database, pepper = Database(f"sqlite:///{folder / 'leakwatch.db'}"), Pepper(b"p" * 40)
+    jobs = []
+    for url in addresses:
+        packed = {"source": "paste", "references": [{"url": url, "id": url, "title": "notes"}]}
+        sealed = pepper.seal(json.dumps(packed).encode(), "fetch")
+        jobs.append(NewJob(queue="fetch", payload=sealed, failed=Gone("not there")))
+    async with database.transaction() as tx:
+        await EmbeddedEngine(database).enqueue(tx, jobs)
+    await database.close()
+
+
+def test_what_is_held_is_dropped_with_a_reason_and_shown_so(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_find_one(tmp_path))
+    asyncio.run(_hold(tmp_path, 2))
+    assert installed("notices", "drop", "1").status == 2  # without a reason
+    assert installed("notices", "drop", "--reason", "x").status == 2
+    assert "1 dropped" in installed("notices", "drop", "1", "--reason", "an example\x1b[2J in a\nbook").err
+    shown = installed("notices", "show", "1").out
+    assert "dropped" in shown
+    assert "an example" in shown
+    assert "none of these is held" in installed("notices", "release", "1").err
+    assert installed("notices", "drop", "1", "--reason", "again").status == 2
+    assert [row["notice"] for row in installed("notices", "list", "--held", "--json").rows] == [2]
+    assert installed("notices", "drop", "--held", "--reason", "x", "--json").rows == {"dropped": 1}
+    assert {row["state"] for row in installed("notices", "list", "--json").rows} == {"dropped"}
+    assert installed("jobs", "list", "--live", "--json").rows == []
+
+
+async def _hold(folder: Path, count: int) -> None:
+    database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
+    async with database.transaction() as tx:
+        owner = await registry.customer_named(tx, "acme")
+        assert owner is not None
+        for number in range(count):
+            await notices.open_notice(
+                tx,
+                kind=NoticeKind.EXPOSURE,
+                customer_id=owner.id,
+                finding_ids=[1],
+                held="observe",
+                make_message_id=lambda number=number: f"<{number}@issuer.example>",  # type: ignore[misc] # mypy#12557
+                now=now(),
+            )
+    await database.close()
+
+
 async def _find_one(folder: Path, title: str = "") -> None:
     """Register acme's key, and find it."""
     database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
@@ -394,6 +533,14 @@ def test_lists_that_are_empty_say_so(installed: Leakwatch) -> None:
         (("notices", "release"), "which notices?"),
         (("notices", "retry"), "which notices?"),
         (("jobs", "retry"), "which jobs?"),
+        (("jobs", "drop"), "which jobs?"),
+        (("jobs", "retry", "999"), "none of these is a job that was given up"),
+        (("jobs", "drop", "999"), "none of these is a job that was given up"),
+        (("jobs", "show", "999"), "there is no job 999"),
+        (("notices", "release", "999"), "there is no notice 999"),
+        (("notices", "drop", "999", "--reason", "x"), "there is no notice 999"),
+        (("notices", "drop", "--reason", "x"), "which notices?"),
+        (("findings", "close", "999"), "none of these is a finding that is open"),
         (("keys", "retire", "7"), "none of these"),
         (("customers", "show", "nobody"), "no customer is named nobody"),
         (("sources", "test", "nowhere"), "no source is named nowhere"),
@@ -446,6 +593,50 @@ def test_check_says_what_keeps_repositories_from_being_fetched(
     assert said.status == 1
     assert "git is not installed" in said.err
     assert "the folder of the mirrors cannot be made" in said.err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("<security@", "<a..b@"), "email.from does not hold one address"),
+        (("//127.0.0.1:25", "//mail.issuer.example:25"), "in the clear over a network"),
+        (("[http]", '[notices]\noperator = ["foo:bar"]\n[http]'), "leakwatch.toml:6: a channel is of no kind"),
+        (("[http]", '[notices]\noperator = ["mailto:a..b@x.example"]\n[http]'), "does not hold one address"),
+        (("[http]", '[notices]\noperator_locale = "xx"\n[http]'), "leakwatch.toml:6: the locale is not known"),
+        (
+            ("[database]", '[[source]]\nuse = "feed"\nenabled = false\ntoken_file = "token"\n[database]'),
+            "everybody may read this secret",
+        ),
+    ],
+)
+def test_check_refuses_what_would_not_run(
+    installed: Leakwatch, tmp_path: Path, change: tuple[str, str], words: str
+) -> None:
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").chmod(0o644)
+    (tmp_path / "leakwatch.toml").write_text(CONFIG.replace(*change))
+    said = installed("check")
+    assert (said.status, words in said.err) == (1, True), said.err
+
+
+def test_check_warns_where_nobody_is_told_of_anything(installed: Leakwatch, tmp_path: Path) -> None:
+    said = installed("check")
+    assert (said.status, "warning: " in said.err, "there is no operator" in said.err) == (0, True, True), said.err
+    (tmp_path / "leakwatch.toml").write_text(CONFIG + '[notices]\noperator = ["mailto:soc@issuer.example"]\n')
+    assert "warning" not in installed("check").err
+
+
+def test_a_reload_is_kept_back_by_its_sources_alone(installed: Leakwatch, tmp_path: Path) -> None:
+    (tmp_path / "pepper").chmod(0o644)
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "unused.toml").write_text("broken")
+    assert installed("check").status == 1
+    assert installed("check", "--reload").status == 0
+    with (tmp_path / "leakwatch.toml").open("a") as file:
+        file.write('[[source]]\nuse = "unused"\n')
+    refused = installed("check", "--reload")
+    assert (refused.status, "unused.toml" in refused.err) == (1, True)
+    assert installed("check", "--reload", "--live").status == 2
 
 
 def test_check_live_tries_the_mail_server(installed: Leakwatch, tmp_path: Path) -> None:

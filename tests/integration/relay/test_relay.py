@@ -24,12 +24,15 @@ from leakwatch.errors import (
 from leakwatch.model import Answer, Message, NoticeKind, now
 from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, Postmark, Returns, new_message_id
 from leakwatch.relay import Relay, tries
+from leakwatch.scan import Scanner, shipped
 from leakwatch.signing import Signer
 from leakwatch.store import findings, notices, parcels, registry
 from leakwatch.store.database import Database
+from tests.installation import customers
 from tests.integration.smtp.server import Mailbox, eventually, free_port, serving
 from tests.integration.store.making import register, registration, seen
 
+SCANNER = Scanner(shipped())
 COMPOSER = Composer(Issuer(name="Issuer", sender="s@issuer.example", reply_to="s@issuer.example"), {})
 
 
@@ -55,14 +58,15 @@ class Sent:
 class Scripted:
     """Channels that answer as they are told, then accept."""
 
-    answers: list[DeliveryError] = field(default_factory=list)
+    answers: list[DeliveryError | Accepted] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
 
     async def deliver(self, channel_url: str, message: Message | str, postmark: Postmark, *, trusted: bool) -> Accepted:
         self.sent.append(Sent(channel_url, message, postmark, trusted))
-        if self.answers:
-            raise self.answers.pop(0)
-        return Accepted(code=250, detail="queued")
+        answer = self.answers.pop(0) if self.answers else Accepted(code=250, detail="queued")
+        if isinstance(answer, DeliveryError):
+            raise answer
+        return answer
 
 
 @dataclass
@@ -295,6 +299,31 @@ async def test_the_engine_retries_until_the_server_is_back(house: House, monkeyp
         assert await house.engine.live(tx) == []
 
 
+@pytest.mark.parametrize("last", [True, False])
+async def test_a_key_in_what_the_peer_says_is_stored_masked(sqlite_house: House, last: bool) -> None:
+    house, [customer] = sqlite_house, customers(1, seed=50)
+    said = f"could not relay: {customer.key}"
+    house.channels.answers = [MailRefused(said, code=550) if last else MailDeferred(said, code=450)]
+    number = await house.owe()
+    async with working(house):
+        await eventually(lambda: was_tried(house, number))
+    async with house.database.reading() as tx:
+        tries = (await notices.attempts(tx, [number]))[number]
+        told = [n.detail for n in await notices.notices(tx)]
+    assert "could not relay: " in str(tries[0].detail)
+    assert customer.key not in repr((tries, told, await house.state(number)))
+
+
+async def test_a_key_in_an_acceptance_is_stored_masked(sqlite_house: House) -> None:
+    house, [customer] = sqlite_house, customers(1, seed=51)
+    house.channels.answers = [Accepted(code=250, detail=f"queued as {customer.key}")]
+    number = await house.owe()
+    await house.handle(number)
+    detail = str((await house.state(number)).detail)
+    assert detail.startswith("queued as ")
+    assert customer.key not in detail
+
+
 async def test_what_is_refused_is_given_up_and_the_operator_told(house: House) -> None:
     house.channels.answers = [MailRefused("550 no such user", code=550)]
     number = await house.owe()
@@ -415,6 +444,7 @@ def built(
         composer=COMPOSER,
         channels=channels,
         announcer=announcer,
+        redact=SCANNER.redact,
         links=links,
         **more,
     )
@@ -434,6 +464,10 @@ def config(smtp: str = "smtps://mail.issuer.example", connections: int = 2, retr
             "notices": {"retry_for": retry_for},
         }
     )
+
+
+async def was_tried(house: House, delivery_id: int) -> bool:
+    return bool(await house.tried(delivery_id))
 
 
 async def reached(house: House, delivery_id: int, state: str) -> bool:

@@ -158,6 +158,28 @@ async def test_what_is_held_waits_until_it_is_released(database: Database, ann: 
         assert {d.state for n in await notices.notices(tx) for d in n.deliveries} == {"pending"}
 
 
+async def test_what_is_held_can_be_dropped_for_good_with_the_reason_in_the_ledger(database: Database, ann: int) -> None:
+    async with database.transaction() as tx:
+        held = [await _open(tx, ann, held="observe"), await _open(tx, ann, held="breaker")]
+        sent = await _open(tx, ann)
+        both = [held[0].notice_id, sent.notice_id]
+        assert await notices.drop(tx, notice_ids=both, why="not a leak", now=after(1)) == 1
+        assert [n.id for n in await notices.notices(tx, held_only=True)] == [held[1].notice_id]
+        dropped = await notices.one(tx, held[0].notice_id)
+        assert dropped is not None
+        assert dropped.held == "dropped"
+        assert {(d.state, d.reason, d.detail) for d in dropped.deliveries} == {("dropped", "dropped", "not a leak")}
+        tries = await notices.attempts(tx, held[0].delivery_ids)
+        assert [[(t.reason, t.detail) for t in made] for made in tries.values()] == [[("dropped", "not a leak")]] * len(
+            held[0].delivery_ids
+        )
+        assert await notices.drop(tx, why="again", now=after(1)) == 1
+        assert await notices.release(tx) == []
+        await registry.add_customer(tx, name="ann", locale="en", channels=["mailto:new@example.org"])
+        every = [one.notice_id for one in held]
+        assert await notices.readdress(tx, every, make_message_id=lambda: "<9@issuer.example>", now=after(1)) == []
+
+
 async def test_the_breaker_counts_one_kind_in_its_window(database: Database, ann: int) -> None:
     async with database.transaction() as tx:
         for at in (0, 10, 20):

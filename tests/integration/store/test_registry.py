@@ -47,7 +47,8 @@ async def test_registering_again_changes_what_differs(database: Database) -> Non
     async with database.transaction() as tx:
         await register(tx, [registration("ann", 1)])
         again = registration("ann", 1, label="renamed", key_id="k9", locale="fr", channels=("json://hook.example",))
-        assert await register(tx, [again]) == Registered(added=0, known=1)
+        before = {"ann": frozenset({"mailto:ann@example.org"})}
+        assert await register(tx, [again]) == Registered(added=0, known=1, readdressed=before)
         [key] = await registry.keys(tx)
         [ann] = await registry.customers(tx)
     assert (key.label, key.key_id, key.customer) == ("renamed", "k9", "ann")

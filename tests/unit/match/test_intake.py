@@ -2,7 +2,7 @@ import csv
 import io
 import json
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from leakwatch.errors import InputError
 from leakwatch.match import digest_text, intake, parse_digest
 from leakwatch.match.intake import REQUIRED, BadRow
 from leakwatch.model import Registration
+from leakwatch.notify import tellable
 
 HEADER = ",".join(REQUIRED)
 LOCALES = ("en", "fr", "pt-BR")
@@ -20,9 +21,15 @@ DIGEST = digest_text("a-key")
 SECRET = "ak-live-" + "0123456789abcdef" * 2
 
 
-def _read(text: str | bytes) -> list[Registration | BadRow]:
+def _read(text: str | bytes, holds_key: Callable[[str], bool] = lambda _: False) -> list[Registration | BadRow]:
     stream = io.BytesIO(text.encode() if isinstance(text, str) else text)
-    return list(intake.read(stream, LOCALES))
+    return list(intake.read(stream, LOCALES, tellable=_tellable, holds_key=holds_key))
+
+
+def _tellable(url: str) -> None:
+    """Delivery's check, but for one chat that needs no Apprise."""
+    if not url.startswith("json://hook.example"):
+        tellable(url)
 
 
 def _csv(*rows: str, header: str = HEADER) -> str:
@@ -203,11 +210,34 @@ def test_mail_addresses(email: str) -> None:
         "a@b..c",
         "a%40b@c",
         "a@" + "b" * 254,
+        ".dot@x.example",
+        "dot.@x.example",
+        "a..b@x.example",
+        "u@under_score.example",
+        "u@" + "d" * 70 + ".example",
     ],
 )
 def test_what_is_no_mail_address(email: str) -> None:
     [(_, reason)] = _bad(_read(_csv(_line(email=email))))
     assert reason.startswith("email is no mail address")
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's own
+@pytest.mark.parametrize(
+    "url",
+    [
+        "json://169.254.169.254/",
+        "foo:bar",
+        f"slack://{SECRET}",
+        f"pagerduty://integration@apikey?{SECRET}=1",
+        "webhook:tickets",
+        "mailto:.dot@x.example",
+    ],
+)
+def test_a_channel_on_which_delivery_would_tell_nobody_is_refused_and_not_repeated(url: str) -> None:
+    [row] = _read(_json(channels=[url]))
+    assert isinstance(row, BadRow)
+    assert SECRET not in row.reason
 
 
 def test_channels_do_without_an_address() -> None:
@@ -232,6 +262,37 @@ def test_locales(given: str, known: str) -> None:
     assert [r.locale for r in _read(_csv(_line(locale=given))) if isinstance(r, Registration)] == [known]
 
 
+@pytest.mark.parametrize("column", ["customer", "provider", "label", "email"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_key_in_place_of_a_name_is_refused_by_its_line_and_not_repeated(column: str, as_json: bool) -> None:
+    facts = {"customer": "ann", "email": "ann@example.org", "digest": DIGEST}
+    told = {**facts, column: f"{SECRET}@example.org" if column == "email" else f"our {SECRET}"}
+    write = _json if as_json else _line
+    rows = [write(**facts), write(**told), write(**facts, label="billing")]
+    found = _read("\n".join(rows) if as_json else _csv(*rows), lambda text: SECRET in text)
+    [(line, reason)] = _bad(found)
+    assert (line, len(found)) == (2 if as_json else 3, 3)
+    assert reason.startswith(intake.KEY_INSIDE)
+    assert SECRET not in reason
+
+
+def test_an_id_that_looks_like_a_key_is_let_through() -> None:
+    [row] = _read(_json(key_id=SECRET), lambda text: SECRET in text)
+    assert isinstance(row, Registration)
+
+
+def test_rows_are_looked_through_for_keys_together() -> None:
+    asked: list[str] = []
+
+    def holds_key(text: str) -> bool:
+        asked.append(text)
+        return False
+
+    _read(_csv(*(_line(label=f"key {n}") for n in range(1000))), holds_key)
+    assert len(asked) < 10
+    assert all(f"key {n} |" in " |".join([*asked, ""]) for n in range(1000))
+
+
 WORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12)
 PHRASES = st.lists(WORDS, max_size=3).map(" ".join)
 
@@ -249,7 +310,7 @@ def test_both_forms_read_back_what_was_written(rows: list[tuple[str, str, str]])
 @given(st.binary(max_size=300), st.booleans())
 def test_whatever_stands_in_a_file_is_a_row_or_told(noise: bytes, as_json: bool) -> None:
     head = (_json() if as_json else HEADER).encode() + b"\n"
-    for row in intake.read(io.BytesIO(head + noise), LOCALES):
+    for row in _read(head + noise):
         assert isinstance(row, Registration | BadRow)
 
 
@@ -266,7 +327,7 @@ def test_a_file_of_any_length_is_read_in_constant_memory() -> None:
             return next(self._lines, f"{_line()}\n".encode()) if self.left else b""
 
     tracemalloc.start()
-    found = intake.read(Endless(), LOCALES)  # type: ignore[arg-type] # all that is used of a file
+    found = intake.read(Endless(), LOCALES, tellable=tellable, holds_key=lambda _: False)  # type: ignore[arg-type] # all that is used of a file
     count = sum(1 for _ in found)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -121,9 +121,8 @@ def hostile(**facts: Any) -> Notice:
     second = place(url="javascript:alert(1)", title="x" * 10_000, author="", published_at=None)
     third = place(url="https://paste.example.org/\u202e?q=<script>&x=\"'", title="\ud800\U000e0041ok", author="")
     long = place(url="https://paste.example.org/" + "a" * 3000, title="", author="")
-    own = HOSTILE.replace("evil.example", "host")  # names are the issuer's own records: cleaned, not defanged
-    seen = exposure(label=own, key_id=own, masked="sk-…\r\nX: y", places=(first, second, third, long))
-    return notice(customer=own, exposures=(seen,), **facts)
+    seen = exposure(label=HOSTILE, key_id=HOSTILE, masked="sk-…\r\nX: y", places=(first, second, third, long))
+    return notice(customer=HOSTILE, exposures=(seen,), **facts)
 
 
 def composer() -> Composer:

@@ -65,6 +65,7 @@ def test_defanged_text_names_no_scheme_and_no_host(text: str) -> None:
     assert "://" not in line
     assert "evil.example" not in line
     assert "@" not in line.replace("[@]", "")
+    assert defang(line, 10_000) == line
 
 
 @pytest.mark.parametrize(

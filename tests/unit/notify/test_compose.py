@@ -26,6 +26,7 @@ from tests.unit.notify.making import (
 )
 
 COMPOSER = composer()
+LURE = "https://evil.example/login evil.example soc@evil.example @everyone"
 EVERY = {
     "exposure": notice(),
     "finding": notice(NoticeKind.FINDING, customer="Northwind Robotics, Südwind"),
@@ -321,3 +322,12 @@ def test_a_name_that_runs_from_right_to_left_turns_no_sentence() -> None:
 
 def test_the_summary_says_what_is_still_on_its_way() -> None:
     assert "2 messages are still on their way" in " ".join(COMPOSER.compose(summary(waiting=2)).text.split())
+
+
+@pytest.mark.parametrize("kind", [k for k in NoticeKind if k not in (NoticeKind.EVENT, NoticeKind.SUMMARY)])
+def test_no_word_of_others_becomes_a_link_or_a_mention(kind: NoticeKind) -> None:
+    lured = exposure(detector="gone", label=LURE, key_id=LURE, provider=LURE)
+    told = notice(kind, customer=LURE, alarm=LURE, detail=LURE, exposures=(lured,))
+    message = COMPOSER.compose(told)
+    for said in (message.subject, message.text, message.html):
+        assert re.search(r"://evil|evil\.example|(?<!\[)@(?:evil|everyone)", said) is None
