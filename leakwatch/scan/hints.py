@@ -35,7 +35,10 @@ _DIGITS: Final = rb"(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
-    disguises.backslash: (rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)", _KEY + rb"\\{1,3}" + _MARK + _KEY),
+    disguises.backslash: (
+        rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
+        _KEY + rb"\\{1,3}(?:" + _MARK + rb"|\r?\n)" + _KEY,
+    ),
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (
         _KEY + rb"=[ \t]{0,8}\r?\n" + _KEY,
