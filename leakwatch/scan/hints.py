@@ -37,7 +37,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
-        _KEY + rb"\\{1,3}(?:" + _MARK + rb"|\r?\n)" + _KEY,
+        _KEY + rb"\\{1,3}(?:=|(?:" + _MARK + rb"|\r?\n)" + _KEY + rb")",
     ),
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (

@@ -120,7 +120,8 @@ def test_a_decoder_lays_no_key_bare_where_its_hint_is_absent(data: bytes) -> Non
         if decoder is disguises.backslash and re.search(rb"\\[A-Za-z0-9]", data):
             continue  # nor does anything escape a letter that needs it not
         if decoder not in asked:
-            bare = [run for undone in decoder(data) for run in RUN.findall(undone.data) if run not in data]
+            runs = [run.strip(b"_.:~/+-") for undone in decoder(data) for run in RUN.findall(undone.data)]
+            bare = [run for run in runs if run not in data]
             assert bare == [], decoder
 
 
