@@ -15,7 +15,7 @@ import structlog
 
 from leakwatch.errors import DatabaseDown, FetchError, Gone, ScanFailed
 from leakwatch.fetch import Session, Source, fetch_document
-from leakwatch.fetch.listing import is_barred
+from leakwatch.fetch.gates import is_barred
 from leakwatch.model import Field, Reference, now
 from leakwatch.pipeline import Pipeline
 from leakwatch.store import looks

@@ -265,11 +265,6 @@ def barred(source: Source, text: str, *, is_html: bool = False) -> Blocked | Non
     return Blocked(message, mend=mend)
 
 
-def is_barred(text: str) -> bool:
-    """Whether a page looks like a gatekeeper's: a login, a bot check, a refusal."""
-    return appearance(text) in _GATES
-
-
 def not_as_promised(source: Source, kind: str, text: str) -> BadContent | Blocked:
     """Return the error for a listing that is of another kind than its definition says."""
     if barrier := barred(source, text):
