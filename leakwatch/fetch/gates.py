@@ -19,8 +19,9 @@ _HEAD: Final = 2_000  # characters in which a page says that it is HTML
 _WORDY: Final = 3_000  # characters to read: more than any gatekeeper has to say
 _WORDLESS: Final = 300  # characters to read: too few for a document with a site's menus around it
 _TITLES: Final = re.compile(
-    r"just a moment|one moment|attention required|checking your browser|making sure you|are you (?:an? )?(?:human|robot)"
-    r"|(?:human|bot|robot|security) (?:check|verification)|verify(?:ing)? (?:that )?you|(?:re)?captcha\W{0,3}$|ddos-guard|access denied"
+    r"just a moment|one moment|attention required|checking your browser|making sure you|ddos-guard|access denied"
+    r"|are you (?:an? )?(?:human|robot)|(?:re)?captcha\W{0,3}$"
+    r"|(?:human|bot|robot|security) (?:check|verification)|verify(?:ing)? (?:that )?you"
     r"|access to this (?:page|site) has been denied|request (?:was )?blocked|(?:403 )?forbidden",
     re.IGNORECASE,
 )
@@ -34,7 +35,7 @@ _WORDS: Final = re.compile(
 _WIDGETS: Final = re.compile(r"recaptcha|h-?captcha|cf-(?:turnstile|challenge|chl)|anubis|ddos-guard", re.IGNORECASE)
 _SHOWN: Final = "//text()[not(ancestor::script or ancestor::style or ancestor::title)]"
 _OWN: Final = "boolean(//pre | //code | //article | //textarea[normalize-space()])"
-_PASSWORD: Final = "boolean(//input[translate(@type, 'PASWORD', 'pasword') = 'password'])"
+_ASKS: Final = "boolean(//input[translate(@type, 'PASWORD', 'pasword') = 'password'])"
 _MARKUP: Final = "//@id | //@class | //@src | //@action"
 
 
@@ -45,7 +46,7 @@ def is_barred(text: str) -> bool:
         return False
     said = " ".join(" ".join(map(str, tree.xpath(_SHOWN))).split())
     title = " ".join(str(tree.xpath("string(//title)")).split())
-    asks = bool(tree.xpath(_PASSWORD))
+    asks = bool(tree.xpath(_ASKS))
     if len(said) <= _WORDY and (_TITLES.match(title) or (asks and _LOGINS.search(title))):
         return True
     if len(said) > _WORDLESS:
@@ -53,15 +54,19 @@ def is_barred(text: str) -> bool:
     return asks or bool(_WORDS.search(said)) or any(_WIDGETS.search(str(one)) for one in tree.xpath(_MARKUP))
 
 
-def barred(source: Source, page: Page) -> Blocked | None:
-    """Return the error for a document in whose place there is a gatekeeper's page; None for any other.
+def check(source: Source, page: Page) -> None:
+    """Raise Blocked where in place of a document there is a gatekeeper's page. Blocks: not for the event loop.
 
     What its host calls anything else than HTML is a document: somebody's own page of a login may hold a key.
     """
     kind = page.content_type.lower()
-    if len(page.body) > 4 * LONGEST or (kind and "html" not in kind) or not is_barred(page.text()):
-        return None
-    message = f"{source.name}: instead of a document there is a login, a bot check or a refusal"
+    if len(page.body) <= 4 * LONGEST and (not kind or "html" in kind) and is_barred(page.text()):
+        raise blocked(source, "a document")
+
+
+def blocked(source: Source, what: str) -> Blocked:
+    """Return the error for a gatekeeper's page in place of what we came for."""
+    message = f"{source.name}: instead of {what} there is a login, a bot check or a refusal"
     return Blocked(message, mend="ask the site's operator, use its feed or API, or give a token; it is tried again")
 
 

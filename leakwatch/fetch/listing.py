@@ -107,6 +107,11 @@ class Tally:
             self.notes["the same document is listed twice"] += 1
         return mark(*key)
 
+    @property
+    def items(self) -> int:
+        """How many items there were so far."""
+        return self._items
+
     def listing(self) -> Listing:
         """Return what there is."""
         return Listing(

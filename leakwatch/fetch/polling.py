@@ -124,8 +124,7 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
         if reference.via in (Via.GIT, Via.BACKLOG):
             return await session.git.open(source, reference)
         page = await session.get(reference.url, source=source)
-        if barrier := await asyncio.to_thread(gates.barred, source, page):
-            return barrier
+        await asyncio.to_thread(gates.check, source, page)
         if reference.via is Via.LISTING:
             return await asyncio.to_thread(listed, source, reference, page.text(), page.url)
         is_long = len(page.body) > _LONG

@@ -81,8 +81,7 @@ async def _look(session: Session, source: Source, url: str, known: Mapping[str, 
     began = monotonic()
     page = await session.get(url, source=source, validators=validators)
     trace.met(page, monotonic() - began)
-    if barrier := await asyncio.to_thread(gates.barred, source, page):
-        raise barrier
+    await asyncio.to_thread(gates.check, source, page)
     return page
 
 

@@ -295,7 +295,8 @@ async def test_a_gatekeepers_page_is_no_document_and_what_speaks_of_one_is(sessi
 
 
 async def test_a_gatekeepers_page_in_place_of_one_that_names_documents_is_blocked(session: Session) -> None:
-    opens = '[open]\nkind = "html"\nitems = "li"\n[open.fields]\nid = "a@href"\nurl = "a@href"\n[document]\nopens = "listing"\n'
+    fields = '[open.fields]\nid = "a@href"\nurl = "a@href"\n'
+    opens = f'[open]\nkind = "html"\nitems = "li"\n{fields}[document]\nopens = "listing"\n'
     async with site(answer(GATE, Content_Type="text/html")) as url:
         wanted = [Reference(url=f"{url}/1", id="1", via=Via.LISTING)]
         [(_, error)] = (await fetch(session, source(url, HTML + opens), wanted)).failures
