@@ -20,7 +20,7 @@ from leakwatch.fetch import quota, redirects, robots
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
 from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status
 from leakwatch.fetch.git import Git
-from leakwatch.fetch.limits import PATIENCE, Limits, Resting, Turn
+from leakwatch.fetch.limits import PATIENCE, Limits, Resting, Turn, shared
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.proxies import PROXY_ERRORS, connector
 from leakwatch.fetch.quota import Quota
@@ -147,7 +147,7 @@ class Session:
 
     async def _turn(self, url: URL, source: Source, ask: "_Ask") -> Page | Onward:
         """Make one request when it is its turn: a page, or where the server sends us instead."""
-        host = f"{url.host}:{url.port}"
+        host = shared(url)
         rate = source.rate
         if not ask.free:
             delay = await self.robots.check(url, source)
@@ -205,7 +205,7 @@ class Session:
         if not parts.host:  # a folder
             yield
             return
-        host = f"{parts.host}:{parts.port}"
+        host = shared(parts)
         async with self._limits.turn(host, source.rate, source.concurrency) as turn:
             turn.sent()  # git does not say when; the others need not wait until it has come back
             try:

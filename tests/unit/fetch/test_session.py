@@ -26,9 +26,11 @@ from leakwatch.errors import (
     TimedOut,
     Unreachable,
 )
+from leakwatch.fetch import limits
 from leakwatch.fetch.page import Validators
 from leakwatch.fetch.redirects import follow
 from leakwatch.fetch.session import Session
+from leakwatch.units import Rate
 from tests.unit.fetch.sites import HTML, answer, http_config, raw_site, self_signed, site, source
 
 
@@ -537,3 +539,17 @@ async def test_a_post_that_sees_other_goes_on_as_a_get(session: Session, status:
     form = "application/x-www-form-urlencoded"
     assert asked[0] == ("POST", form, "a=b")
     assert asked[1] == (("POST", form, "a=b") if method == "POST" else ("GET", "", ""))
+
+
+async def test_two_ports_of_a_host_share_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_is_own", lambda _host: False)  # as if 127.0.0.1 were somebody else's
+    left: list[float] = []
+
+    async def handle(_request: web.Request) -> web.Response:
+        left.append(monotonic())
+        return web.Response(text="page")
+
+    async with Session(http_config()) as session, site(handle) as one, site(handle) as other:
+        for url in (one, other):
+            await session.get(url, source=source(url, rate=Rate(1, 0.5)))
+    assert left[1] - left[0] >= 0.4
