@@ -6,16 +6,20 @@ nothing, and are tried again.
 """
 
 import asyncio
-from collections.abc import Mapping
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, final
 
 import structlog
+from yarl import URL
 
 from leakwatch.errors import DatabaseDown, FetchError, Gone, ScanFailed
 from leakwatch.fetch import Session, Source, fetch_document
-from leakwatch.fetch.listing import is_barred
+from leakwatch.fetch.gates import is_barred
+from leakwatch.fetch.limits import shared
 from leakwatch.model import Field, Reference, now
 from leakwatch.pipeline import Pipeline
 from leakwatch.store import looks
@@ -25,9 +29,13 @@ from leakwatch.units import left_of_quiet
 
 log: Final = structlog.get_logger(__name__)
 _BEAT: Final = 60.0  # seconds between two rounds
-_AT_ONCE: Final = 20  # sightings in one round
+_AT_ONCE: Final = 100  # sightings in one round
+_HOSTS: Final = 10  # that are looked at side by side
+_ROUND: Final = 120.0  # seconds in which a host's have to be done: one with a long crawl-delay holds up no other
+_LATER: Final = timedelta(hours=1)  # until what there was no time for
 _HOURS: Final = (6.0, 24.0, 72.0, 168.0, 336.0, 720.0)  # until the next look, after the first, second …; then the last
-_UNANSWERED: Final = timedelta(hours=6)
+_UNANSWERED: Final = timedelta(hours=6)  # until the next look, at least, where there was no telling
+_LONGEST: Final = timedelta(hours=_HOURS[-1])
 _HIDDEN: Final = "…"  # in an address that was redacted: nobody can go there
 _NO_PAGE: Final = ("file:", "git+")  # what no request can ask for
 
@@ -70,20 +78,43 @@ class Again:
         awake = [name for name, source in self._watched.items() if not left_of_quiet(source.quiet, at)]
         async with self._database.reading() as tx:
             due = await looks.due(tx, awake, at, limit=_AT_ONCE)
+        hosts: dict[str, list[Due]] = defaultdict(list)
         for one in due:
-            await self._look(one)
+            hosts[_host(one.url)].append(one)
+        side_by_side = asyncio.Semaphore(_HOSTS)
+        done = await asyncio.gather(*(self._host(d, side_by_side) for d in hosts.values()), return_exceptions=True)
+        for error in filter(None, done):
+            raise error  # the first will do: what was due is due again
         return len(due)
 
-    async def _look(self, one: Due) -> None:
+    async def _host(self, due: Sequence[Due], side_by_side: asyncio.Semaphore) -> None:
+        """Look at what is due on one host, one after another, as far as there is time."""
+        left = list(due)
+        async with side_by_side:
+            ends = asyncio.get_running_loop().time() + _ROUND
+            for one in due:
+                if asyncio.get_running_loop().time() >= ends:
+                    break
+                await self._look(one, ends)
+                left.remove(one)
+        async with self._database.transaction() as tx:
+            for one in left:  # or they would be the first again, and keep out those on other hosts
+                await looks.put_off(tx, one.id, now() + _LATER)
+
+    async def _look(self, one: Due, ends: float) -> None:
         source = self._watched.get(one.source)
         if source is None:
             return
-        sight = Sight.UNKNOWN if _is_hidden(one.url) else await self._sight(one, source)
+        sight = Sight.UNKNOWN
+        if not _is_hidden(one.url):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(ends):
+                    sight = await self._sight(one, source)
         at = now()
         again = at + timedelta(hours=_HOURS[min(one.looks, len(_HOURS) - 1)])
         async with self._database.transaction() as tx:
             if sight is Sight.UNKNOWN:
-                await looks.put_off(tx, one.id, None if _is_hidden(one.url) else at + _UNANSWERED)
+                await looks.put_off(tx, one.id, None if _is_hidden(one.url) else at + _patience(one, at))
             else:
                 is_gone = sight in (Sight.GONE, Sight.CHANGED)
                 await looks.seen(tx, one.id, gone=is_gone, now=at, again=None if sight is Sight.GONE else again)
@@ -107,6 +138,18 @@ class Again:
             return Sight.UNKNOWN
         # Where the text came in a listing, or the key stood beside it, the page that people see need not show it.
         return Sight.CHANGED if place and one.field == Field.TEXT else Sight.THERE
+
+
+def _patience(one: Due, at: datetime) -> timedelta:
+    """How long to wait after a look that said nothing: as long again as nothing has been heard."""
+    return min(max(_UNANSWERED, at - one.since), _LONGEST)
+
+
+def _host(url: str) -> str:
+    try:
+        return shared(URL(url))
+    except ValueError:
+        return ""
 
 
 def _is_hidden(url: str) -> bool:

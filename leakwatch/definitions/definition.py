@@ -29,7 +29,7 @@ class Definition(Described):
         return self.model_copy(
             update={
                 "kind": index.kind or self.kind,
-                "listing": Listing(url=index.url, items=index.items, may_be_empty=self.listing.may_be_empty),
+                "listing": Listing(url=index.url, items=index.items, may_be_empty=index.may_be_empty),
                 "fields": Fields(**facts),
                 "cut": Fields(id=index.cut),
                 "document": DocumentPlace(),

@@ -64,6 +64,7 @@ class Index(Strict):
     id: str  # where in an item its id stands
     cut: str = ""  # a regular expression whose one group is what is kept of the id
     version: str = ""  # what changes when the item has something new; without it all are read, in turns
+    may_be_empty: bool = False  # false: an index that names nothing is an error
     most: Annotated[int, Field(ge=1, le=500)] = 20  # listings that one poll reads; the others wait for the next
 
 

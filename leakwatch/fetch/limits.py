@@ -4,7 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Final
+
+from yarl import URL
 
 from leakwatch.errors import RateLimited
 from leakwatch.units import Rate
@@ -94,12 +97,28 @@ class _Host:
                 return
 
 
+def shared(url: URL) -> str:
+    """Return by what name an address's host shares its limits: whatever the scheme and port, it is one machine.
+
+    On this machine each port is a host by itself: what runs there is the operator's own, and several.
+    """
+    host = (url.host or "").rstrip(".")
+    return f"{host}:{url.port}" if _is_own(host) else host
+
+
+def _is_own(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Limits:
     """Distance between requests, requests at once, and pauses, for each host.
 
-    A host is "name:port". A request keeps the distance that its own source asks for, counted from when the one before
-    it left, not from when that was planned: a connection that takes long to make, or a busy moment of ours, would let
-    the two come together. How many there are at once is up to the most modest of the host's sources.
+    A host is what `shared` says. A request keeps the distance that its own source asks for, counted from when the one
+    before it left, not from when that was planned: a connection that takes long to make, or a busy moment of ours,
+    would let the two come together. How many there are at once is up to the most modest of the host's sources.
     """
 
     def __init__(self, patience: float = PATIENCE) -> None:
@@ -143,7 +162,7 @@ class Limits:
         """Raise RateLimited if the host's pause is longer than we wait."""
         left = place.paused_until - asyncio.get_running_loop().time()
         if left > self._patience:
-            message = f"{host.rpartition(':')[0]} asked us to wait another {left:.0f} s"
+            message = f"{host} asked us to wait another {left:.0f} s"
             raise Resting(message, mend="it is tried again then", retry_after=left)
 
     def _place(self, host: str, concurrency: int) -> _Host:

@@ -107,6 +107,11 @@ class Tally:
             self.notes["the same document is listed twice"] += 1
         return mark(*key)
 
+    @property
+    def items(self) -> int:
+        """How many items there were so far."""
+        return self._items
+
     def listing(self) -> Listing:
         """Return what there is."""
         return Listing(
@@ -263,11 +268,6 @@ def barred(source: Source, text: str, *, is_html: bool = False) -> Blocked | Non
     message = f"{source.name}: instead of the listing there is {looks}"
     mend = "the site does not let us read it like this: ask its operator, use its feed or API, or give a token"
     return Blocked(message, mend=mend)
-
-
-def is_barred(text: str) -> bool:
-    """Whether a page looks like a gatekeeper's: a login, a bot check, a refusal."""
-    return appearance(text) in _GATES
 
 
 def not_as_promised(source: Source, kind: str, text: str) -> BadContent | Blocked:

@@ -27,6 +27,7 @@ class Memory:
     validators: Validators = field(default_factory=Validators)
     seen: tuple[str, ...] = ()  # marks of the items that the last listing had
     read: tuple[str, ...] = ()  # marks of the index's listings that were read, in their versions
+    failed: tuple[str, ...] = ()  # marks of those that could not be had: they are asked for behind the others
     since: str = ""  # as far as the listing was asked for
     last: int | None = None  # the number that was walked to
     left: int = 0  # what waited for this poll
@@ -40,6 +41,7 @@ class Memory:
             "last_modified": self.validators.last_modified,
             "seen": "".join(self.seen[:_MOST_MARKS]),
             "read": "".join(self.read[-_MOST_READ:]),
+            "failed": "".join(self.failed[-_MOST_READ:]),
             "since": self.since,
             "last": self.last,
             "left": self.left,
@@ -66,6 +68,7 @@ def opened(source: Source, checkpoint: Checkpoint | None) -> Memory:
         etag, modified = (str(checkpoint.get(name) or "") for name in ("etag", "last_modified"))
         memory.validators = Validators(etag=etag, last_modified=modified)
         memory.seen, memory.read = _marks(checkpoint, "seen"), _marks(checkpoint, "read")
+        memory.failed = _marks(checkpoint, "failed")
         memory.left = int(checkpoint.get("left") or 0)
     return memory
 

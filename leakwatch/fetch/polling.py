@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from leakwatch.errors import BadContent, FetchError, Unreachable
-from leakwatch.fetch import folder, kinds, urls, walk
+from leakwatch.fetch import folder, gates, kinds, urls, walk
 from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.opening import Opened, listed
@@ -124,6 +124,7 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
         if reference.via in (Via.GIT, Via.BACKLOG):
             return await session.git.open(source, reference)
         page = await session.get(reference.url, source=source)
+        await asyncio.to_thread(gates.check, source, page)
         if reference.via is Via.LISTING:
             return await asyncio.to_thread(listed, source, reference, page.text(), page.url)
         is_long = len(page.body) > _LONG

@@ -12,15 +12,17 @@ are left when the bound is reached, are told.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
 from leakwatch.definitions import Since
 from leakwatch.errors import EmptyListing, FetchError, Gone, TooLarge
-from leakwatch.fetch import kinds, memory, walk
+from leakwatch.fetch import children, gates, kinds, memory, walk
+from leakwatch.fetch.children import Children
 from leakwatch.fetch.failures import LONGEST_PAUSE
+from leakwatch.fetch.gates import is_barred
 from leakwatch.fetch.listing import Facts, Tally, appearance, barred, mark
 from leakwatch.fetch.memory import Memory
 from leakwatch.fetch.page import Page, Validators
@@ -72,6 +74,7 @@ class Reading:
         self._tally = Tally(source)
         self._marks: list[str] = []
         self._is_nested = False  # a sitemap of sitemaps: there need not be anything new
+        self._children = 0  # listings that another one named, and that were read
         self._is_whole = True  # False: a page could not be had, so that the next poll has to look for it again
 
     async def poll(self) -> Poll:
@@ -266,29 +269,49 @@ class Reading:
         named = await asyncio.to_thread(kinds.named, self._source, page.text())
         self._count(len(named))
         marks = {mark(name, version): name for name, version in named}
-        if not marks and not self._definition.listing.may_be_empty:
+        if not marks and await asyncio.to_thread(is_barred, page.text()):
+            raise gates.blocked(self._source, "the index")
+        if not marks and not index.may_be_empty:
             message = f"{self._source.name}: index.items ({index.items}) found nothing in the index"
             raise EmptyListing(message, mend=f"run `leakwatch sources test {self._source.name}`")
         new = [one for one in marks if one not in frozenset(self._memory.read)]
         read = [one for one in self._memory.read if one in marks]
         if not index.version:  # each in its turn, since nothing tells which of them has something new
             new += read
-        gone = 0
-        for one in new[: index.most]:
+        wanted = children.in_turn(new, frozenset(self._memory.failed))[: index.most]
+
+        async def read_one(one: str) -> None:
             context = {"index": marks[one]}
-            further = await self._further(self._source, self._first(self._source, context))
-            if not self._is_whole:
-                break
-            if further is None:
-                gone += 1
-            else:
-                await self._pages(self._source, further, context)
-            read = [*(other for other in read if other != one), one]
-        if gone and gone == len(new[: index.most]):
-            message = f"{self._source.name}: none of {gone} listings that the index names is there"
+            items = self._tally.items
+            further = await self._get(self._source, self._first(self._source, context), Validators())
+            await self._pages(self._source, further, context)
+            if self._tally.items == items and await asyncio.to_thread(is_barred, further.text()):
+                raise gates.blocked(self._source, "the listing")
+
+        each = await self._each(wanted, read_one)
+        if each.gone and len(each.gone) == len(wanted):
+            message = f"{self._source.name}: none of {len(wanted)} listings that the index names is there"
             raise EmptyListing(message, mend="is listing.url right, and index.cut?")
-        after.read = tuple(read)
-        self._trace.left += len(set(new) - set(read))
+        over = {*each.had, *each.gone, *(() if index.version else each.failed)}  # those have had their turn
+        after.read = (*(one for one in read if one not in over), *(one for one in wanted if one in over))
+        behind = each.behind(new, self._memory.failed)
+        after.failed = behind if index.version else ()
+        self._trace.left += len(set(new) - set(after.read))
+
+    async def _each(self, wanted: Sequence[str], read: Callable[[str], Awaitable[None]]) -> Children:
+        """Read listing after listing, and take down what could not be had of them."""
+
+        async def whole(one: str) -> bool:
+            self._is_whole = True
+            await read(one)
+            return self._is_whole
+
+        found = await children.each(wanted, whole)
+        for error in found.errors:
+            self._tally.notes[f"a listing could not be read ({error.reason})"] += 1
+        self._is_whole = found.is_whole
+        self._children = len(found.had)
+        return found
 
     async def _nested(self, page: Page, after: Memory) -> None:
         """Read the sitemaps that an index of sitemaps names and that have changed: the newest first."""
@@ -300,20 +323,20 @@ class Reading:
         self._tally = Tally(self._source)  # what was found so far are the sitemaps themselves
         known = frozenset(self._memory.read)
         new = sorted((m for m in nested if m not in known), key=lambda m: nested[m].get("version", ""), reverse=True)
-        read = [m for m in self._memory.read if m in nested]
         most = self._definition.listing.pages.most if self._definition.listing.pages else 5
-        for one in new[:most]:
-            further = await self._further(self._source, _Request(url=kinds.absolute(nested[one][NESTED], page.url)))
-            if not self._is_whole:
-                break
-            if further is not None:
-                items = await asyncio.to_thread(kinds.items, self._source, further.text())
-                self._count(len(items))
-                pages = [f for f in items if NESTED not in f]
-                await asyncio.to_thread(self._tally.page, pages, further.url)
-            read.append(one)
-        after.read = tuple(read)
-        self._trace.left += len(set(new) - set(read))
+
+        async def read_one(one: str) -> None:
+            address = kinds.absolute(nested[one][NESTED], page.url)
+            further = await self._get(self._source, _Request(url=address), Validators())
+            items = await asyncio.to_thread(kinds.items, self._source, further.text())
+            self._count(len(items))
+            pages = [f for f in items if NESTED not in f]
+            await asyncio.to_thread(self._tally.page, pages, further.url)
+
+        each = await self._each(children.in_turn(new, frozenset(self._memory.failed))[:most], read_one)
+        after.failed = each.behind(new, self._memory.failed)
+        after.read = (*(m for m in self._memory.read if m in nested), *each.had, *each.gone)
+        self._trace.left += len(set(new) - set(after.read))
 
     async def _walk(self, page: Page, after: Memory) -> None:
         top = walk.newest(self._source, page.text())
@@ -331,18 +354,23 @@ class Reading:
     def _check_empty(self, page: Page) -> None:
         """Raise EmptyListing, or Blocked, unless an empty listing is what this source may have."""
         source, listing, read = self._source, self._definition.listing, self._tally.listing()
-        is_usual = self._definition.index or self._definition.kind == "walk" or listing.since or self._is_nested
-        if not read.items and (listing.may_be_empty or is_usual):
-            return
+        is_usual = self._definition.kind == "walk" or listing.since or self._is_nested
+        is_unchanged = self._definition.index and not self._children
         text = page.text()
-        if not read.items and (barrier := barred(source, text, is_html=self._definition.kind == "html")):
-            raise barrier
+        if not read.items:
+            if is_barred(text):
+                raise barred(source, text) or gates.blocked(source, "the listing")
+            if listing.may_be_empty or is_usual or is_unchanged:
+                return
+            if barrier := barred(source, text, is_html=self._definition.kind == "html"):
+                raise barrier
         selector = listing.items
         where = f"listing.items ({selector})" if selector else "the feed's reader"
         if read.items:
             found = f"none of the listing's {read.items} items can be used: {'; '.join(read.notes)}"
         else:
-            looks = appearance(text)
-            found = f"{where} found nothing in the listing" + (f", which looks like {looks}" if looks else "")
+            looks = "" if self._children else appearance(text)
+            place = f"any of {self._children} listings" if self._children else "the listing"
+            found = f"{where} found nothing in {place}" + (f", which looks like {looks}" if looks else "")
         mend = f"run `leakwatch sources test {source.name}`; if it can be empty, set listing.may_be_empty"
         raise EmptyListing(f"{source.name}: {found}", mend=mend)

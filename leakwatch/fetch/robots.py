@@ -4,8 +4,10 @@
 answer                              what we do
 ==================================  ====================================================================
 2xx                                 obey it, as far as it names us or everybody
-4xx but 429, or a redirect away     there are no rules
-429, 5xx, no answer                 nothing may be fetched: the error is a poll's own, and passes with it
+4xx but 429                         there are no rules
+redirect                            follow it, five times at most, to other hosts too: what is there are the rules
+429, 5xx, no answer, or a redirect  nothing may be fetched: the error is a poll's own, and passes with it
+that leads nowhere
 ==================================  ====================================================================
 """
 
@@ -28,7 +30,8 @@ _KEPT: Final = 86_400.0  # seconds; the RFC's "should not use the cached version
 _KEPT_FAILURE: Final = 300.0  # seconds until a robots.txt is asked for again that could not be had
 _LONGEST_DELAY: Final = 3600.0  # seconds between two requests that a robots.txt may ask of us
 _REMEMBERED: Final = 1024  # origins
-_NONE: Final = (Gone, Blocked, BadStatus, BadRedirect, BadContent)
+REDIRECTS: Final = 5  # that are followed: what the RFC wants at least
+_NONE: Final = (Gone, Blocked, BadStatus, BadContent)
 _KEEP_OUT: Final = frozenset({"none", "noindex", "noai"})
 
 Ask = Callable[[URL, Source], Awaitable[Page]]
@@ -95,6 +98,8 @@ class Robots:
             page = await self._ask(url, source)
         except _NONE:
             return Rules(found=None, agent=self.agent, delay=0.0)
+        except BadRedirect as error:  # its rules are somewhere: until they can be read they may be any
+            raise ServerFault(error.message, mend="ask the site's operator") from None
         found = await asyncio.to_thread(lambda: Protego.parse(page.text()))
         return Rules(found=found, agent=self.agent, delay=_delay(found, self.agent))
 

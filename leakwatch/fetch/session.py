@@ -16,14 +16,15 @@ from yarl import URL
 from leakwatch.addresses import socket_factory
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import BadContent, BadRedirect, Blocked, FetchError, RateLimited, Unreachable
-from leakwatch.fetch import quota, robots
+from leakwatch.fetch import quota, redirects, robots
 from leakwatch.fetch.body import ENCODINGS, Body, Broken
-from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status, shown
+from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status
 from leakwatch.fetch.git import Git
-from leakwatch.fetch.limits import PATIENCE, Limits, Resting, Turn
+from leakwatch.fetch.limits import PATIENCE, Limits, Resting, Turn, shared
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.proxies import PROXY_ERRORS, connector
 from leakwatch.fetch.quota import Quota
+from leakwatch.fetch.redirects import Onward
 from leakwatch.fetch.robots import Robots, keeps_out
 from leakwatch.fetch.source import Source
 from leakwatch.fetch.tokens import Tokens
@@ -33,10 +34,10 @@ from leakwatch.units import Rate
 Observe = Callable[[str, str, int], None]
 """Told of every request: the source, "ok" or the failure's reason, and the bytes of body that came."""
 
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
 _CONDITIONS: Final = frozenset({"If-None-Match", "If-Modified-Since"})
 _NO_VALIDATORS: Final = Validators()
 _LONGEST_VALIDATOR: Final = 512
+_TYPE: Final = "Content-Type"
 _JSON: Final = "application/json"
 _REFUSAL: Final = 2_000  # bytes of a refusal that are read
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -119,12 +120,14 @@ class Session:
         await self._rest(source)
         asks = {"Accept": accept}
         if body is not None:
-            asks["Content-Type"] = _JSON if body.lstrip()[:1] in ("{", "[") else _FORM
+            asks[_TYPE] = _JSON if body.lstrip()[:1] in ("{", "[") else _FORM
         if validators.etag:
             asks["If-None-Match"] = validators.etag
         if validators.last_modified:
             asks["If-Modified-Since"] = validators.last_modified
-        return await self._through(_parse(url, source), source, _Ask(asks, max_bytes or source.max_bytes, body))
+        return await self._through(
+            redirects.parse(url, source), source, _Ask(asks, max_bytes or source.max_bytes, body)
+        )
 
     async def _robots_txt(self, url: URL, source: Source) -> Page:
         """Get a robots.txt, for which no leave is needed."""
@@ -132,17 +135,19 @@ class Session:
 
     async def _through(self, target: URL, source: Source, ask: "_Ask") -> Page:
         """Follow redirects to a page."""
-        for redirects in range(self._http.redirects + 1):
-            answer = await self._turn(target, source, replace(ask, redirects=redirects))
+        most = robots.REDIRECTS if ask.free else self._http.redirects
+        for number in range(most + 1):
+            answer = await self._turn(target, source, replace(ask, redirects=number))
             if isinstance(answer, Page):
                 return answer
-            target = _follow(target, answer, source)
-        message = f"{source.name}: {target.host} redirects more than {self._http.redirects} times"
+            target = redirects.follow(target, answer.location, source, anywhere=ask.free)
+            ask = ask.as_get() if answer.is_get else ask
+        message = f"{source.name}: {target.host} redirects more than {most} times"
         raise BadRedirect(message, mend="set base_url to where the site is now, or raise http.redirects")
 
-    async def _turn(self, url: URL, source: Source, ask: "_Ask") -> Page | str:
+    async def _turn(self, url: URL, source: Source, ask: "_Ask") -> Page | Onward:
         """Make one request when it is its turn: a page, or where the server sends us instead."""
-        host = f"{url.host}:{url.port}"
+        host = shared(url)
         rate = source.rate
         if not ask.free:
             delay = await self.robots.check(url, source)
@@ -168,7 +173,7 @@ class Session:
         """Return the source's tokens: whoever names the same ones shares what they may ask."""
         return self._pools.setdefault((source.base_url, source.tokens), Tokens(source.tokens))
 
-    async def _charged(self, pool: Tokens, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | str:
+    async def _charged(self, pool: Tokens, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | Onward:
         """Make one request with a token that can afford it.
 
         The token is taken last, when the request may leave: while it waited, its token could be told to rest.
@@ -200,7 +205,7 @@ class Session:
         if not parts.host:  # a folder
             yield
             return
-        host = f"{parts.host}:{parts.port}"
+        host = shared(parts)
         async with self._limits.turn(host, source.rate, source.concurrency) as turn:
             turn.sent()  # git does not say when; the others need not wait until it has come back
             try:
@@ -225,7 +230,7 @@ class Session:
         if left > 0:
             await asyncio.sleep(left)
 
-    async def _exchange(self, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | str:
+    async def _exchange(self, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | Onward:
         where = f"{source.name}: {url.host}"
         headers = CIMultiDict(source.headers_with(ask.secret) if url.origin() in source.home else {})
         headers.update(ask.headers)
@@ -239,8 +244,8 @@ class Session:
                 said = quota.read(response.headers)
                 if ask.told is not None:
                     ask.told.quota = said
-                if response.status in _REDIRECTS and "Location" in response.headers:
-                    return response.headers["Location"]
+                if response.status in redirects.STATUSES and "Location" in response.headers:
+                    return Onward(status=response.status, location=response.headers["Location"])
                 if response.status == HTTPStatus.NOT_MODIFIED and not _CONDITIONS.isdisjoint(ask.headers):
                     return _unchanged(response, ask.redirects)
                 if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -286,6 +291,10 @@ class _Ask:
     secret: str = field(default="", repr=False)  # the token to show to the base URL's host
     told: "_Told | None" = None  # where what the answer says of the token is put
     redirects: int = 0  # so far
+
+    def as_get(self) -> "_Ask":
+        """Return the request for what a POST leads to."""
+        return replace(self, headers={k: v for k, v in self.headers.items() if k != _TYPE}, body=None)
 
 
 @dataclass(slots=True)
@@ -348,33 +357,3 @@ def _usable(headers: Mapping[str, str], name: str) -> str:
     """A header that we may send back: what we could not, we must not keep, or every later poll would fail."""
     value = headers.get(name, "")
     return value if value.isascii() and value.isprintable() and len(value) <= _LONGEST_VALIDATOR else ""
-
-
-def _parse(url: str, source: Source) -> URL:
-    try:
-        target = URL(url)
-        allowed = source.allows(target)
-    except ValueError:
-        message = f"{source.name}: an address that cannot be read"
-        raise BadContent(message, mend="check the definition's url fields and templates") from None
-    if not allowed:
-        message = f"{source.name}: a document on {shown(target.host)}, which is not one of the source's hosts"
-        raise BadRedirect(message, mend="add it to the definition's hosts if it is meant")
-    return target
-
-
-def _follow(origin: URL, location: str, source: Source) -> URL:
-    """Return where a redirect leads. Raises BadRedirect if we don't go there."""
-    try:
-        target = origin.join(URL(location)).with_fragment(None).with_user(None)
-        allowed = source.allows(target)
-    except ValueError:
-        message = f"{source.name}: {origin.host} redirects to an address that cannot be read"
-        raise BadRedirect(message, mend="the site is at fault; ask its operator") from None
-    if not allowed:
-        message = f"{source.name}: {origin.host} redirects to {shown(target.host)}"
-        raise BadRedirect(message, mend="if the site moved, change base_url; if documents live there, add it to hosts")
-    if origin.scheme == "https" and target.scheme == "http":
-        message = f"{source.name}: {origin.host} redirects from https to http"
-        raise BadRedirect(message, mend="the site is at fault; or write base_url with http, if that is acceptable")
-    return target

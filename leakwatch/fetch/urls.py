@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final
 
 from leakwatch.errors import EmptyListing, FetchError
-from leakwatch.fetch import memory, walk
+from leakwatch.fetch import gates, memory, walk
 from leakwatch.fetch.listing import Listing, absolute, mark
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.session import Session
@@ -81,6 +81,7 @@ async def _look(session: Session, source: Source, url: str, known: Mapping[str, 
     began = monotonic()
     page = await session.get(url, source=source, validators=validators)
     trace.met(page, monotonic() - began)
+    await asyncio.to_thread(gates.check, source, page)
     return page
 
 

@@ -18,6 +18,7 @@ class Due:
     source: str
     url: str
     looks: int  # so far
+    since: datetime  # when it was last seen to answer: at the latest look that said something, or when it was found
     field: str  # of the document: where the key stood
     digest: bytes  # of the key, as it is stored
 
@@ -41,7 +42,11 @@ class Still:
 async def due(tx: Transaction, names: Collection[str], now: datetime, *, limit: int) -> list[Due]:
     """Return sightings of open findings, on these sources, that are to be looked at by now: the longest due first."""
     query = (
-        select(*(sighting.c[name] for name in ("id", "source", "url", "looks", "field")), registered_key.c.digest)
+        select(
+            *(sighting.c[name] for name in ("id", "source", "url", "looks", "field")),
+            func.coalesce(sighting.c.looked_at, sighting.c.first_seen_at).label("since"),
+            registered_key.c.digest,
+        )
         .select_from(sighting.join(finding).join(registered_key))
         .where(sighting.c.look_at <= now, sighting.c.source.in_(names), finding.c.closed_at.is_(None))
         .order_by(sighting.c.look_at, sighting.c.id)

@@ -16,6 +16,7 @@ from leakwatch.store import findings, looks
 from leakwatch.store.findings import FIRST_LOOK
 from leakwatch.store.looks import Still
 from leakwatch.store.tables import sighting
+from leakwatch.units import Rate
 from tests.installation import customers, source_named
 from tests.integration.flow.conftest import Flow
 
@@ -247,3 +248,39 @@ async def test_neither_what_is_closed_nor_what_is_no_longer_watched_is_looked_at
     async with flow.database.transaction() as tx:
         await findings.close(tx, [finding], now())
     assert await again.look() == 0
+
+
+async def test_what_says_nothing_for_long_is_looked_at_ever_more_seldom(
+    flow: Flow, site: PasteSite, again: Again
+) -> None:
+    await found(flow, site, "http://127.0.0.1:1/raw/0")
+    spans = []
+    for silent in (0, 10, 24 * 10, 24 * 90):
+        async with flow.database.transaction() as tx:
+            await tx.execute(sighting.update().values(look_at=now(), first_seen_at=now() - timedelta(hours=silent)))
+        await again.look()
+        spans += await next_look(flow)
+    assert [round(span.total_seconds() / 3600) for span in spans if span] == [6, 10, 240, 720]
+
+
+async def test_a_host_that_makes_us_wait_holds_up_no_other_and_not_the_round(
+    flow: Flow, site: PasteSite, again: Again, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakwatch.again._ROUND", 2.0)
+    async with PasteSite().serving() as slow:
+        address = slow.url
+        for _ in range(3):
+            site.publish("a leak", LEAK)
+            slow.publish("a leak", LEAK)
+        await flow.add(source_named("slow", address, rate=Rate(1, 600.0), robots="ignore"))
+        finding = await found(flow, site, *(f"{site.url}/raw/{n}" for n in range(3)))
+        await flow.process(
+            *(Document(reference=Reference(url=f"{address}/raw/{n}", id=str(n)), text=LEAK) for n in range(3)),
+            source=flow.watched["slow"],
+        )
+        await make_due(flow)
+        assert await again.look() == 6
+    words = {still.url: still.word for still in await stills(flow, finding)}
+    assert [words[f"{site.url}/raw/{n}"] for n in range(3)] == ["there"] * 3
+    assert sorted(words[f"{address}/raw/{n}"] for n in range(3)) == ["not looked at", "not looked at", "there"]
+    assert all(span and span > timedelta(minutes=50) for span in await next_look(flow))  # none is in the way of others

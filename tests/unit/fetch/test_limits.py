@@ -3,13 +3,14 @@ from itertools import pairwise
 from time import monotonic
 
 import pytest
+from yarl import URL
 
 from leakwatch.errors import RateLimited
-from leakwatch.fetch.limits import Limits
+from leakwatch.fetch.limits import Limits, shared
 from leakwatch.units import Rate
 
 FAST = Rate(100_000, 1.0)
-HOST = "paste.example:443"
+HOST = "paste.example"
 
 
 async def test_requests_keep_their_distance_whoever_makes_them() -> None:
@@ -174,3 +175,20 @@ async def test_hosts_at_rest_are_forgotten_and_those_that_matter_are_not() -> No
 
     assert len(limits._hosts) <= 1025
     assert "paused.example:80" in limits._hosts
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://site.example/a", "site.example"),
+        ("http://site.example/a", "site.example"),
+        ("https://SITE.example.:8443/", "site.example"),
+        ("git://site.example/a.git", "site.example"),
+        ("https://192.0.2.1:8443/", "192.0.2.1"),
+        ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
+        ("http://[::1]:8080/", "::1:8080"),
+        ("http://localhost:8080/", "localhost:8080"),
+    ],
+)
+def test_a_host_is_one_whatever_the_port_but_on_this_machine(url: str, key: str) -> None:
+    assert shared(URL(url)) == key

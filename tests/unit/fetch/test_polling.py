@@ -12,7 +12,7 @@ from leakwatch.errors import BadContent, Blocked, EmptyListing, FetchError, Gone
 from leakwatch.fetch import Session, Source, Trace, fetch, kinds, poll
 from leakwatch.fetch.listing import Facts
 from leakwatch.fetch.page import Page
-from leakwatch.model import Reference
+from leakwatch.model import Reference, Via
 from tests.unit.fetch.sites import HTML, answer, http_config, site, source
 
 JSON = HTML.replace('"html"', '"json"').replace('"li"', '"pastes"').replace("a@href", "id").replace('"a"', '"id"')
@@ -271,6 +271,36 @@ async def test_one_that_fails_loses_no_other(session: Session) -> None:
     assert failures["blocked"] is Blocked
     assert failures["drop"] is Unreachable
     assert len(failures) == 4
+
+
+GATE = "<html><title>Just a moment...</title><h1>Checking your browser</h1></html>"
+LOG = "10:00:01 captcha failed\n10:00:02 access denied\n"
+
+
+async def test_a_gatekeepers_page_is_no_document_and_what_speaks_of_one_is(session: Session) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        page, kind = {
+            "/gate": (GATE, "text/html"),
+            "/log": (LOG, "text/plain"),
+            "/log.html": (LOG, "text/html"),
+            "/source": (GATE, "text/plain"),  # somebody's own page, shown as it is written
+        }[request.path]
+        return web.Response(text=page, content_type=kind)
+
+    async with site(handle) as url:
+        fetched = await fetch(session, source(url), references(url, "log", "gate", "log.html", "source"))
+    assert [one.reference.id for one in fetched.documents] == ["log", "log.html", "source"]
+    [(gate, error)] = fetched.failures
+    assert (gate.id, type(error)) == ("gate", Blocked)
+
+
+async def test_a_gatekeepers_page_in_place_of_one_that_names_documents_is_blocked(session: Session) -> None:
+    fields = '[open.fields]\nid = "a@href"\nurl = "a@href"\n'
+    opens = f'[open]\nkind = "html"\nitems = "li"\n{fields}[document]\nopens = "listing"\n'
+    async with site(answer(GATE, Content_Type="text/html")) as url:
+        wanted = [Reference(url=f"{url}/1", id="1", via=Via.LISTING)]
+        [(_, error)] = (await fetch(session, source(url, HTML + opens), wanted)).failures
+    assert isinstance(error, Blocked)
 
 
 async def test_after_a_429_the_rest_is_told_to_wait_without_a_request(session: Session) -> None:

@@ -705,3 +705,143 @@ url = "url"
         said["/now"] = {}
         with pytest.raises(EmptyListing, match=r"listing\.since\.answer \(seq\) found nothing"):
             await poll(session, at)
+
+
+# --- what is empty, and what only looks so
+
+ANUBIS = "<!doctype html><html><title>Making sure you&#39;re not a bot!</title><body>Loading…</body></html>"
+
+
+async def test_a_listing_that_may_be_empty_is_blocked_by_a_gatekeepers_page_all_the_same(session: Session) -> None:
+    toml = HTML.replace('items = "li"', 'items = "li"\nmay_be_empty = true')
+    async with site(answer(ANUBIS)) as url:
+        with pytest.raises(Blocked, match="instead of the listing"):
+            await poll(session, source(url, toml))
+    async with site(answer("<html><h1>Nothing yet</h1><p>a captcha was solved</p></html>")) as url:
+        assert ids(await poll(session, source(url, toml))) == []
+
+
+REPOSITORIES = """
+name = "site"
+title = "Repositories"
+kind = "html"
+[index]
+url = "{base_url}/"
+items = "a"
+id = ".@href"
+[listing]
+url = "{base_url}/{index}"
+items = "li"
+may_be_empty = true
+[fields]
+id = "."
+text = "."
+"""
+
+
+async def test_an_index_has_its_own_word_for_whether_it_may_be_empty(session: Session) -> None:
+    async with site(answer(ANUBIS)) as url:
+        with pytest.raises(Blocked, match="instead of the index"):
+            await poll(session, source(url, REPOSITORIES))
+    async with site(answer("<html>no repository</html>")) as url:
+        with pytest.raises(EmptyListing, match="found nothing in the index"):
+            await poll(session, source(url, REPOSITORIES))
+        allowed = REPOSITORIES.replace("[listing]", "may_be_empty = true\n[listing]")
+        assert ids(await poll(session, source(url, allowed))) == []
+
+
+async def test_an_index_whose_listings_are_all_empty_is_an_error_unless_they_may_be(session: Session) -> None:
+    board = Board()
+    board.threads = {1: [], 2: []}
+    async with site(board) as url:
+        with pytest.raises(EmptyListing, match=r"listing\.items \(posts\) found nothing in any of 2 listings"):
+            await poll(session, source(url, INDEX))
+        allowed = INDEX.replace('items = "posts"', 'items = "posts"\nmay_be_empty = true')
+        first = await poll(session, source(url, allowed))
+        board.threads[1].append("a")
+        board.threads[2].append("b")
+        second = await poll(session, source(url, INDEX), first.batch.checkpoint)
+        assert len(second.batch.documents) == 2
+        quiet = await poll(session, source(url, INDEX), second.batch.checkpoint)  # none of them has anything new
+    assert quiet.batch.documents == ()
+
+
+async def test_a_gatekeeper_before_each_listing_of_an_index_is_told(session: Session) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text='<a href="one">one</a>' if request.path == "/" else ANUBIS, content_type="text/html")
+
+    async with site(handle) as url:
+        with pytest.raises(Blocked, match="instead of the listing"):
+            await poll(session, source(url, REPOSITORIES))
+
+
+# --- one child that fails
+
+
+def posts(polled: Poll) -> list[str]:
+    return [document.reference.id for document in polled.batch.documents]
+
+
+@pytest.mark.parametrize("fault", ["refused", "of another kind", "too large"])
+async def test_one_listing_of_an_index_that_fails_hides_no_other(session: Session, fault: str) -> None:
+    board = Board()
+    board.threads = {n: ["x"] for n in range(1, 5)}
+
+    async def handle(request: web.Request) -> web.Response:
+        answered = await board(request)
+        if request.path != "/thread/1":
+            return answered
+        return {
+            "refused": web.Response(status=403),
+            "of another kind": web.Response(text="<html>an error of ours</html>", content_type="text/html"),
+            "too large": web.Response(text=" " * 5_000),
+        }[fault]
+
+    async with site(handle) as url:
+        first = await poll(session, source(url, INDEX, max_bytes=4_000))
+        assert posts(first) == ["2-0"]
+        assert first.trace.listing is not None
+        assert any("a listing could not be read" in note for note in first.trace.listing.notes)
+        second = await poll(session, source(url, INDEX, max_bytes=4_000), first.batch.checkpoint)
+        assert posts(second) == ["3-0", "4-0"]
+        board.asked = []
+        board.threads[5] = ["y"]
+        third = await poll(session, source(url, INDEX, max_bytes=4_000), second.batch.checkpoint)
+        assert board.asked == ["/threads", "/thread/5", "/thread/1"]  # the one that failed comes behind the others
+        assert posts(third) == ["5-0"]
+
+
+async def test_where_each_has_its_turn_one_that_fails_has_had_it(session: Session) -> None:
+    board = Board()
+    board.threads = {n: ["x"] for n in range(1, 4)}
+    board.status = {"/thread/1": 403}
+    toml, checkpoint = INDEX.replace('version = "changed"\n', ""), None
+    async with site(board) as url:
+        for _ in range(3):
+            checkpoint = (await poll(session, source(url, toml), checkpoint)).batch.checkpoint
+    asked = [int(path.rpartition("/")[2]) for path in board.asked if path != "/threads"]
+    assert asked == [1, 2, 3, 1, 2, 3]
+
+
+async def test_listings_of_which_none_can_be_had_are_an_error(session: Session) -> None:
+    board = Board()
+    board.threads = {1: ["a"], 2: ["b"]}
+    board.status = {"/thread/1": 403, "/thread/2": 403}
+    async with site(board) as url:
+        with pytest.raises(Blocked):
+            await poll(session, source(url, INDEX))
+
+
+async def test_after_a_host_that_wants_to_rest_no_further_listing_is_asked_for(session: Session) -> None:
+    board = Board()
+    board.threads = {1: ["a"], 2: ["b"], 3: ["c"]}
+    board.status = {"/thread/2": 429}
+    async with site(board) as url:
+        first = await poll(session, source(url, INDEX.replace("most = 2", "most = 3")))
+        assert posts(first) == ["1-0"]
+        assert board.asked == ["/threads", "/thread/1", "/thread/2"]
+        assert first.trace.left == 2
+        board.status = {}
+        async with Session(http_config()) as later:
+            second = await poll(later, source(url, INDEX.replace("most = 2", "most = 3")), first.batch.checkpoint)
+    assert posts(second) == ["2-0", "3-0"]

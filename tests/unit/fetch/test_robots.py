@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from protego import Protego
 
-from leakwatch.errors import Blocked, FetchError, RateLimited, ServerFault, Unreachable
+from leakwatch.errors import Blocked, FetchError, ForbiddenAddress, RateLimited, ServerFault, Unreachable
 from leakwatch.fetch import Session
 from leakwatch.fetch.robots import _delay, keeps_out, product
-from tests.unit.fetch.sites import http_config, raw_site, site, source
+from tests.unit.fetch.sites import HTML, http_config, raw_site, site, source
 
 
 @pytest.fixture
@@ -105,20 +105,62 @@ async def test_a_site_that_is_not_there_is_told_as_that(session: Session) -> Non
             await session.get(url, source=source(url, robots="obey"))
 
 
-async def test_a_redirect_to_elsewhere_is_none_and_one_at_home_is_followed(session: Session) -> None:
-    assert await got(session, Site("", 302, Location="https://elsewhere.example/robots.txt")) is None
+async def test_a_redirect_is_followed_at_home_and_elsewhere(session: Session) -> None:
     asked: list[str] = []
+
+    async def rules(request: web.Request) -> web.Response:
+        asked.append(f"there {request.path} {request.headers.get('X-Own', '')}".strip())
+        return web.Response(text="User-agent: *\nDisallow: /recent")
 
     async def handle(request: web.Request) -> web.Response:
         asked.append(request.path)
-        if request.path == "/robots.txt":
-            return web.Response(status=301, headers={"Location": "/rules"})
-        return web.Response(text="User-agent: *\nDisallow: /recent")
+        where = {"/robots.txt": "/rules", "/rules": f"{there}/theirs"}.get(request.path)
+        return web.Response(status=301, headers={"Location": where}) if where else web.Response(text="page")
+
+    async with site(rules) as there, site(handle) as url:
+        own = 'headers = { X-Own = "ours" }\n' + HTML
+        with pytest.raises(Blocked, match="keeps leakwatch from"):
+            await session.get(f"{url}/recent", source=source(url, own, robots="obey"))
+    assert asked == ["/robots.txt", "/rules", "there /theirs"]  # and nothing of ours goes there
+
+
+@pytest.mark.parametrize("hops", [5, 6])
+async def test_redirects_are_followed_five_times_and_no_page_is_fetched_where_they_go_on(
+    session: Session, hops: int
+) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.path == "/recent":
+            return web.Response(text="page")
+        done = int(request.query.get("n", "0"))
+        if done == hops:
+            return web.Response(text="User-agent: *\nAllow: /")
+        return web.Response(status=302, headers={"Location": f"/robots.txt?n={done + 1}"})
 
     async with site(handle) as url:
-        with pytest.raises(Blocked):
-            await session.get(f"{url}/recent", source=source(url, robots="obey"))
-    assert asked == ["/robots.txt", "/rules"]
+        watched = source(url, robots="obey")
+        if hops == 5:
+            assert (await session.get(f"{url}/recent", source=watched)).status == 200
+            return
+        with pytest.raises(ServerFault, match=r"the robots.txt of 127\.0\.0\.1 cannot be read") as caught:
+            await session.get(f"{url}/recent", source=watched)
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize(
+    ("location", "kind"),
+    [
+        ("http://10.0.0.1/robots.txt", ForbiddenAddress),
+        ("http://169.254.169.254/latest", ForbiddenAddress),
+        ("file:///etc/passwd", ServerFault),
+        ("http://[", ServerFault),
+    ],
+)
+async def test_a_redirect_goes_to_no_address_that_is_not_public(
+    session: Session, location: str, kind: type[FetchError]
+) -> None:
+    shown = Site("", 302, Location=location)
+    assert isinstance(await got(session, shown), kind)
+    assert shown.asked == ["/robots.txt"]
 
 
 async def test_a_redirect_to_what_is_disallowed_is_not_followed(session: Session) -> None:

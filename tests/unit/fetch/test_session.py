@@ -26,8 +26,11 @@ from leakwatch.errors import (
     TimedOut,
     Unreachable,
 )
+from leakwatch.fetch import limits
 from leakwatch.fetch.page import Validators
-from leakwatch.fetch.session import Session, _follow
+from leakwatch.fetch.redirects import follow
+from leakwatch.fetch.session import Session
+from leakwatch.units import Rate
 from tests.unit.fetch.sites import HTML, answer, http_config, raw_site, self_signed, site, source
 
 
@@ -324,9 +327,9 @@ def test_a_redirect_from_https_to_http_is_not_followed() -> None:
     watched = source("https://paste.example")
     start = URL("https://paste.example/")
 
-    assert _follow(start, "https://paste.example/new", watched) == URL("https://paste.example/new")
+    assert follow(start, "https://paste.example/new", watched) == URL("https://paste.example/new")
     with pytest.raises(BadRedirect, match="https to http"):
-        _follow(start, "http://paste.example/new", watched)
+        follow(start, "http://paste.example/new", watched)
 
 
 def test_headers_follow_to_https_of_the_same_site_and_nowhere_else() -> None:
@@ -519,3 +522,34 @@ async def test_being_cancelled_passes_and_leaves_the_place(session: Session) -> 
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert all(host.active == 0 for host in session._limits._hosts.values())
+
+
+@pytest.mark.parametrize(("status", "method"), [(303, "GET"), (307, "POST"), (308, "POST")])
+async def test_a_post_that_sees_other_goes_on_as_a_get(session: Session, status: int, method: str) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append((request.method, request.headers.get("Content-Type", ""), await request.text()))
+        if request.path == "/list":
+            return web.Response(status=status, headers={"Location": "/result"})
+        return web.Response(text="page")
+
+    async with site(handle) as url:
+        await session.get(f"{url}/list", source=source(url), body="a=b")
+    form = "application/x-www-form-urlencoded"
+    assert asked[0] == ("POST", form, "a=b")
+    assert asked[1] == (("POST", form, "a=b") if method == "POST" else ("GET", "", ""))
+
+
+async def test_two_ports_of_a_host_share_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_is_own", lambda _host: False)  # as if 127.0.0.1 were somebody else's
+    left: list[float] = []
+
+    async def handle(_request: web.Request) -> web.Response:
+        left.append(monotonic())
+        return web.Response(text="page")
+
+    async with Session(http_config()) as session, site(handle) as one, site(handle) as other:
+        for url in (one, other):
+            await session.get(url, source=source(url, rate=Rate(1, 0.5)))
+    assert left[1] - left[0] >= 0.4

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from leakwatch.errors import BadContent
+from leakwatch.errors import BadContent, ServerFault
 from leakwatch.fetch import Session, poll
 from leakwatch.fetch.sitemap import read
 from tests.unit.fetch.sites import http_config, site, source
@@ -81,3 +81,29 @@ async def test_an_index_of_indexes_is_not_followed_further(session: Session) -> 
         polled = await poll(session, source(url, TOML))
     assert len(asked) == 2
     assert polled.batch.references == ()
+
+
+async def test_one_sitemap_of_an_index_that_fails_hides_no_other(session: Session) -> None:
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        base = f"http://{request.host}"
+        match request.path:
+            case "/sitemap.xml":
+                return web.Response(text=index(*((f"{base}/{n}.xml", f"2026-0{n}-01") for n in range(1, 5))))
+            case "/4.xml":
+                return web.Response(status=503)
+            case "/3.xml":
+                return web.Response(text="<html>an error of ours</html>")
+        return web.Response(text=urlset((f"{base}{request.path}/a", "2026")))
+
+    async with site(handle) as url:
+        first = await poll(session, source(url, TOML))
+        assert {r.url for r in first.batch.references} == {f"{url}/2.xml/a", f"{url}/1.xml/a"}
+        assert first.trace.listing is not None
+        assert len(first.trace.listing.notes) == 2
+        asked.clear()
+        with pytest.raises(ServerFault):  # none of those that are left
+            await poll(session, source(url, TOML), first.batch.checkpoint)
+        assert asked == ["/sitemap.xml", "/4.xml", "/3.xml"]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from leakwatch.errors import EmptyListing, Gone
+from leakwatch.errors import Blocked, EmptyListing, Gone
 from leakwatch.fetch import Session, poll, urls
 from leakwatch.model import Checkpoint
 from tests.unit.fetch.sites import answer, http_config, site, source
@@ -102,3 +102,11 @@ async def test_of_many_some_have_their_turn_in_each_poll(session: Session, monke
             checkpoint = (await poll(session, source(url, TOML), checkpoint)).batch.checkpoint
             turns.append(pages.asked)
     assert turns == [["p0", "p1", "p2"], ["p3", "p4", "p0"], ["p1", "p2", "p3"]]
+
+
+async def test_a_gatekeepers_page_is_no_document(session: Session) -> None:
+    toml = 'name = "site"\ntitle = "A list"\nkind = "urls"\nurls = ["/x"]\n'
+    page = "<html><title>Sign in</title><form><input type=password></form></html>"
+    async with site(answer(page, Content_Type="text/html")) as url:
+        with pytest.raises(Blocked):
+            await poll(session, source(url, toml))
