@@ -33,6 +33,7 @@ _SPREAD: Final = 0.75  # of the backoff is waited on average
 _AGAIN: Final = 1.0  # seconds until a database is tried again that is down
 _FEW: Final = 10  # keys of a notice that is written at once: about a millisecond
 _CHATS: Final = 8  # deliveries at once that go elsewhere than to the mail server
+_FLOOD: Final = timedelta(hours=1)  # between two alarms of deliveries given up for one reason
 _AHEAD: Final = 64  # deliveries in hand besides: read, written and settled together, while others are sent
 
 
@@ -113,7 +114,8 @@ class Relay:
         if customer is not None:
             what = "a test" if kind is NoticeKind.TEST else "notice of an exposed key"
             detail = f"{customer} does not get {what}: {error.reason}: {error}"
-            await self._announcer.alarm(tx, error.reason, f"{detail}. See `leakwatch notices list --dead`.")
+            once = Once(f"{error.reason} given up", _FLOOD, counted=True)  # one mistake of ours may refuse them all
+            await self._announcer.alarm(tx, error.reason, f"{detail}. See `leakwatch notices list --dead`.", once=once)
         elif kind is NoticeKind.EVENT:  # what does not reach people must not make them more of the same
             detail = f"Your software is not told of a finding: {error}. See `leakwatch notices list --dead`."
             await self._announcer.alarm(tx, "webhook", detail, once=Once("webhook given up"))

@@ -17,6 +17,7 @@ from leakwatch.errors import (
     ChannelUnusable,
     DeliveryError,
     JobCrashed,
+    LeakwatchError,
     MailDeferred,
     MailRefused,
     MailUnreachable,
@@ -99,6 +100,14 @@ class House:
     async def handle(self, delivery_id: int, *, attempts: int = 0, locale: str = "en") -> None:
         relay = built(self.database, self.channels, operator_locale=locale).relay if locale != "en" else self.relay
         await relay.handle(job(delivery_id, attempts), retry=Retry(limit=3))
+
+    async def bury(self, delivery_id: int, error: LeakwatchError) -> None:
+        async with self.database.transaction() as tx:
+            await self.relay.bury(tx, job(delivery_id), error)
+
+    async def alarms(self) -> list[notices.NoticeState]:
+        async with self.database.reading() as tx:
+            return [n for n in reversed(await notices.notices(tx)) if n.kind is NoticeKind.ALARM]
 
     async def state(self, delivery_id: int) -> notices.Delivery:
         async with self.database.reading() as tx:
@@ -309,6 +318,24 @@ async def test_what_is_refused_is_given_up_and_the_operator_told(house: House) -
     assert "acme does not get notice of an exposed key" in " ".join(told.message.text.split())
     async with house.database.reading() as tx:
         assert await house.engine.dead(tx) == []  # the ledger of notices is where it is seen and retried
+
+
+async def test_what_is_given_up_for_one_reason_is_an_alarm_an_hour_and_the_next_counts(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [await house.owe() for _ in range(7)]
+    for number in numbers[:5]:
+        await house.bury(number, MailRefused("550 relaying denied", code=550))
+    assert [alarm.alarm for alarm in await house.alarms()] == ["mail_refused"]
+    await house.bury(numbers[5], ChannelUnusable("gone"))
+    assert [alarm.alarm for alarm in await house.alarms()] == ["mail_refused", "channel_unusable"]
+    later = now() + timedelta(minutes=61)
+    monkeypatch.setattr("leakwatch.announce.now", lambda: later)
+    for n in range(2):
+        await house.bury(numbers[6], MailRefused("550 relaying denied", code=550))
+        assert len(await house.alarms()) == 3, n
+    assert (await house.alarms())[2].detail.endswith("Since the last alarm like this one there were 4 more.")
+    assert "more" not in (await house.alarms())[0].detail
 
 
 async def test_the_issuers_software_is_told_of_each_finding_and_of_its_answer(house: House) -> None:
