@@ -124,11 +124,7 @@ class Announcer:
         tx.on_commit(partial(metrics.answered, word))
         await self._events(tx, ANSWERED, finding_ids)
         if word is Answer.FALSE_ALARM:
-            about = ", ".join(map(str, sorted(finding_ids)))
-            said = f" They say: “{defang(remark, _REMARK)}”." if remark else ""
-            detail = f"{notice.customer} calls a false alarm what notice {notice.id} says (findings: {about}).{said}"
-            once = Once(f"notice {notice.id} false alarm", timedelta(hours=1))
-            await self.alarm(tx, word.value, f"{detail} See `leakwatch notices show {notice.id}`.", once=once)
+            await self._doubt(tx, notice, finding_ids, remark)
 
     async def alarm(self, tx: Transaction, reason: str, detail: str, *, once: Once | None = None) -> None:
         """Tell the operator that something needs a person; what is told once is not told again for a while."""
@@ -158,6 +154,17 @@ class Announcer:
         await self._send(tx, again)
         await self._engine.hurry(tx, [delivery_key(number) for number in waiting])
         return len(again) + len(waiting)
+
+    async def _doubt(self, tx: Transaction, notice: Notice, finding_ids: Collection[int], remark: str) -> None:
+        """Tell the operator of what may be our mistake, unless each of these findings was so told of just now."""
+        topics = [f"finding {number}" for number in sorted(finding_ids)] or [f"notice {notice.id}"]
+        told = [Once(f"{topic} false alarm", timedelta(hours=1)) for topic in topics]
+        if not any([await self._left_out(tx, once) is not None for once in told]):  # each is marked, so no generator
+            return
+        about = ", ".join(map(str, sorted(finding_ids)))
+        said = f" They say: “{defang(remark, _REMARK)}”." if remark else ""
+        detail = f"{notice.customer} calls a false alarm what notice {notice.id} says (findings: {about}).{said}"
+        await self.alarm(tx, Answer.FALSE_ALARM.value, f"{detail} See `leakwatch notices show {notice.id}`.")
 
     async def _events(self, tx: Transaction, type_: str, finding_ids: Iterable[int]) -> None:
         """Tell the issuer's software, of each finding by itself. Nothing holds it: no customer hears of it."""
