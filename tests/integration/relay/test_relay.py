@@ -14,6 +14,7 @@ from leakwatch.config import Config
 from leakwatch.engine import Job, Retry
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import (
+    ChannelFailed,
     ChannelUnusable,
     DeliveryError,
     JobCrashed,
@@ -24,7 +25,7 @@ from leakwatch.errors import (
 )
 from leakwatch.model import Answer, Message, NoticeKind, now
 from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, Postmark, Returns, new_message_id
-from leakwatch.relay import Relay, tries
+from leakwatch.relay import Relay
 from leakwatch.signing import Signer
 from leakwatch.store import findings, notices, parcels, registry
 from leakwatch.store.database import Database
@@ -412,14 +413,33 @@ async def test_a_mail_server_that_comes_up_gets_what_was_owed(
     assert mail["Message-ID"] == (await house.state(number)).message_id
 
 
-@pytest.mark.parametrize("span", [60.0, 3600.0, 86_400.0, 259_200.0])
-def test_tries_fill_the_time(span: float) -> None:
-    retry = Retry(base=5.0, ceiling=3600.0, limit=tries(span))
-    waited, count = 0.0, 1
-    while (delay := retry.delay(count)) is not None:
-        waited += delay
-        count += 1
-    assert 0.6 * span < waited < 2.7 * span  # the last of few long waits may go far beyond
+async def test_a_delivery_that_is_asked_to_wait_is_given_up_in_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leakwatch.relay._BASE", 0.01)
+    asked = ChannelFailed("not now", code=503, retry_after=86_400.0)
+    house.channels.answers = [MailUnreachable("down"), asked]
+    number = await house.owe()
+    async with working(house, retry_for="1h"):
+        await eventually(lambda: reached(house, number, "dead"))
+    assert await house.tried(number) == [("mail_unreachable", None), ("channel_failed", 503)]
+    assert (await house.state(number)).attempts == 2
+
+
+async def test_a_delivery_is_tried_for_as_long_as_the_configuration_says_from_when_its_job_was_made(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakwatch.relay._BASE", 0.01)
+    monkeypatch.setattr("leakwatch.relay._CEILING", 0.1)
+    house.channels.answers = [MailUnreachable("down") for _ in range(1000)]
+    number = await house.owe()
+    async with working(house, retry_for="1s"):
+        await eventually(lambda: reached(house, number, "dead"))
+    tried = await house.state(number)
+    assert tried.attempts > 2
+    async with house.database.transaction() as tx:
+        assert await house.announcer.retry(tx, await notices.notices(tx, state="dead")) == 1
+    async with working(house, retry_for="1s"):  # it has as long again
+        await eventually(lambda: reached(house, number, "dead"))
+    assert (await house.state(number)).attempts > tried.attempts + 2
 
 
 def test_the_queue_follows_the_configuration() -> None:
@@ -427,7 +447,7 @@ def test_the_queue_follows_the_configuration() -> None:
     queue = house.relay.queue(config(connections=7, retry_for="1h"))
     assert queue.name == "deliver"
     assert queue.concurrency > 7
-    assert queue.retry.limit == tries(3600.0)
+    assert queue.retry.span == 3600.0
     assert queue.bury is not None
 
 
@@ -468,9 +488,10 @@ async def reached(house: House, delivery_id: int, state: str) -> bool:
 
 
 @asynccontextmanager
-async def working(house: House) -> AsyncIterator[None]:
-    """Run the engine."""
-    house.engine.serve(house.relay.queue(config()))
+async def working(house: House, retry_for: str = "3d") -> AsyncIterator[None]:
+    """Run an engine."""
+    house = built(house.database, house.channels)
+    house.engine.serve(house.relay.queue(config(retry_for=retry_for)))
     running = asyncio.create_task(house.engine.run())
     try:
         yield
