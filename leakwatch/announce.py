@@ -54,6 +54,7 @@ class Once:
 
     about: str
     window: timedelta = timedelta(days=1)
+    counted: bool = False  # whether the next one says how many were left out
 
 
 class Announcer:
@@ -123,16 +124,15 @@ class Announcer:
         tx.on_commit(partial(metrics.answered, word))
         await self._events(tx, ANSWERED, finding_ids)
         if word is Answer.FALSE_ALARM:
-            about = ", ".join(map(str, sorted(finding_ids)))
-            said = f" They say: “{defang(remark, _REMARK)}”." if remark else ""
-            detail = f"{notice.customer} calls a false alarm what notice {notice.id} says (findings: {about}).{said}"
-            once = Once(f"notice {notice.id} false alarm", timedelta(hours=1))
-            await self.alarm(tx, word.value, f"{detail} See `leakwatch notices show {notice.id}`.", once=once)
+            await self._doubt(tx, notice, finding_ids, remark)
 
     async def alarm(self, tx: Transaction, reason: str, detail: str, *, once: Once | None = None) -> None:
         """Tell the operator that something needs a person; what is told once is not told again for a while."""
-        if once is not None and not await self._is_news(tx, once):
-            return
+        if once is not None:
+            left_out = await self._left_out(tx, once)
+            if left_out is None:
+                return
+            detail += f" Since the last alarm like this one there were {left_out} more." if left_out else ""
         log.error("alarm", reason=reason, detail=detail)
         await self._open(tx, NoticeKind.ALARM, alarm=reason, detail=detail)
 
@@ -158,6 +158,17 @@ class Announcer:
         await self._send(tx, again)
         await self._engine.hurry(tx, [delivery_key(number) for number in waiting])
         return len(again) + len(waiting)
+
+    async def _doubt(self, tx: Transaction, notice: Notice, finding_ids: Collection[int], remark: str) -> None:
+        """Tell the operator of what may be our mistake, unless each of these findings was so told of just now."""
+        topics = [f"finding {number}" for number in sorted(finding_ids)] or [f"notice {notice.id}"]
+        told = [Once(f"{topic} false alarm", timedelta(hours=1)) for topic in topics]
+        if not any([await self._left_out(tx, once) is not None for once in told]):  # each is marked, so no generator
+            return
+        about = ", ".join(map(str, sorted(finding_ids)))
+        said = f" They say: “{defang(remark, _REMARK)}”." if remark else ""
+        detail = f"{notice.customer} calls a false alarm what notice {notice.id} says (findings: {about}).{said}"
+        await self.alarm(tx, Answer.FALSE_ALARM.value, f"{detail} See `leakwatch notices show {notice.id}`.")
 
     async def _events(self, tx: Transaction, type_: str, finding_ids: Iterable[int]) -> None:
         """Tell the issuer's software, of each finding by itself. Nothing holds it: no customer hears of it."""
@@ -199,13 +210,19 @@ class Announcer:
         """Enqueue the jobs of deliveries; return how many are new."""
         return await self._engine.enqueue(tx, delivery_jobs(delivery_ids, await notices.elsewhere(tx, delivery_ids)))
 
-    async def _is_news(self, tx: Transaction, once: Once) -> bool:
-        name, at = f"told:{once.about}", now()
+    async def _left_out(self, tx: Transaction, once: Once) -> int | None:
+        """Return how many alarms about the same were left out since the last; None: this one is left out as well."""
+        name, counter, at = f"told:{once.about}", f"untold:{once.about}", now()
         told = await settings.moment(tx, name)
+        count = int(await settings.get(tx, counter) or 0) if once.counted else 0
         if told is not None and at - once.window < told <= at:  # what was told in the future, was told by a wrong clock
-            return False
+            if once.counted:
+                await settings.put(tx, counter, str(count + 1))
+            return None
         await settings.put_moment(tx, name, at)
-        return True
+        if count:
+            await settings.put(tx, counter, "0")
+        return count
 
     async def _open(  # noqa: PLR0913 - a notice's own facts
         self,

@@ -21,6 +21,7 @@ from leakwatch.values import (
     DatabaseUrl,
     Digest,
     Folder,
+    Helo,
     IpNetwork,
     Listen,
     Mailbox,
@@ -114,6 +115,7 @@ class EmailConfig(Strict):
     return_path: Mailbox | None = None
     smtp: Annotated[SmtpUrl, Field(examples=["smtps://mailer@mail.issuer.example:465"])]
     password_file: str | None = None
+    helo: Helo | None = None
     timeout: Duration = 60.0
     connections: Annotated[int, Field(ge=1, le=100)] = 2
 

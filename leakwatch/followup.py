@@ -125,16 +125,12 @@ class FollowUp:
     async def _exhausted(self, tx: Transaction, due: Sequence[Due]) -> None:
         """Give up, and tell the operator: somebody should call."""
         await reminders.end(tx, [d.notice_id for d in due], reminders.EXHAUSTED)
+        silent: dict[int, list[Due]] = defaultdict(list)
         for one in due:
-            name = await notices.recipient(tx, one.notice_id)
-            detail = (
-                f"{name} has not answered notice {one.notice_id}, nor {one.reminders} reminders of it: "
-                f"{len(one.findings)} findings are open. They hear no more of it by themselves: call them."
-            )
-            about = Once(f"{name} {UNANSWERED}", timedelta(days=1))
-            await self._announcer.alarm(
-                tx, UNANSWERED, f"{detail} See `leakwatch notices show {one.notice_id}`.", once=about
-            )
+            silent[one.customer_id].append(one)
+        for theirs in silent.values():
+            name = await notices.recipient(tx, theirs[0].notice_id)
+            await self._announcer.alarm(tx, UNANSWERED, _unanswered(name, theirs))
 
     async def _failed(self, tx: Transaction, _job: Job, error: LeakwatchError) -> None:
         detail = f"Digests and reminders are late: {error}. They are tried again in an hour. See the log."
@@ -144,6 +140,19 @@ class FollowUp:
     def _interval(self, reminder: int) -> timedelta:
         """Return how long to wait before the n-th reminder, from 0; after the last, before it is given up."""
         return timedelta(seconds=self._config.reminders[min(reminder, len(self._config.reminders) - 1)])
+
+
+def _unanswered(name: str | None, silent: Sequence[Due]) -> str:
+    """Say all of what a customer has not answered: none of it is told again."""
+    first, count = silent[0], len({number for one in silent for number in one.findings})
+    if len(silent) == 1:
+        what = f"notice {first.notice_id}, nor {first.reminders} reminders of it"
+    else:
+        what = f"notices {', '.join(str(one.notice_id) for one in silent)}, nor any reminder of them"
+    detail = (
+        f"{name} has not answered {what}: {count} findings are open. They hear no more of it by themselves: call them."
+    )
+    return f"{detail} See `leakwatch notices show {first.notice_id}`."
 
 
 def _round(at: datetime) -> NewJob:

@@ -5,6 +5,7 @@ job. Dying between the two sends it again, under the same Message-ID.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -17,6 +18,7 @@ from leakwatch import metrics
 from leakwatch.announce import DELIVER, Announcer, Once
 from leakwatch.config import Config
 from leakwatch.engine import Engine, Job, Queue, Retry
+from leakwatch.engine.failures import judge
 from leakwatch.errors import ChannelUnusable, DatabaseDown, DeliveryError, LeakwatchError
 from leakwatch.model import Message, NoticeKind, now
 from leakwatch.notify import Accepted, Channels, Composer, Links, Postmark, Returns, event, policy
@@ -29,10 +31,10 @@ from leakwatch.together import Together
 log: Final = structlog.get_logger(__name__)
 _BASE: Final = 5.0  # seconds before the second try
 _CEILING: Final = 3600.0  # seconds between two tries, at most
-_SPREAD: Final = 0.75  # of the backoff is waited on average
 _AGAIN: Final = 1.0  # seconds until a database is tried again that is down
 _FEW: Final = 10  # keys of a notice that is written at once: about a millisecond
 _CHATS: Final = 8  # deliveries at once that go elsewhere than to the mail server
+_FLOOD: Final = timedelta(hours=1)  # between two alarms of deliveries given up for one reason
 _AHEAD: Final = 64  # deliveries in hand besides: read, written and settled together, while others are sent
 
 
@@ -69,7 +71,7 @@ class Relay:
 
     def queue(self, config: Config) -> Queue:
         """Return the queue of deliveries: tried for as long as the configuration says, then given up."""
-        retry = Retry(base=_BASE, ceiling=_CEILING, limit=tries(config.notices.retry_for))
+        retry = Retry(base=_BASE, ceiling=_CEILING, limit=sys.maxsize, span=config.notices.retry_for)
         return Queue(
             name=DELIVER,
             handler=partial(self.handle, retry=retry),
@@ -97,7 +99,8 @@ class Relay:
             accepted = await self._send(parcel)
         except DeliveryError as error:
             metrics.delivered(scheme, error.reason)
-            if error.transient and retry.delay(job.attempts + 1) is not None:
+            verdict = judge(error, attempts=job.attempts + 1, retry=retry, at=now(), since=job.created_at)
+            if not verdict.given_up:
                 await self._deferred(parcel, error)  # the last try is written down by `bury`
             raise
         said = self._redact(accepted.detail)
@@ -117,7 +120,8 @@ class Relay:
         if customer is not None:
             what = "a test" if kind is NoticeKind.TEST else "notice of an exposed key"
             detail = f"{customer} does not get {what}: {error.reason}: {said}"
-            await self._announcer.alarm(tx, error.reason, f"{detail}. See `leakwatch notices list --dead`.")
+            once = Once(f"{error.reason} given up", _FLOOD, counted=True)  # one mistake of ours may refuse them all
+            await self._announcer.alarm(tx, error.reason, f"{detail}. See `leakwatch notices list --dead`.", once=once)
         elif kind is NoticeKind.EVENT:  # what does not reach people must not make them more of the same
             detail = f"Your software is not told of a finding: {said}. See `leakwatch notices list --dead`."
             await self._announcer.alarm(tx, "webhook", detail, once=Once("webhook given up"))
@@ -175,15 +179,6 @@ class Relay:
             await notices.deferred(tx, parcel.delivery_id, reason=reason, code=code, detail=detail, now=now())
         tried = parcel.attempts + 1
         log.warning("notice deferred", delivery=parcel.delivery_id, tried=tried, reason=reason, detail=detail)
-
-
-def tries(span: float) -> int:
-    """Return how many tries fill that many seconds, on average."""
-    count, waited = 1, 0.0
-    while waited < span:
-        waited += _SPREAD * min(_CEILING, _BASE * 2.0 ** (count - 1))
-        count += 1
-    return count
 
 
 def _number(job: Job) -> int:

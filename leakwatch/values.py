@@ -15,6 +15,7 @@ _LAST_PORT: Final = 65_535
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS: Final = frozenset({"accept-encoding", "connection", "content-length", "cookie", "host", "te", "user-agent"})
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_HELO: Final = re.compile(r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+|\[(?:IPv6:)?[0-9A-Fa-f:.]+\]")  # RFC 5321, 4.1.3
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -184,6 +185,13 @@ def _host(value: str) -> str:
     return value.lower()
 
 
+def _helo(value: str) -> str:
+    if not _HELO.fullmatch(value):
+        message = 'write a full name as "leakwatch.issuer.example", or an address as "[192.0.2.1]"'
+        raise ValueError(message)
+    return value
+
+
 def _site(value: str) -> str:
     """Let a site's address pass, or a folder's. Raises ValueError."""
     parts = urlsplit(value)
@@ -214,4 +222,5 @@ Listen = Annotated[str, AfterValidator(_listen)]
 Header = Annotated[str, AfterValidator(_header)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]
 Host = Annotated[str, AfterValidator(_host)]
+Helo = Annotated[str, AfterValidator(_helo)]
 Site = Annotated[str, AfterValidator(_site)]

@@ -22,9 +22,12 @@ class Verdict:
     given_up: bool
 
 
-def judge(error: LeakwatchError, *, attempts: int, retry: Retry, at: datetime) -> Verdict:
-    """Decide on a job that has failed so many times, the last time so."""
-    delay = retry.delay(attempts, retry_after=error.retry_after) if error.transient else None
+def judge(
+    error: LeakwatchError, *, attempts: int, retry: Retry, at: datetime, since: datetime | None = None
+) -> Verdict:
+    """Decide on a job that was added at `since` and has failed so many times, the last time so."""
+    age = (at - (since or at)).total_seconds()
+    delay = retry.delay(attempts, retry_after=error.retry_after, age=age) if error.transient else None
     if isinstance(error, DatabaseDown):  # no fault of the job's: it is not counted
         attempts, delay = attempts - 1, _SOON
     wait = timedelta(seconds=min(delay or 0.0, _LONGEST_WAIT))

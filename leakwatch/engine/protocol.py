@@ -1,5 +1,6 @@
 """What every engine promises, and the nouns it speaks in."""
 
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Job:
     lane: str
     attempts: int  # failures so far
     picks: int  # times claimed since it was last settled: more than 1 means that a process died under it
+    created_at: datetime | None = None  # when it was added; None: just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +47,20 @@ class Retry:
     base: float = 2.0  # seconds before the second try
     ceiling: float = 3600.0  # seconds between two tries, at most
     limit: int = 8  # failures before the job is given up
+    span: float | None = None  # seconds after it was added until a job is given up, and not tried again later
     crashes: int = 5  # picks without a settlement before the job is given up
 
-    def delay(self, attempts: int, *, retry_after: float | None = None) -> float | None:
+    def delay(self, attempts: int, *, retry_after: float | None = None, age: float = 0.0) -> float | None:
         """Return the seconds until the next try after that many failures, or None: give up.
 
-        `retry_after` is what the other side asked for; it is never undercut.
+        `retry_after` is what the other side asked for; it is never undercut. `age` is of the job, in seconds.
         """
-        if attempts >= self.limit:
+        left = math.inf if self.span is None else self.span - age
+        if attempts >= self.limit or (self.span is not None and left <= (retry_after or 0.0)):
             return None
         backoff = min(self.ceiling, self.base * 2.0 ** min(attempts - 1, 60))
         wait = backoff * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, protects nothing
-        return max(wait, retry_after or 0.0)
+        return max(min(wait, left), retry_after or 0.0)
 
 
 Handler = Callable[[Job], Awaitable[None]]

@@ -131,7 +131,8 @@ class Running:
     def _judge(self, run: Run, error: BaseException) -> None:
         """Decide on a job that failed, and say so."""
         why, job = failures.named(error), run.job
-        verdict = failures.judge(why, attempts=job.attempts + 1, retry=run.queue.retry, at=now())
+        tried, retry = job.attempts + 1, run.queue.retry
+        verdict = failures.judge(why, attempts=tried, retry=retry, at=now(), since=job.created_at)
         run.end = verdict
         metrics.job_done(job.queue, why.reason, time.monotonic() - run.began)
         bound = log.bind(queue=job.queue, lane=job.lane, job=job.id, attempts=verdict.failure.attempts)

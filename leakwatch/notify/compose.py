@@ -67,12 +67,14 @@ class Composer:
     def context(self, notice: Notice, sightings: Mapping[int, int], speech: Language) -> dict[str, Any]:
         """Return what templates see of a notice."""
         guides = by_guide(notice, sightings, self._guides, speech)
+        keys = tuple(key for guide in guides for key in guide.keys)
         return {
             "lang": speech.code,
             "issuer": self.issuer,
             "customer": defang(notice.customer, _CUSTOMER),
             "guides": guides,
-            "keys": tuple(key for guide in guides for key in guide.keys),
+            "keys": keys,
+            "gone": bool(keys) and all(key.gone for key in keys),
             "alarm": defang(notice.alarm, NAME),
             "detail": defang(notice.detail, _DETAIL),
             "number": notice.id,

@@ -3,8 +3,8 @@
 What becomes of a try:
 
 ======================================  ==========================================================================
-no connection, TLS, AUTH or the sender  `MailUnreachable`: every notice would fare so; it waits for the server or
-                                        the operator
+no connection, TLS, AUTH, the greeting  `MailUnreachable`: every notice would fare so; it waits for the server or
+or the sender                           the operator
 4xx                                     `MailDeferred`: the server asks for another try
 5xx for the recipient or the message    `MailRefused`: another try would hear the same
 silence once the message was sent       `MailUnreachable`: it may have been taken; the next try carries the same
@@ -14,10 +14,13 @@ silence once the message was sent       `MailUnreachable`: it may have been take
 
 import asyncio
 import os
+import re
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parseaddr
 from typing import Final
 from urllib.parse import unquote
 
@@ -44,7 +47,8 @@ from leakwatch.values import is_loopback
 _IDLE: Final = 30.0  # seconds that an unused connection is kept: servers close theirs after a minute or more
 _SAID: Final = 200  # characters of a server's reply that are kept
 _PORTS: Final = {"smtps": 465, "smtp": 587, "smtp+insecure": 25}
-_HELO: Final = "[127.0.0.1]"  # RFC 5321's address literal: true of any host, and needs no DNS
+_FULL: Final = re.compile(r"(?!.*\.(localdomain|arpa)$)([a-z0-9-]+\.)+[a-z][a-z0-9-]+", re.IGNORECASE)
+_GREETING: Final = re.compile(r"\b(?:helo|ehlo)\b", re.IGNORECASE)  # many a server waits with it until RCPT
 _AWAY: Final = 421  # the server closes the connection
 _AUTH_WANTED: Final = 530
 _AGAIN: Final = "it is tried again; see that it runs and that email.smtp names it"
@@ -74,6 +78,8 @@ class MailServer:
         self._port = self._url.port or _PORTS[self._url.scheme]
         self._user = unquote(self._url.username) if self._url.username else None
         self._password = password
+        self._sender = config.sender
+        self._helo = config.helo
         self._timeout = config.timeout
         self._check()
         self._tls = tls or ssl.create_default_context()
@@ -112,12 +118,14 @@ class MailServer:
 
     async def _connected(self) -> SMTP:
         scheme = self._url.scheme
+        if self._helo is None:
+            self._helo = await asyncio.to_thread(_own_name, self._sender)  # it may ask a resolver
         smtp = SMTP(
             hostname=self._host,
             port=self._port,
             username=self._user,
             password=self._password if self._user else None,
-            local_hostname=_HELO,
+            local_hostname=self._helo,
             timeout=self._timeout,
             use_tls=scheme == "smtps",
             start_tls=scheme == "smtp",
@@ -216,6 +224,9 @@ class MailServer:
         said = f"{self._name} answered {error.code} {clean(error.message, _SAID)}".rstrip()
         if error.code == SMTPStatus.invalid_response:
             return MailUnreachable(f"{self._name} does not speak SMTP: {clean(error.message, _SAID)}", mend=_AGAIN)
+        if isinstance(error, SMTPHeloError) or _GREETING.search(error.message):
+            mend = f"it was greeted as {self._helo}: name this machine in email.helo as it wants it"
+            return MailUnreachable(said, mend=mend, code=error.code)
         if 400 <= error.code < 500:  # noqa: PLR2004 - RFC 5321's transient replies
             return MailDeferred(said, mend="it is tried again later", code=error.code)
         if isinstance(error, SMTPAuthenticationError) or error.code == _AUTH_WANTED:
@@ -244,6 +255,12 @@ def _options(smtp: SMTP, envelope: Envelope) -> list[str]:
     if not smtp.supports_extension("smtputf8"):
         raise MailRefused("the mail server does not take addresses beyond ASCII", mend="register another address")
     return [*options, "SMTPUTF8"]
+
+
+def _own_name(sender: str) -> str:
+    """Return what this machine calls itself: its full name where it has one, else the domain of the sender."""
+    name = socket.getfqdn()
+    return name if _FULL.fullmatch(name) else parseaddr(sender)[1].rpartition("@")[2].encode("idna").decode()
 
 
 async def _greet(smtp: SMTP) -> None:

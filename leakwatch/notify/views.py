@@ -46,6 +46,7 @@ class KeyView:
     facts: tuple[Fact, ...]
     places: tuple[PlaceView, ...]
     more: int  # places that are not shown
+    gone: bool  # from each place where it was seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +192,7 @@ def _key(  # noqa: PLR0913 - what a card shows, and how much of it
         facts=tuple(fact for fact in _facts(exposure, guide, speech, finding=finding) if fact.value),
         places=tuple(_place(place, speech) for place in seen),
         more=max(0, places - len(seen)),
+        gone=0 < places <= len(exposure.places) and all(map(_is_gone, exposure.places)),
     )
 
 
@@ -237,10 +239,15 @@ def _place(place: Place, speech: Language) -> PlaceView:
     )
 
 
+def _is_gone(place: Place) -> bool:
+    """Whether a key was no longer there when its host was last asked."""
+    return place.gone_at is not None and place.gone_at >= place.last_seen_at
+
+
 def _place_facts(place: Place, speech: Language) -> Iterator[str]:
     _ = speech.gettext
     yield _where(place, speech)
-    if place.gone_at and place.gone_at >= place.last_seen_at:
+    if place.gone_at and _is_gone(place):
         yield _("No longer there on %(date)s") % {"date": speech.date(place.gone_at)}
     if place.path and place.path not in place.url:
         yield _("File: %(path)s") % {"path": defang(place.path, _TITLE)}

@@ -65,7 +65,7 @@ _CLAIM: Final = (
     # Not `state == READY`: SQLite would go through all that is ready instead of to these rows.
     .where(job.c.id.in_(bindparam("ids", expanding=True)), job.c.owner.is_(None), job.c.died_at.is_(None))
     .values(state=RUNNING, owner=bindparam("by"), leased_until=bindparam("until"), picks=job.c.picks + 1)
-    .returning(job.c.id, job.c.queue, job.c.payload, job.c.lane, job.c.attempts, job.c.picks)
+    .returning(job.c.id, job.c.queue, job.c.payload, job.c.lane, job.c.attempts, job.c.picks, job.c.created_at)
 )
 _EXTEND: Final = (
     update(job)

@@ -231,9 +231,11 @@ async def readdress(
 ) -> list[int]:
     """Owe customers' notices that reached nobody on the channels that their customers have by now as well.
 
-    Returns the new deliveries, which are to be sent.
+    What came back for good reached nobody. Returns the new deliveries, which are to be sent.
     """
-    reached = select(delivery.c.notice_id).where(delivery.c.state.in_((ACCEPTED, HELD)))
+    back = select(bounce.c.delivery_id).where(bounce.c.action == "failed")
+    arrived = and_(delivery.c.state == ACCEPTED, delivery.c.id.not_in(back))
+    reached = select(delivery.c.notice_id).where(or_(arrived, delivery.c.state == HELD))
     known = select(delivery.c.id).where(delivery.c.notice_id == notice.c.id, delivery.c.channel_id == channel.c.id)
     live = select(notice.c.id, channel.c.id).join(channel, channel.c.customer_id == notice.c.customer_id)
     added: list[int] = []

@@ -108,6 +108,7 @@ def test_a_good_file_is_read(path: Path) -> None:
         ("127.0.0.1:8321", "127.0.0.1:²", 23, "127.0.0.1:8321"),
         ("issuer.example:465", "issuer.example:xx", 20, "number up to 65535"),
         ("issuer.example:465", "issuer.example:99999", 20, "number up to 65535"),
+        ('example:465"', 'example:465"\nhelo = "our host"', 21, 'write a full name as "leakwatch.issuer.example"'),
         ("db.issuer.example/", "db.issuer.example:xx/", 4, "number up to 65535"),
         ("postgresql://", "oracle://", 4, "oracle is no database that we know: write sqlite:////path or postgresql://"),
         ('rate = "5/s"', "total_timeout = 0.0", 12, "more than nothing"),

@@ -34,9 +34,10 @@ class House:
     database: Database
     bounces: Bounces
     maildir: Path
+    announcer: Announcer
 
     async def owe(self, *, to_operator: bool = False) -> int:
-        """Owe a notice, have it accepted, and return its delivery."""
+        """Owe a notice, have it accepted, and return its first delivery."""
         async with self.database.transaction() as tx:
             await register(tx, [registration("acme")])
             await registry.operator_channels(tx, ["mailto:soc@issuer.example"])
@@ -51,9 +52,24 @@ class House:
                 make_message_id=lambda: new_message_id("issuer.example"),
                 now=now(),
             )
-            [number] = opened.delivery_ids
-            await notices.accepted(tx, [Taken(delivery_id=number, at=now(), code=250, detail="")])
-        return number
+            told = opened.delivery_ids
+            await notices.accepted(tx, [Taken(delivery_id=number, at=now(), code=250, detail="") for number in told])
+        return told[0]
+
+    async def move(self, customer: str, *urls: str) -> None:
+        """Tell a customer on these channels from now on."""
+        async with self.database.transaction() as tx:
+            await registry.add_customer(tx, name=customer, locale="en", channels=urls)
+            [owner] = await registry.customers(tx)
+            for url in set(owner.channels) - set(urls):
+                await registry.retire_channel(tx, customer, url)
+
+    async def retry(self) -> list[str]:
+        """Do what the alarm advises, and return where the notice is on its way to by then."""
+        async with self.database.transaction() as tx:
+            await self.announcer.retry(tx, [n for n in await notices.notices(tx) if n.kind is NoticeKind.EXPOSURE])
+            every = [d for n in await notices.notices(tx) if n.kind is NoticeKind.EXPOSURE for d in n.deliveries]
+        return [d.channel_url for d in every if d.state == notices.PENDING]
 
     async def state(self, number: int) -> notices.Delivery:
         async with self.database.reading() as tx:
@@ -87,7 +103,7 @@ def built(database: Database, folder: Path) -> House:
         (folder / "Maildir" / name).mkdir(parents=True)
     announcer = Announcer(engine=EmbeddedEngine(database), config=NoticesConfig(), domain="issuer.example")
     made = Bounces(database=database, announcer=announcer, returns=RETURNS)
-    return House(database, made, folder / "Maildir")
+    return House(database, made, folder / "Maildir", announcer)
 
 
 def dsn(number: int, **change: str) -> bytes:
@@ -113,6 +129,25 @@ async def test_a_failure_marks_its_delivery_and_warns_the_operator_once(house: H
     other = await house.owe()
     await house.bounces.take([RETURNS.address(other)], dsn(other))
     assert len(await house.alarms()) == 1  # the same address, the same day
+
+
+async def test_what_came_back_goes_to_another_address_as_the_alarm_says(house: House) -> None:
+    number = await house.owe()
+    await house.bounces.take([RETURNS.address(number)], dsn(number, failed="delayed"))
+    await house.move("acme", "mailto:new@example.org")
+    assert await house.retry() == []  # a delay is no failure: it may have arrived
+    await house.bounces.take([RETURNS.address(number)], dsn(number))
+    assert await house.retry() == ["mailto:new@example.org"]
+    assert await house.retry() == ["mailto:new@example.org"]  # the same one, sooner
+
+
+async def test_what_came_back_of_one_address_and_arrived_at_another_is_not_sent_to_a_third(sqlite_house: House) -> None:
+    house = sqlite_house
+    await house.move("acme", "mailto:acme@example.org", "mailto:second@example.org")
+    number = await house.owe()
+    await house.bounces.take([RETURNS.address(number)], dsn(number))
+    await house.move("acme", "mailto:second@example.org", "mailto:third@example.org")
+    assert await house.retry() == []
 
 
 async def test_a_delay_is_written_down_and_no_more(house: House) -> None:

@@ -252,6 +252,39 @@ async def test_reminders_come_at_growing_intervals_and_end(house: House) -> None
     assert "ann has not answered notice 1, nor 2 reminders of it: 2 findings are open" in alarm.detail
 
 
+async def test_what_a_customer_never_answered_is_an_alarm_that_names_all_of_it(sqlite_house: House) -> None:
+    house = sqlite_house
+    await house.seen((0,))
+    await house.seen((1, 2), document=2)
+    await house.seen((3,), document=3)
+    for _ in range(6):
+        await house.arrive()
+        await house.pass_time(DAY)
+        await house.go_round()
+    details = [alarm.detail for alarm in await house.told(NoticeKind.ALARM)]
+    assert sorted(detail.partition(" findings")[0] for detail in details) == [
+        "ann has not answered notices 1, 3, nor any reminder of them: 3",
+        "bob has not answered notice 5, nor 2 reminders of it: 1",
+    ]
+
+
+async def test_what_a_customer_never_answered_later_that_day_is_an_alarm_too(sqlite_house: House) -> None:
+    house = sqlite_house
+    await house.seen((0,))
+    await house.arrive()
+    await house.pass_time(timedelta(hours=1))
+    await house.seen((1,), document=2)
+    for _ in range(130):
+        await house.arrive()
+        await house.pass_time(timedelta(hours=1))
+        await house.go_round()
+    details = [alarm.detail for alarm in await house.told(NoticeKind.ALARM)]
+    assert [detail.partition(",")[0] for detail in details] == [
+        "ann has not answered notice 1",
+        "ann has not answered notice 3",
+    ]
+
+
 @pytest.mark.parametrize("how", ["answered", "closed", "retired"])
 async def test_an_answer_or_the_operator_ends_reminders(house: House, how: str) -> None:
     await house.seen((0, 1))

@@ -14,16 +14,18 @@ from leakwatch.config import Config
 from leakwatch.engine import Job, Retry
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import (
+    ChannelFailed,
     ChannelUnusable,
     DeliveryError,
     JobCrashed,
+    LeakwatchError,
     MailDeferred,
     MailRefused,
     MailUnreachable,
 )
 from leakwatch.model import Answer, Message, NoticeKind, now
 from leakwatch.notify import Accepted, Channels, Composer, Issuer, Links, Postmark, Returns, new_message_id
-from leakwatch.relay import Relay, tries
+from leakwatch.relay import Relay
 from leakwatch.scan import Scanner, shipped
 from leakwatch.signing import Signer
 from leakwatch.store import findings, notices, parcels, registry
@@ -103,6 +105,14 @@ class House:
     async def handle(self, delivery_id: int, *, attempts: int = 0, locale: str = "en") -> None:
         relay = built(self.database, self.channels, operator_locale=locale).relay if locale != "en" else self.relay
         await relay.handle(job(delivery_id, attempts), retry=Retry(limit=3))
+
+    async def bury(self, delivery_id: int, error: LeakwatchError) -> None:
+        async with self.database.transaction() as tx:
+            await self.relay.bury(tx, job(delivery_id), error)
+
+    async def alarms(self) -> list[notices.NoticeState]:
+        async with self.database.reading() as tx:
+            return [n for n in reversed(await notices.notices(tx)) if n.kind is NoticeKind.ALARM]
 
     async def state(self, delivery_id: int) -> notices.Delivery:
         async with self.database.reading() as tx:
@@ -340,6 +350,24 @@ async def test_what_is_refused_is_given_up_and_the_operator_told(house: House) -
         assert await house.engine.dead(tx) == []  # the ledger of notices is where it is seen and retried
 
 
+async def test_what_is_given_up_for_one_reason_is_an_alarm_an_hour_and_the_next_counts(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [await house.owe() for _ in range(7)]
+    for number in numbers[:5]:
+        await house.bury(number, MailRefused("550 relaying denied", code=550))
+    assert [alarm.alarm for alarm in await house.alarms()] == ["mail_refused"]
+    await house.bury(numbers[5], ChannelUnusable("gone"))
+    assert [alarm.alarm for alarm in await house.alarms()] == ["mail_refused", "channel_unusable"]
+    later = now() + timedelta(minutes=61)
+    monkeypatch.setattr("leakwatch.announce.now", lambda: later)
+    for n in range(2):
+        await house.bury(numbers[6], MailRefused("550 relaying denied", code=550))
+        assert len(await house.alarms()) == 3, n
+    assert (await house.alarms())[2].detail.endswith("Since the last alarm like this one there were 4 more.")
+    assert "more" not in (await house.alarms())[0].detail
+
+
 async def test_the_issuers_software_is_told_of_each_finding_and_of_its_answer(house: House) -> None:
     house = built(house.database, Scripted(), webhooks=True)
     async with house.database.transaction() as tx:
@@ -414,14 +442,35 @@ async def test_a_mail_server_that_comes_up_gets_what_was_owed(
     assert mail["Message-ID"] == (await house.state(number)).message_id
 
 
-@pytest.mark.parametrize("span", [60.0, 3600.0, 86_400.0, 259_200.0])
-def test_tries_fill_the_time(span: float) -> None:
-    retry = Retry(base=5.0, ceiling=3600.0, limit=tries(span))
-    waited, count = 0.0, 1
-    while (delay := retry.delay(count)) is not None:
-        waited += delay
-        count += 1
-    assert 0.6 * span < waited < 2.7 * span  # the last of few long waits may go far beyond
+async def test_a_delivery_that_is_asked_to_wait_is_given_up_in_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakwatch.relay._BASE", 0.01)
+    asked = ChannelFailed("not now", code=503, retry_after=86_400.0)
+    house.channels.answers = [MailUnreachable("down"), asked]
+    number = await house.owe()
+    async with working(house, retry_for="1h"):
+        await eventually(lambda: reached(house, number, "dead"))
+    assert await house.tried(number) == [("mail_unreachable", None), ("channel_failed", 503)]
+    assert (await house.state(number)).attempts == 2
+
+
+async def test_a_delivery_is_tried_for_as_long_as_the_configuration_says_from_when_its_job_was_made(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakwatch.relay._BASE", 0.01)
+    monkeypatch.setattr("leakwatch.relay._CEILING", 0.1)
+    house.channels.answers = [MailUnreachable("down") for _ in range(1000)]
+    number = await house.owe()
+    async with working(house, retry_for="1s"):
+        await eventually(lambda: reached(house, number, "dead"))
+    tried = await house.state(number)
+    assert tried.attempts > 2
+    async with house.database.transaction() as tx:
+        assert await house.announcer.retry(tx, await notices.notices(tx, state="dead")) == 1
+    async with working(house, retry_for="1s"):  # it has as long again
+        await eventually(lambda: reached(house, number, "dead"))
+    assert (await house.state(number)).attempts > tried.attempts + 2
 
 
 def test_the_queue_follows_the_configuration() -> None:
@@ -429,7 +478,7 @@ def test_the_queue_follows_the_configuration() -> None:
     queue = house.relay.queue(config(connections=7, retry_for="1h"))
     assert queue.name == "deliver"
     assert queue.concurrency > 7
-    assert queue.retry.limit == tries(3600.0)
+    assert queue.retry.span == 3600.0
     assert queue.bury is not None
 
 
@@ -475,9 +524,10 @@ async def reached(house: House, delivery_id: int, state: str) -> bool:
 
 
 @asynccontextmanager
-async def working(house: House) -> AsyncIterator[None]:
-    """Run the engine."""
-    house.engine.serve(house.relay.queue(config()))
+async def working(house: House, retry_for: str = "3d") -> AsyncIterator[None]:
+    """Run an engine."""
+    house = built(house.database, house.channels)
+    house.engine.serve(house.relay.queue(config(retry_for=retry_for)))
     running = asyncio.create_task(house.engine.run())
     try:
         yield

@@ -245,12 +245,49 @@ async def test_a_server_that_never_greets() -> None:
             await deliver(channel)
 
 
-@pytest.mark.parametrize(("answer", "error"), [(b"502 No\r\n", MailUnreachable), (b"421 Busy\r\n", MailDeferred)])
-async def test_a_server_that_greets_and_then_declines(answer: bytes, error: type[Exception]) -> None:
+@pytest.mark.parametrize("answer", [b"502 No\r\n", b"550 5.7.1 Not with that name\r\n", b"421 Busy\r\n"])
+@pytest.mark.parametrize("user", ["", "mailer@"])  # who logs in has greeted before
+async def test_a_greeting_that_is_refused_names_the_setting(answer: bytes, user: str) -> None:
     async with saying(b"220 Welcome\r\n", answer) as port:
-        channel = EmailChannel(config(f"smtp+insecure://127.0.0.1:{port}"), None)
-        with pytest.raises(error, match=f"answered {answer[:3].decode()}"):
+        settings = config(f"smtp+insecure://{user}127.0.0.1:{port}", helo="our.issuer.example")
+        channel = EmailChannel(settings, "secret")
+        with pytest.raises(MailUnreachable, match=f"answered {answer[:3].decode()}") as raised:
             await deliver(channel)
+    assert "our.issuer.example" in (raised.value.mend or "")
+    assert "email.helo" in (raised.value.mend or "")
+
+
+@pytest.mark.parametrize("code", ["504", "450"])
+async def test_a_greeting_that_is_refused_with_the_recipient_is_no_fault_of_the_recipient(
+    plain: Opener, box: Mailbox, code: str
+) -> None:
+    box.rcpt = [f"{code} 5.5.2 <x>: Helo command rejected: need fully-qualified hostname"]
+    with pytest.raises(MailUnreachable, match="Helo command rejected") as raised:
+        await deliver(await plain())
+    assert "email.helo" in (raised.value.mend or "")
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        ("watch.issuer.example", "watch.issuer.example"),
+        ("watch", "issuer.example"),
+        ("localhost.localdomain", "issuer.example"),
+        ("1.0.0.127.in-addr.arpa", "issuer.example"),
+        ("127.0.0.1", "issuer.example"),
+    ],
+)
+async def test_it_greets_with_the_machines_full_name_or_the_senders_domain(
+    plain: Opener, box: Mailbox, monkeypatch: pytest.MonkeyPatch, machine: str, said: str
+) -> None:
+    monkeypatch.setattr("socket.getfqdn", lambda: machine)
+    await deliver(await plain())
+    assert box.sessions[0].host_name == said
+
+
+async def test_it_greets_as_the_operator_says(plain: Opener, box: Mailbox) -> None:
+    await deliver(await plain(helo="[192.0.2.1]"))
+    assert box.sessions[0].host_name == "[192.0.2.1]"
 
 
 @pytest.mark.parametrize("greeting", [b"554 No service for you\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])

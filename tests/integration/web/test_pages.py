@@ -68,6 +68,17 @@ async def test_the_operator_is_told_of_a_false_alarm_and_of_nothing_else(house: 
     assert "https[:]//evil[.]example [@]all" in detail
 
 
+async def test_each_key_that_is_called_a_false_alarm_is_told_of(house: House) -> None:
+    path = house.path(await house.owe((0, 1)))
+    for keys in (["1"], ["2"], ["1", "2"]):
+        form = [("form", await house.shown(path)), ("answer", "false_alarm"), *(("key", key) for key in keys)]
+        assert (await house.post(path, form))[0].status == 303
+    assert [detail.partition("(")[2].partition(")")[0] for _, detail in await house.alarms()] == [
+        "findings: 2",
+        "findings: 1",
+    ]
+
+
 async def test_an_answer_is_for_the_keys_that_are_chosen(house: House) -> None:
     notice = await house.owe((0, 1, 2))
     path = house.path(notice)

@@ -30,6 +30,17 @@ def test_what_the_other_side_asked_for_is_not_undercut() -> None:
     assert verdict.failure.at == AT + timedelta(seconds=900)
 
 
+def test_a_job_is_tried_until_its_time_is_up_however_long_the_other_side_asks_for() -> None:
+    retry, since, at, tries = Retry(base=5.0, limit=1000, span=3 * 86_400.0), AT, AT, 0
+    while not (verdict := judge(ServerFault("500"), attempts=tries + 1, retry=retry, at=at, since=since)).given_up:
+        at, tries = verdict.failure.at, tries + 1
+    assert at == AT + timedelta(days=3)  # the last try is at its end
+    assert 72 < tries < 160
+    asked = RateLimited("429", retry_after=86_400.0)
+    waits = [judge(asked, attempts=n + 1, retry=retry, at=AT + n * timedelta(days=1), since=AT) for n in range(4)]
+    assert [verdict.given_up for verdict in waits] == [False, False, True, True]
+
+
 def test_a_database_that_is_down_is_not_counted_against_the_job() -> None:
     verdict = judge(DatabaseDown("away"), attempts=3, retry=Retry(limit=3), at=AT)
     assert (verdict.given_up, verdict.failure.attempts) == (False, 2)

@@ -101,6 +101,11 @@ def summary(**facts: Any) -> Notice:
     return notice(NoticeKind.SUMMARY, customer="", exposures=(), summary=Summary(**usual | facts))
 
 
+def gone(**facts: Any) -> Exposure:
+    """A key that has left its one place."""
+    return exposure(places=(place(gone_at=MOMENT + timedelta(days=1)),), **facts)
+
+
 def ten_keys(**facts: Any) -> Notice:
     kinds = ("openai-project", "openai-legacy", "groq", "gone")
     many = tuple(

@@ -18,6 +18,7 @@ from tests.unit.notify.making import (
     alarm,
     composer,
     exposure,
+    gone,
     hostile,
     notice,
     place,
@@ -29,6 +30,8 @@ COMPOSER = composer()
 LURE = "https://evil.example/login evil.example soc@evil.example @everyone"
 EVERY = {
     "exposure": notice(),
+    "gone": notice(exposures=(gone(),)),
+    "all-gone": notice(exposures=(gone(), gone(number=8, label="Staging"))),
     "finding": notice(NoticeKind.FINDING, customer="Northwind Robotics, Südwind"),
     "alarm": alarm(),
     "breaker": alarm("breaker"),
@@ -179,6 +182,22 @@ def test_a_place_that_is_gone_is_told_to_be_unless_the_key_was_seen_there_since(
     for gone, told in ((seen.replace(day=29), True), (None, False), (seen.replace(day=1), False)):
         text = COMPOSER.compose(notice(exposures=(exposure(places=(place(gone_at=gone),)),))).text
         assert ("No longer there on July 29, 2026" in text) == told
+
+
+def test_what_has_left_every_place_was_public() -> None:
+    left = gone()
+    still, again = replace(left, places=(*left.places, place())), place(gone_at=MOMENT - timedelta(days=1))
+    for public in (still, replace(left, places=(again,)), replace(left, places=())):
+        assert "Your API key is public" in COMPOSER.compose(notice(exposures=(public,))).html
+    assert "Your API key is public" in COMPOSER.compose(notice(exposures=(left,)), {7: 2}).html  # one is not named
+    assert "2 of your API keys are public" in COMPOSER.compose(notice(exposures=(left, exposure(8)))).html
+    message = COMPOSER.compose(notice(exposures=(left,)), {7: 1})
+    assert message.subject == "Your API key “CI deploy” (OpenAI) was public: revoke it now"
+    for part in (message.text, message.html):
+        said = " ".join(part.split())
+        assert "is public" not in said
+        assert "Anyone can read" not in said
+        assert "whoever read it can still use it" in said
 
 
 def test_when_a_key_was_seen_again() -> None:

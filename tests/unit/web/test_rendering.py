@@ -7,7 +7,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from leakwatch.notify.language import language, languages
 from leakwatch.web.rendering import Rendering
-from tests.unit.notify.making import ISSUER, composer, exposure, notice
+from tests.unit.notify.making import ISSUER, composer, exposure, gone, notice
 
 LOCALES = pytest.mark.parametrize("locale", sorted(languages()))
 RENDERING = Rendering(ISSUER)
@@ -24,6 +24,16 @@ def test_the_page_of_a_notice(locale: str, snapshot: SnapshotAssertion) -> None:
     context = composer().context(told, {}, language(locale))
     more = {"form": "form", "reference": "42-ekec-gsyp-4h5n", "answered": False, "problem": "", "longest": 2000}
     assert page("notice", locale, **context, **more) == snapshot
+
+
+def test_the_page_of_what_is_gone_says_that_it_was_public() -> None:
+    context = composer().context(notice(exposures=(gone(),)), {}, language("en"))
+    more = {"form": "form", "reference": "42-ekec-gsyp-4h5n", "answered": False, "problem": "", "longest": 2000}
+    html = page("notice", "en", **context, **more)
+    assert "<h1>Your API key was public</h1>" in html
+    assert "Anyone could read this API key" in html
+    assert "is public" not in html
+    assert "Anyone can read" not in html
 
 
 @LOCALES
