@@ -86,7 +86,7 @@ def _request(host: str, source: Source | None, exposure: Exposure, places: Seque
 
 
 def _is_own(host: str, source: Source) -> bool:
-    """Whether a host is the source's: one that is fetched from or its parent, or where the definition shows documents."""
+    """Whether a host is the source's: fetched from, such a one's parent, or where documents are shown."""
     place = source.definition.document
     shown = {urlsplit(template).hostname for template in (place.page, place.file, place.commit) if template}
     return host in shown or any(f".{name}".endswith(f".{host}") for name, _ in source.origins)

@@ -44,7 +44,8 @@ def still(url: str, gone: datetime | None = None) -> Still:
     return Still(url=url, source="paste", looks=1, looked_at=AT, gone_at=gone)
 
 
-SOURCES: dict[str, Source] = {"paste": source_named("paste", "https://api.paste.example", abuse="mailto:abuse@paste.example")}
+API = "https://api.paste.example"
+SOURCES: dict[str, Source] = {"paste": source_named("paste", API, abuse="mailto:abuse@paste.example")}
 ISSUER = "Example AI Security <security@issuer.example>"
 
 
