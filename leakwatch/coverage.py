@@ -20,6 +20,7 @@ _FASTER: Final = 0.5  # of the interval: after a gap, or when most of a listing 
 _SLOWER: Final = 1.25  # of the interval: after a poll without news
 _BUSY: Final = 0.5  # of a listing: when so much of it is new, the next poll could miss something
 _KNOWN: Final = 10  # polls with news before a source's silence means anything
+_BARREN: Final = 30  # polls, none of which had any news: it may have been blind from its first
 _LULLS: Final = 3  # times the longest lull
 _SILENCE: Final = timedelta(hours=1)  # at least
 _RECENT: Final = timedelta(days=1)  # for which a gap is shown
@@ -35,8 +36,8 @@ class State(StrEnum):
     OVERDUE = "overdue"  # nobody has polled it though it was due
     FAILING = "failing"  # its last polls failed, as can pass by itself
     BEHIND = "behind"  # there is more than we take, so much that it is not polled, or something was missed within a day
-    QUIET = "quiet"  # nothing new for much longer than ever
-    NEW = "new"  # not polled yet
+    QUIET = "quiet"  # nothing new for much longer than ever, or ever
+    NEW = "new"  # not polled yet, or without any news so far
     OK = "ok"
 
 
@@ -58,12 +59,20 @@ def judge(source: Source, at: SourceState, now: datetime) -> Judged:  # noqa: PL
         return Judged(state=State.FAILING, why=at.detail or "")
     if behind := _behind(at, now):
         return Judged(state=State.BEHIND, why=behind)
-    if not at.polls:
-        return Judged(state=State.NEW)
+    if not at.news:
+        return _barren(at)
     if silence := _silence(at, now):
         usual = _told(timedelta(seconds=at.lull))
         return Judged(state=State.QUIET, why=f"nothing new for {_told(silence)}, where {usual} was the longest")
     return Judged(state=State.OK)
+
+
+def _barren(at: SourceState) -> Judged:
+    """The state of a source of which nothing has come yet: there may be nothing, or it was never read rightly."""
+    if at.polls < _BARREN:
+        return Judged(state=State.NEW, why=f"nothing new in any of {at.polls} polls" if at.polls else "")
+    why = f"nothing new in any of {at.polls} polls, since it is watched: test it (`leakwatch sources test {at.name}`)"
+    return Judged(state=State.QUIET, why=why)
 
 
 def _unread(at: SourceState) -> Judged | None:

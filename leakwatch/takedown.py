@@ -60,6 +60,7 @@ def requests(exposure: Exposure, stills: Sequence[Still], sources: Mapping[str, 
 
 
 def _request(host: str, source: Source | None, exposure: Exposure, places: Sequence[Place], issuer: str) -> Request:
+    source = source if source and _is_own(host, source) else None  # another host's documents are not its to take down
     documents = "document" if len(places) == 1 else "documents"
     subject = f"Exposed credential on {host}: please remove {len(places)} {documents}"
     terms = clean(source.definition.takedown, _WORDS) if source else ""
@@ -82,6 +83,13 @@ def _request(host: str, source: Source | None, exposure: Exposure, places: Seque
     return Request(
         host=host, contact=source.abuse if source else "", message=Message(subject=subject, text=text, html=page)
     )
+
+
+def _is_own(host: str, source: Source) -> bool:
+    """Whether a host is the source's: fetched from, such a one's parent, or where documents are shown."""
+    place = source.definition.document
+    shown = {urlsplit(template).hostname for template in (place.page, place.file, place.commit) if template}
+    return host in shown or any(f".{name}".endswith(f".{host}") for name, _ in source.origins)
 
 
 def _listed(place: Place) -> str:

@@ -9,13 +9,14 @@ import click
 
 from leakwatch.cli.frame import Frame, json_option, show, visible, with_database
 from leakwatch.config import Config
-from leakwatch.errors import InputError
+from leakwatch.errors import DeliveryError, InputError
 from leakwatch.fetch import resolve
 from leakwatch.model import Exposure, now
 from leakwatch.notify import Channels, Postmark, new_message_id
-from leakwatch.store import answers, findings, looks
+from leakwatch.store import answers, findings, looks, takedowns
 from leakwatch.store.database import Database
 from leakwatch.store.looks import Still
+from leakwatch.store.takedowns import Asked
 from leakwatch.takedown import Request, requests
 
 
@@ -48,9 +49,12 @@ async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool
         [exposure] = await findings.exposures(tx, [number])
         stills = await looks.of_finding(tx, number)
         given = await answers.of_finding(tx, number)
+        asked = await takedowns.of_finding(tx, number)
     show(list(_places(exposure, stills)), as_json=as_json)
     if given and not as_json:  # the list of findings has the last one for programs
         show([{"answer": g.word, "at": g.at, "notice": g.notice_id, "remark": g.remark} for g in given], as_json=False)
+    if asked and not as_json:
+        show([{"asked": a.host, "by": a.address, "at": a.sent_at} for a in asked], as_json=False)
 
 
 @group.command()
@@ -68,14 +72,16 @@ async def close(_frame: Frame, database: Database, *, numbers: tuple[int, ...]) 
 @group.command()
 @click.argument("number", type=int)
 @click.option("--send", is_flag=True, help="Send it, where the host takes mail. Without it, it is printed only.")
+@click.option("--again", is_flag=True, help="Send it to those as well who have been asked about this finding.")
 @with_database
-async def takedown(frame: Frame, database: Database, *, number: int, send: bool) -> None:
+async def takedown(frame: Frame, database: Database, *, number: int, send: bool, again: bool) -> None:
     """Write to the hosts on which an exposed key still stands, that they take it down."""
     async with database.reading() as tx:
         if await findings.one(tx, number) is None:
             raise InputError(f"there is no finding {number}", mend="see `leakwatch findings list --all`")
         [exposure] = await findings.exposures(tx, [number])
         stills = await looks.of_finding(tx, number)
+        asked = {(one.host, one.address): one.sent_at for one in await takedowns.of_finding(tx, number)}
     config = frame.config
     drafts = requests(exposure, stills, {s.name: s for s in resolve(config)}, config.email.sender)
     if not drafts:
@@ -84,20 +90,40 @@ async def takedown(frame: Frame, database: Database, *, number: int, send: bool)
         for line in draft.lines():
             click.echo(visible(line))
         click.echo()
+    for draft in drafts:
+        if at := asked.get((draft.host, draft.address)):
+            known = f"{draft.host} was asked on {at:%Y-%m-%d %H:%M} UTC"
+            click.echo(known if again or not send else f"{known}: not sent; --again sends it once more", err=True)
     if send:
-        await _send(config, [draft for draft in drafts if draft.address])
+        due = [d for d in drafts if d.address and (again or (d.host, d.address) not in asked)]
+        await _send(config, database, number, due)
 
 
-async def _send(config: Config, drafts: Sequence[Request]) -> None:
+async def _send(config: Config, database: Database, number: int, drafts: Sequence[Request]) -> None:
+    """Send each, and write it down. Raises DeliveryError at the end if one was not accepted: it keeps no other."""
     channels = Channels(config.email, config.smtp_password())
     domain = parseaddr(config.email.sender)[1].rpartition("@")[2]
+    refused: list[DeliveryError] = []
     try:
         for draft in drafts:
             postmark = Postmark(message_id=new_message_id(domain), date=now())
-            await channels.deliver(draft.address, draft.message, postmark, trusted=True)
-            click.echo(f"sent to {draft.address.removeprefix('mailto:')}", err=True)
+            to = draft.address.removeprefix("mailto:")
+            try:
+                await channels.deliver(draft.address, draft.message, postmark, trusted=True)
+            except DeliveryError as error:
+                refused.append(error)
+                click.echo(visible(f"not sent to {to}: {error}"), err=True)
+                continue
+            async with database.transaction() as tx:
+                asked = Asked(
+                    host=draft.host, address=draft.address, message_id=postmark.message_id, sent_at=postmark.date
+                )
+                await takedowns.sent(tx, number, asked)
+            click.echo(visible(f"sent to {to}"), err=True)
     finally:
         await channels.close()
+    if refused:
+        raise refused[0]
 
 
 def _places(exposure: Exposure, stills: Sequence[Still]) -> Iterator[dict[str, Any]]:

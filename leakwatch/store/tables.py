@@ -229,6 +229,18 @@ sighting = Table(
     comment="One document in which an exposed key stands, and the first place in it.",
 )
 
+takedown = Table(
+    "takedown",
+    metadata,
+    _key(),
+    _refers("finding.id", index=True),
+    Column("host", Text, nullable=False),
+    Column("address", Text, nullable=False),  # mailto:…
+    Column("message_id", Text, nullable=False),
+    Column("sent_at", Instant, nullable=False),
+    comment="A request to a host to take a finding's documents down, as its mail server accepted it.",
+)
+
 notice = Table(
     "notice",
     metadata,

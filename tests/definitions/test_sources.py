@@ -110,3 +110,9 @@ def test_a_sample_that_is_wrong_is_noticed() -> None:
 
     assert differences(replace(reference, title="other"), sample.expect[0]) != {}
     assert differences(reference, Expected(text="a text")) == {"text": (None, "a text")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_definition_says_what_is_known_of_robots_txt(path: Path) -> None:
+    definition = load(path)
+    assert "robots" in f"{definition.terms} {definition.notes}"

@@ -23,7 +23,7 @@ def state(**known: Any) -> SourceState:
     plain: dict[str, Any] = dict.fromkeys(SourceState.__dataclass_fields__)
     counted = ("failures", "polls", "documents", "bytes", "news", "gaps", "left", "missed", "missing", "waiting")
     counts = dict.fromkeys(counted, 0)
-    usual = {"name": "s", "next_poll_at": NOW, "polls": 5, "lull": 0.0, "succeeded_at": ago(minutes=1)}
+    usual = {"name": "s", "next_poll_at": NOW, "polls": 5, "news": 1, "lull": 0.0, "succeeded_at": ago(minutes=1)}
     return SourceState(**{**plain, **counts, **usual, **known})
 
 
@@ -33,7 +33,10 @@ def state(**known: Any) -> SourceState:
         ({}, State.OK, ""),
         ({"missed": 3, "missed_at": ago(hours=1)}, State.BEHIND, "documents were left out 60 min ago"),
         ({"missed": 3, "missed_at": ago(hours=30)}, State.OK, ""),
-        ({"polls": 0}, State.NEW, ""),
+        ({"polls": 0, "news": 0}, State.NEW, ""),
+        ({"polls": 29, "news": 0}, State.NEW, "nothing new in any of 29 polls"),
+        ({"polls": 30, "news": 0}, State.QUIET, "nothing new in any of 30 polls, since it is watched: test it"),
+        ({"polls": 30, "news": 1, "news_at": ago(days=9)}, State.OK, ""),
         ({"failures": 1, "reason": "blocked", "detail": "403"}, State.BLOCKED, "403"),
         ({"failures": 1, "reason": "timed_out", "detail": "20 s"}, State.FAILING, "20 s"),
         ({"failures": 3, "reason": "timed_out", "detail": "20 s"}, State.BLIND, "3 polls in a row have failed: 20 s"),

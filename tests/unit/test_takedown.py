@@ -44,7 +44,8 @@ def still(url: str, gone: datetime | None = None) -> Still:
     return Still(url=url, source="paste", looks=1, looked_at=AT, gone_at=gone)
 
 
-SOURCES: dict[str, Source] = {"paste": source_named("paste", abuse="mailto:abuse@paste.example")}
+API = "https://api.paste.example"
+SOURCES: dict[str, Source] = {"paste": source_named("paste", API, abuse="mailto:abuse@paste.example")}
 ISSUER = "Example AI Security <security@issuer.example>"
 
 
@@ -72,7 +73,7 @@ def test_a_page_to_say_it_on_is_named() -> None:
     [found] = requests(
         exposure(place("https://paste.example/1")),
         [],
-        {"paste": source_named("paste", abuse="https://paste.example/report")},
+        {"paste": source_named("paste", "https://api.paste.example", abuse="https://paste.example/report")},
         ISSUER,
     )
     assert found.address == ""
@@ -90,3 +91,13 @@ def test_a_stranger_cannot_write_in_it() -> None:
     assert "\r" not in found.message.text
     assert "\nBcc" not in found.message.text
     assert "<script>" not in found.message.html
+
+
+def test_a_sources_contact_is_not_asked_about_what_lies_on_another_host() -> None:
+    found = requests(
+        exposure(place("https://paste.example/1"), place("https://elsewhere.example/2")), [], SOURCES, ISSUER
+    )
+    assert {one.host: one.contact for one in found} == {
+        "elsewhere.example": "",
+        "paste.example": "mailto:abuse@paste.example",
+    }

@@ -258,6 +258,14 @@ async def test_a_request_to_take_down_is_printed_and_sent(
     [mail] = mails(mailbox, "abuse@host.example")
     assert f"{site.url}/raw/0" in text_of(mail)
     assert owner.key not in mail.as_string()
+    known = await installation.run("findings", "takedown", "1", "--send")
+    assert (known.status, "--again sends it once more" in known.err) == (0, True)
+    assert len(mails(mailbox, "abuse@host.example")) == 1
+    shown = await installation.run("findings", "show", "1")
+    assert "mailto:abuse@host.example" in shown.out
+    again = await installation.run("findings", "takedown", "1", "--send", "--again")
+    assert again.status == 0, again.err
+    assert len(mails(mailbox, "abuse@host.example")) == 2
     missing = await installation.run("findings", "takedown", "99")
     assert missing.status == 2
 
