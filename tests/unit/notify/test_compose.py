@@ -133,6 +133,15 @@ def test_what_strangers_wrote_is_harmless(locale: str) -> None:
     assert len(max(message.text.splitlines(), key=len)) < 2100
 
 
+@LOCALES
+def test_headings_of_the_text_are_set_apart_in_every_script(locale: str) -> None:
+    lines = COMPOSER.compose(notice(locale=locale)).text.splitlines()
+    said = language(locale).gettext("What we did")
+    assert said not in lines
+    assert (f"■ {said}" if locale in ("ja", "zh") else said.upper()) in lines
+    assert lines[0].startswith("■") == (locale in ("ja", "zh"))
+
+
 def test_labels_are_kept_short() -> None:
     message = COMPOSER.compose(notice(customer="N" * 500, exposures=(exposure(label="L" * 500),)))
     assert len(message.subject) < 200
