@@ -149,7 +149,9 @@ def _unanswered(name: str | None, silent: Sequence[Due]) -> str:
         what = f"notice {first.notice_id}, nor {first.reminders} reminders of it"
     else:
         what = f"notices {', '.join(str(one.notice_id) for one in silent)}, nor any reminder of them"
-    detail = f"{name} has not answered {what}: {count} findings are open. They hear no more of it by themselves: call them."
+    detail = (
+        f"{name} has not answered {what}: {count} findings are open. They hear no more of it by themselves: call them."
+    )
     return f"{detail} See `leakwatch notices show {first.notice_id}`."
 
 

@@ -39,7 +39,7 @@ _SHOWN: Final = timedelta(days=2)  # that a form may lie open
 _BURST: Final = 30  # requests of one client at once …
 _INTERVAL: Final = 2.0  # … and then one in so many seconds
 
-Fields = MultiDictProxy[str | bytearray | web.FileField]
+Fields = MultiDictProxy[str | bytes | bytearray | web.FileField]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -413,7 +413,9 @@ async def test_a_mail_server_that_comes_up_gets_what_was_owed(
     assert mail["Message-ID"] == (await house.state(number)).message_id
 
 
-async def test_a_delivery_that_is_asked_to_wait_is_given_up_in_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delivery_that_is_asked_to_wait_is_given_up_in_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("leakwatch.relay._BASE", 0.01)
     asked = ChannelFailed("not now", code=503, retry_after=86_400.0)
     house.channels.answers = [MailUnreachable("down"), asked]

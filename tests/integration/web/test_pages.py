@@ -145,7 +145,10 @@ MULTIPART = "multipart/form-data; boundary=b"
         (URLENCODED, b"answer=\xff\xfe"),
         ("multipart/form-data", b"--b\r\n"),
         (MULTIPART, b"--other\r\n\r\nx"),
-        (MULTIPART, b'--b\r\nContent-Disposition: form-data; name="x"\r\nContent-Transfer-Encoding: z\r\n\r\nx\r\n--b--'),
+        (
+            MULTIPART,
+            b'--b\r\nContent-Disposition: form-data; name="x"\r\nContent-Transfer-Encoding: z\r\n\r\nx\r\n--b--',
+        ),
         ("text/plain", b"answer=revoked"),
     ],
 )

@@ -187,8 +187,8 @@ def test_a_path_is_told_unless_the_address_does() -> None:
 
 def test_a_place_that_is_gone_is_told_to_be_unless_the_key_was_seen_there_since() -> None:
     seen = place().last_seen_at
-    for gone, told in ((seen.replace(day=29), True), (None, False), (seen.replace(day=1), False)):
-        text = COMPOSER.compose(notice(exposures=(exposure(places=(place(gone_at=gone),)),))).text
+    for left, told in ((seen.replace(day=29), True), (None, False), (seen.replace(day=1), False)):
+        text = COMPOSER.compose(notice(exposures=(exposure(places=(place(gone_at=left),)),))).text
         assert ("No longer there on July 29, 2026" in text) == told
 
 
