@@ -264,6 +264,7 @@ class Summary:
     bounced: int  # mails that came back within the span
     open: int  # findings that are not closed
     unanswered: int  # of these, those to which there is no answer
+    stopped: int  # notices of these that their customers want no reminders of
     held: int  # notices that wait for the operator
     waiting: int  # deliveries on their way
     dead: int  # deliveries that were given up

@@ -63,6 +63,7 @@ async def show_(_frame: Frame, database: Database, *, number: int, as_json: bool
     if as_json:
         show_object(_whole(notice, tries, returned, given))
         return
+    show([_head(notice)], as_json=False)
     rows = [
         {"channel": shown_channel(d.channel_url), "message_id": d.message_id, "at": t.at, "code": t.code}
         | {"reason": t.reason or "accepted", "detail": t.detail}
@@ -220,9 +221,24 @@ def _rows(notice: NoticeState, due: dict[str, datetime]) -> Iterator[dict[str, A
             "code": d.code if d else None,
             "reason": d.reason if d else None,
             "next_try": due.get(delivery_key(d.id)) if d else None,
+            "reminders": notice.reminders_ended,
             "created_at": notice.created_at,
             "accepted_at": d.accepted_at if d else None,
         }
+
+
+def _head(notice: NoticeState) -> dict[str, Any]:
+    return {
+        "notice": notice.id,
+        "kind": notice.kind,
+        "customer": notice.customer or "operator",
+        "findings": notice.findings,
+        "alarm": notice.alarm or None,
+        "held": notice.held,
+        "reminders": notice.reminders_ended or notice.reminders,
+        "next_reminder": notice.remind_at,
+        "created_at": notice.created_at,
+    }
 
 
 def _state(delivery: Delivery) -> str:

@@ -234,10 +234,9 @@ class MailServer:
             return MailUnreachable(said, mend=mend, code=error.code)
         if isinstance(error, SMTPRecipientRefused | SMTPDataError) and error.code >= 500:  # noqa: PLR2004 - RFC 5321
             return MailRefused(said, mend="correct the address, then retry the notice", code=error.code)
-        if isinstance(error, SMTPSenderRefused):
-            mend = "it must take mail from email.from, sent by this host"
-            return MailUnreachable(said, mend=mend, code=error.code)
-        return MailUnreachable(said, mend=_AGAIN, code=error.code)
+        from_us = isinstance(error, SMTPSenderRefused)
+        mend = "it must take mail from email.from, sent by this host" if from_us else _AGAIN
+        return MailUnreachable(said, mend=mend, code=error.code)
 
     def _check(self) -> None:
         if self._url.scheme == "smtp+insecure" and not is_loopback(self._host):

@@ -29,6 +29,7 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.filters["wrap"] = _wrap
+        self._environment.filters["heading"] = _heading
 
     def render(self, name: str, speech: Language, context: Mapping[str, Any]) -> str:
         """Fill a template in a language. Messages are marked by `_` and `ngettext`, their values are keywords."""
@@ -46,6 +47,17 @@ def isolated(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an HTML template sees: names that may run from right to left do not turn the sentence around them."""
     names = {name: Markup("<bdi>{}</bdi>").format(context[name]) for name in ("customer",) if context.get(name)}
     return {**context, **names}
+
+
+def _heading(text: str) -> str:
+    """Return a heading of a text that has no type to set it apart: in capitals, or with a mark where there are none."""
+    return f"■ {text}" if _is_uncased(text) else text.upper()
+
+
+def _is_uncased(text: str) -> bool:
+    """Whether a text is of a script without capitals, whatever Latin words stand in it."""
+    letters = [c for c in text if c.isalpha()]
+    return sum(c.upper() == c.lower() for c in letters) * 2 > len(letters)
 
 
 def _wrap(text: str, indent: str = "", first: str | None = None) -> str:

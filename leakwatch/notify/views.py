@@ -114,6 +114,12 @@ def _todo(summary: Summary, speech: Language) -> Iterator[str]:
             "%(count)s answers say false alarm: “leakwatch findings list”.",
             count,
         ) % {"count": count}
+    if count := summary.stopped:
+        yield ngettext(
+            "%(count)s notice is not answered, and its reminders were stopped: “leakwatch notices list”.",
+            "%(count)s notices are not answered, and their reminders were stopped: “leakwatch notices list”.",
+            count,
+        ) % {"count": count}
     for name, reason in summary.failing:
         said = {"name": clean(name, NAME), "reason": clean(reason, NAME)}
         yield _("Source %(name)s cannot be read: %(reason)s.") % said

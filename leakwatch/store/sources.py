@@ -1,5 +1,6 @@
 """The places we poll: when each is due, from where it goes on, and how it fares."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import case, func, literal, or_, select, update
 
 from leakwatch.errors import Blocked, Gone
+from leakwatch.store import settings
 from leakwatch.store.database import Transaction
 from leakwatch.store.tables import Instant, source, source_error
 
@@ -15,6 +17,7 @@ GAP: Final = "gap"  # the reason word for documents that were missed
 _AWAY: Final = 5  # intervals without a poll after which what comes says nothing of the source's own habits
 _FADING: Final = 0.98  # of the longest lull, at each news
 _SHARE: Final = 0.1  # of a new latency in the smoothed one
+_WATCHED: Final = "watched"  # the setting: a JSON list
 _LONGEST_WAIT: Final = timedelta(days=2)  # a site may ask for a day
 
 
@@ -84,10 +87,17 @@ class Failing:
 
 
 async def ensure(tx: Transaction, names: Iterable[str], now: datetime) -> None:
-    """Make a row for each source that has none; a new one is due at once."""
-    rows = [{"name": name, "next_poll_at": now} for name in sorted(set(names))]
+    """Write down that these sources are watched, and no others. One without a row gets one: it is due at once."""
+    every = sorted(set(names))
+    await settings.put(tx, _WATCHED, json.dumps(every))
+    rows = [{"name": name, "next_poll_at": now} for name in every]
     if rows:
         await tx.execute(tx.insert(source).on_conflict_do_nothing(), rows)
+
+
+async def watched(tx: Transaction) -> frozenset[str]:
+    """Return the names of the sources that are watched; rows stay of those that were."""
+    return frozenset(json.loads(await settings.get(tx, _WATCHED) or "[]"))
 
 
 async def claim(tx: Transaction, name: str, every: float, now: datetime) -> Claim:

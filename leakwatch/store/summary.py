@@ -1,16 +1,18 @@
 """What the operator is told once a day: what happened since the last time, and how things are."""
 
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, or_, select
 
 from leakwatch.errors import CanaryLost
 from leakwatch.model import Answer, NoticeKind, Summary
 from leakwatch.store import sources
 from leakwatch.store.database import Transaction
 from leakwatch.store.notices import DEAD, IS_HELD, PENDING
-from leakwatch.store.tables import answer, attempt, bounce, delivery, finding, notice, sighting, source
+from leakwatch.store.reminders import STOPPED
+from leakwatch.store.tables import answer, attempt, bounce, delivery, finding, notice, notice_finding, sighting, source
 
 _DAY: Final = timedelta(days=1)
 _SOURCES: Final = 20  # that are named
@@ -31,6 +33,7 @@ async def read(tx: Transaction, until: datetime) -> Summary:
         bounced=await _count(tx, bounce, bounce.c.action == "failed", _within(bounce.c.at, since, until)),
         open=await _count(tx, finding, finding.c.closed_at.is_(None)),
         unanswered=await _count(tx, finding, finding.c.closed_at.is_(None), finding.c.answer.is_(None)),
+        stopped=await _stopped(tx),
         held=await _count(tx, notice, IS_HELD),
         waiting=await _count(tx, delivery, delivery.c.state == PENDING),
         dead=await _count(tx, delivery, delivery.c.state == DEAD),
@@ -65,16 +68,29 @@ async def _answers(tx: Transaction, since: datetime, until: datetime) -> dict[An
     return {Answer(word): count for word, count in await tx.execute(query)}
 
 
+async def _stopped(tx: Transaction) -> int:
+    """Count the notices that somebody wanted no more reminders of, and nobody has answered whole."""
+    silent = select(finding.c.id).where(finding.c.closed_at.is_(None), finding.c.answer.is_(None))
+    about = select(notice_finding.c.notice_id).where(notice_finding.c.finding_id.in_(silent))
+    return await _count(tx, notice, notice.c.reminders_ended == STOPPED, notice.c.id.in_(about))
+
+
 async def _failing(tx: Transaction) -> tuple[tuple[str, str], ...]:
-    query = select(source.c.name, source.c.reason).where(source.c.failures > 0).order_by(source.c.name)
-    return tuple((name, reason or "") for name, reason in await tx.execute(query.limit(_SOURCES)))
+    query = select(source.c.name, source.c.reason).where(source.c.failures > 0)
+    return await _watched(tx, query)
 
 
 async def _doubtful(tx: Transaction, since: datetime) -> tuple[tuple[str, str], ...]:
     blind, gap = source.c.canary.is_not(None), source.c.gap_at >= since
     query = select(source.c.name, case((blind, CanaryLost.reason), else_=sources.GAP)).where(source.c.failures == 0)
-    rows = await tx.execute(query.where(or_(blind, gap)).order_by(source.c.name).limit(_SOURCES))
-    return tuple((name, reason) for name, reason in rows)
+    return await _watched(tx, query.where(or_(blind, gap)))
+
+
+async def _watched(tx: Transaction, query: Select[Any]) -> tuple[tuple[str, str], ...]:
+    """Return the first of these sources that are still watched, each with its reason."""
+    watched = await sources.watched(tx)
+    rows = await tx.execute(query.order_by(source.c.name))
+    return tuple(islice(((name, reason or "") for name, reason in rows if name in watched), _SOURCES))
 
 
 def _within(column: Any, since: datetime, until: datetime) -> ColumnElement[bool]:

@@ -5,6 +5,7 @@ session to ride on. GET and HEAD change nothing, since mail scanners follow link
 shown with, which is good until somebody answers: what is sent twice, or from elsewhere, changes nothing.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import Any, Final, final
 
 import structlog
 from aiohttp import web
+from multidict import MultiDictProxy
 
 from leakwatch.announce import Announcer
 from leakwatch.errors import DatabaseDown
@@ -28,12 +30,16 @@ from leakwatch.web.rendering import Rendering, asked_for
 
 log: Final = structlog.get_logger(__name__)
 BODY: Final = 16_384  # bytes of a form, at most
+_FORM: Final = "application/x-www-form-urlencoded"  # no file is ever sent
+# RFC 8058: as a plain form, or in parts, which are not taken apart: they say nothing else.
+_ONE_CLICK: Final = re.compile(rb'\bList-Unsubscribe(?:=|"\r?\n\r?\n)One-Click\b')
 _REMARK: Final = 1000  # characters
 _ANSWERS: Final = 50  # to one notice: nobody changes their mind more often
 _SHOWN: Final = timedelta(days=2)  # that a form may lie open
 _BURST: Final = 30  # requests of one client at once …
 _INTERVAL: Final = 2.0  # … and then one in so many seconds
 
+Fields = MultiDictProxy[str | bytes | bytearray | web.FileField]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -93,7 +99,7 @@ class Pages:
         asked = await self._opened(request)
         if isinstance(asked, web.Response):
             return asked
-        form = await request.post()
+        form = await _form(request)
         shown = self._links.submitted(str(form.get("form", "")), asked.notice.id)
         if shown is None or shown.expires < now() or _is_foreign(request):
             return self._problem(request, "foreign", HTTPStatus.FORBIDDEN, asked.notice)
@@ -124,9 +130,8 @@ class Pages:
         asked = await self._opened(request, self._links.stopped)
         if isinstance(asked, web.Response):
             return asked
-        form = await request.post()
         speech = language(asked.notice.locale)
-        if form.get("List-Unsubscribe") != "One-Click":
+        if not _ONE_CLICK.search(await request.read()):
             return self._rendering.page("stop", speech, HTTPStatus.UNPROCESSABLE_ENTITY, stopped=False)
         async with self._database.transaction() as tx:
             await self._announcer.stop(tx, asked.notice.id)
@@ -137,7 +142,7 @@ class Pages:
 
     async def _check(self, request: web.Request) -> web.Response:
         """Say of a reference whether it is ours: it shows what who holds the message knows already."""
-        form = await request.post()
+        form = await _form(request)
         number = self._links.referred(str(form.get("reference", "")))
         speech = asked_for(request)
         found = None
@@ -163,6 +168,8 @@ class Pages:
             return answer
         try:
             return await view(request)
+        except web.HTTPBadRequest:
+            return self._problem(request, "foreign", HTTPStatus.BAD_REQUEST)
         except DatabaseDown:
             return self._problem(request, "down", HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -208,6 +215,16 @@ class Pages:
     ) -> web.Response:
         speech = language(notice.locale) if notice else asked_for(request)
         return self._rendering.page("problem", speech, status, what=what)
+
+
+async def _form(request: web.Request) -> Fields:
+    """Return the fields of a form, as our pages send it. Raises HTTPBadRequest for any other."""
+    if request.content_type != _FORM or (request.charset or "utf-8").lower() != "utf-8":
+        raise web.HTTPBadRequest
+    try:
+        return await request.post()
+    except ValueError as error:  # not UTF-8 after all
+        raise web.HTTPBadRequest from error
 
 
 def _chosen(notice: Notice, keys: Sequence[Any]) -> list[int]:

@@ -23,7 +23,7 @@ from leakwatch.match import digest_text
 from leakwatch.model import Answer, NoticeKind, now
 from leakwatch.pepper import Pepper
 from leakwatch.scan.synthetic import fill
-from leakwatch.store import answers, bounces, findings, notices, registry
+from leakwatch.store import answers, bounces, findings, notices, registry, reminders
 from leakwatch.store.database import Database
 from leakwatch.store.notices import Taken
 from tests.installation import customers
@@ -273,6 +273,15 @@ def test_what_a_customer_answered_is_shown(installed: Leakwatch, tmp_path: Path)
     assert [(d["channel_url"], d["tries"]) for d in notice["deliveries"]] == [("acme@example.org", [])]
 
 
+def test_reminders_that_somebody_stopped_are_shown(installed: Leakwatch, tmp_path: Path) -> None:
+    asyncio.run(_answer_one(tmp_path, "", stop=True))
+    shown = installed("notices", "show", "1").out
+    for words in ("exposure", "acme", "stopped"):
+        assert words in shown
+    [listed] = installed("notices", "list", "--json").rows
+    assert listed["reminders"] == "stopped"
+
+
 def test_an_event_is_listed_and_previewed(installed: Leakwatch, tmp_path: Path) -> None:
     asyncio.run(_tell_software(tmp_path))
     [listed] = installed("notices", "list", "--json").rows
@@ -380,7 +389,7 @@ def test_a_preview_shows_a_link_that_opens_nothing(installed: Leakwatch, tmp_pat
     assert installed("check").status == 0
 
 
-async def _answer_one(folder: Path, remark: str) -> None:
+async def _answer_one(folder: Path, remark: str, *, stop: bool = False) -> None:
     """Find acme's key, owe the notice, and answer it."""
     await _find_one(folder)
     database = Database(f"sqlite:///{folder / 'leakwatch.db'}")
@@ -398,6 +407,8 @@ async def _answer_one(folder: Path, remark: str) -> None:
         )
         facts = {"word": Answer.FALSE_ALARM, "remark": remark, "finding_ids": [1], "now": now()}
         await answers.give(tx, notice_id=opened.notice_id, **facts)  # type: ignore[arg-type] # as named
+        if stop:
+            await reminders.stop(tx, opened.notice_id)
     await database.close()
 
 

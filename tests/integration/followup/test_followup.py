@@ -441,11 +441,17 @@ async def test_a_summary_counts_what_happened_since_the_last_and_how_things_are(
     await house.seen((0, 1))
     await house.arrive()
     await house.answer(1, word=Answer.FALSE_ALARM)
+    async with house.database.transaction() as tx:
+        [told] = [n.id for n in await notices.notices(tx) if n.kind is NoticeKind.EXPOSURE]
+        await house.announcer.stop(tx, told)
     await house.seen((0, 1), document=2)
     await house.seen((3,), document=2, observe=True)
     async with house.database.transaction() as tx:
-        await sources.ensure(tx, ["pastes", "good", "blind"], now())
+        await sources.ensure(tx, ["pastes", "good", "blind", "gone", "gone-blind"], now())
         await sources.failed(tx, "pastes", reason="blocked", detail="", now=now())
+        await sources.failed(tx, "gone", reason="blocked", detail="", now=now())
+        await sources.canary(tx, "gone-blind", missing="not there", now=now())
+        await sources.ensure(tx, ["pastes", "good", "blind"], now())  # the others are configured no more
         await sources.canary(tx, "blind", missing="not there", now=now())
         await house.announcer.summary(tx)
         [last, _] = [n for n in await notices.notices(tx) if n.kind is NoticeKind.SUMMARY]
@@ -456,6 +462,7 @@ async def test_a_summary_counts_what_happened_since_the_last_and_how_things_are(
     assert timedelta(hours=23) < day.until - day.since < timedelta(hours=25)
     assert (day.found, day.places, day.sent, day.bounced) == (3, 5, 1, 0)
     assert day.answers == {Answer.FALSE_ALARM: 1}
+    assert day.stopped == 1
     assert (day.open, day.unanswered, day.held, day.dead) == (3, 2, 1, 0)
     assert day.waiting == 2  # the operator's own: this one, and the word of the last finding
     assert day.failing == (("pastes", "blocked"),)

@@ -133,6 +133,47 @@ async def test_an_answer_to_another_notice_of_the_same_finding_is_known(sqlite_h
     assert answer.status == 409
 
 
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=b"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (f"{URLENCODED}; charset=klingon", b"answer=revoked"),
+        (f"{URLENCODED}; charset=utf-16", b"answer=revoked"),
+        (URLENCODED, b"answer=\xff\xfe"),
+        ("multipart/form-data", b"--b\r\n"),
+        (MULTIPART, b"--other\r\n\r\nx"),
+        (
+            MULTIPART,
+            b'--b\r\nContent-Disposition: form-data; name="x"\r\nContent-Transfer-Encoding: z\r\n\r\nx\r\n--b--',
+        ),
+        ("text/plain", b"answer=revoked"),
+    ],
+)
+async def test_a_form_that_is_none_is_refused(sqlite_house: House, kind: str, body: bytes) -> None:
+    house = sqlite_house
+    notice = await house.owe()
+    stop = LINKS.answering(notice, now()).stop.removeprefix(LINKS.public_url)
+    for path in (house.path(notice), "/a/"):
+        answer, html = await house.post(path, body, **{"Content-Type": kind})
+        assert answer.status == 400
+        assert "Nothing was changed" in html
+    assert (await house.post(stop, body, **{"Content-Type": kind}))[0].status == 422
+    assert await house.findings() == [(1, None)]
+    assert await house.ended() == [None]
+
+
+async def test_a_mail_program_may_stop_reminders_with_a_form_in_parts(sqlite_house: House) -> None:
+    house = sqlite_house
+    notice = await house.owe()
+    body = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
+    stop = LINKS.answering(notice, now()).stop.removeprefix(LINKS.public_url)
+    assert (await house.post(stop, body, **{"Content-Type": MULTIPART}))[0].status == 200
+    assert await house.ended() == ["stopped"]
+
+
 @pytest.mark.parametrize(
     "forge",
     [

@@ -92,6 +92,7 @@ def summary(**facts: Any) -> Notice:
         "bounced": 1,
         "open": 7,
         "unanswered": 2,
+        "stopped": 1,
         "held": 1,
         "waiting": 0,
         "dead": 2,

@@ -2,6 +2,7 @@ import asyncio
 import io
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
@@ -106,6 +107,12 @@ async def test_customers_reach_the_services_own_hosts(schema: str, url: str, wir
     assert all(str(request.url).startswith("https://") for request in sent)
     assert "Revoke it now" in unquote_plus(" ".join(map(body, sent)))
     assert "github" not in " ".join(map(body, sent))
+
+
+def test_the_guide_for_operators_names_every_service_that_customers_may_use() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "operating.md").read_text()
+    allowed = guide.partition("customers may use those of services")[2].partition("not limited")[0]
+    assert {schema for schema in VENDORS if f"`{schema}`" in allowed} == set(VENDORS)
 
 
 def test_every_vendor_is_tried() -> None:

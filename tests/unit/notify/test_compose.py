@@ -44,7 +44,7 @@ EVERY = {
     "reminders": replace(ten_keys(), kind=NoticeKind.REMINDER),
     "test": notice(NoticeKind.TEST, exposures=()),
     "summary": summary(),
-    "quiet": summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=(), doubtful=()),
+    "quiet": summary(found=0, stopped=0, held=0, dead=0, bounced=0, answers={}, failing=(), doubtful=()),
     "unanswered": alarm("unanswered"),
     "hostile": hostile(),
     "hostile-finding": replace(hostile(), kind=NoticeKind.FINDING),
@@ -134,6 +134,15 @@ def test_what_strangers_wrote_is_harmless(locale: str) -> None:
     assert len(max(message.text.splitlines(), key=len)) < 2100
 
 
+@LOCALES
+def test_headings_of_the_text_are_set_apart_in_every_script(locale: str) -> None:
+    lines = COMPOSER.compose(notice(locale=locale)).text.splitlines()
+    said = language(locale).gettext("What we did")
+    assert said not in lines
+    assert (f"■ {said}" if locale in ("ja", "zh") else said.upper()) in lines
+    assert lines[0].startswith("■") == (locale in ("ja", "zh"))
+
+
 def test_labels_are_kept_short() -> None:
     message = COMPOSER.compose(notice(customer="N" * 500, exposures=(exposure(label="L" * 500),)))
     assert len(message.subject) < 200
@@ -179,8 +188,8 @@ def test_a_path_is_told_unless_the_address_does() -> None:
 
 def test_a_place_that_is_gone_is_told_to_be_unless_the_key_was_seen_there_since() -> None:
     seen = place().last_seen_at
-    for gone, told in ((seen.replace(day=29), True), (None, False), (seen.replace(day=1), False)):
-        text = COMPOSER.compose(notice(exposures=(exposure(places=(place(gone_at=gone),)),))).text
+    for left, told in ((seen.replace(day=29), True), (None, False), (seen.replace(day=1), False)):
+        text = COMPOSER.compose(notice(exposures=(exposure(places=(place(gone_at=left),)),))).text
         assert ("No longer there on July 29, 2026" in text) == told
 
 
@@ -250,9 +259,9 @@ def test_a_key_whose_detector_is_gone_gets_general_advice() -> None:
         (alarm("mail_refused"), "A customer could not be told of an exposed key"),
         (alarm("channel_unusable"), "A customer could not be told of an exposed key"),
         (notice(NoticeKind.TEST, exposures=()), "Test: do our notices reach you?"),
-        (summary(), "leakwatch: new findings: 3; 6 things need you"),
+        (summary(), "leakwatch: new findings: 3; 7 things need you"),
         (
-            summary(found=0, held=0, dead=0, bounced=0, answers={}, failing=(), doubtful=()),
+            summary(found=0, stopped=0, held=0, dead=0, bounced=0, answers={}, failing=(), doubtful=()),
             "leakwatch: new findings: 0; nothing needs you",
         ),
         (alarm("notices_late"), "Notices do not go out"),

@@ -15,13 +15,14 @@ from leakwatch.model import Message, NoticeKind
 from leakwatch.notify import Postmark, new_message_id
 from leakwatch.notify.email import EmailChannel, mailbox
 from leakwatch.notify.language import languages
-from tests.unit.notify.making import ANSWERING, alarm, composer, hostile, notice, summary, ten_keys
+from tests.unit.notify.making import ANSWERING, alarm, composer, gone, hostile, notice, summary, ten_keys
 
 MOMENT = datetime(2026, 7, 27, 14, 3, tzinfo=UTC)
 ANYTHING = st.text(st.characters(), max_size=300)
 COMPOSER = composer()
 EVERY = {
     "exposure": notice(),
+    "gone": notice(exposures=(gone(),)),
     "finding": notice(NoticeKind.FINDING),
     "alarm": alarm(),
     "ten": ten_keys(),

@@ -117,6 +117,7 @@ def test_the_extraction_of_guides_finds_names_and_steps() -> None:
         ("pt-BR", "pt", "27 de julho de 2026 às 14:03 UTC"),
         ("pt-PT", "pt", "27 de julho de 2026 às 14:03 UTC"),
         ("ja-JP", "ja", "2026年7月27日 14:03 UTC"),
+        ("ja-US", "ja", "2026年7月27日 14:03 UTC"),
         ("zh-Hans-CN", "zh-Hans", "2026年7月27日 14:03 UTC"),
         ("xx", "en", "July 27, 2026 at 2:03\u202fPM UTC"),
         ("", "en", "July 27, 2026 at 2:03\u202fPM UTC"),
