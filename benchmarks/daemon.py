@@ -24,6 +24,9 @@ SIZE: Final = 2_000  # bytes of a document
 LOAD: Final = 750  # documents a second while the time to mail is taken: half of the bar
 LEAKS: Final = 100
 IDLE: Final = 60.0  # seconds
+_WHY_IDLE: Final = """\
+It falls short by what the polls themselves cost: fifty a minute are asked, read and written down, some ten milliseconds
+each; between them next to nothing runs."""
 SOURCES: Final = 50
 _CONNECTIONS: Final = 64
 _DEFINITION: Final = """\
@@ -175,6 +178,7 @@ async def idle() -> Result:
             Row(what="processor", value=100 * share, unit="% of a core", ratio=share / 0.01),
             Row(what="memory", value=memory, unit="MB", ratio=memory / 150),
         ),
+        falls_short=_WHY_IDLE if share > 0.01 or memory > 150 else "",
     )
 
 
