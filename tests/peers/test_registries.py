@@ -92,6 +92,8 @@ async def test_files_of_a_python_index_are_fetched(tmp_path: Path) -> None:
         info = tarfile.TarInfo("tools-1.0/PKG-INFO")
         info.size = len(body)
         archive.addfile(info, io.BytesIO(body))
-    async with serving(tmp_path, port, program, "run", "-i", "127.0.0.1", "-p", str(port), packages):
+    async with serving(
+        tmp_path, port, program, "run", "--disable-fallback", "-i", "127.0.0.1", "-p", str(port), packages
+    ):
         [document] = (await documents(watched("pypiserver", f"http://127.0.0.1:{port}"), tmp_path)).values()
     assert document.raw == (packages / "tools-1.0.tar.gz").read_bytes()
