@@ -103,7 +103,7 @@ def peers(session: nox.Session) -> None:
     _install(session, "python", Path("requirements-peers.lock"))
     _install_npm(session, Path("tests/peers/node"), Path(".peers/node"))
     _install_packages(session, PACKAGES)
-    session.run("pytest", *(session.posargs or ["tests/peers"]))
+    session.run("pytest", *(session.posargs or ["--numprocesses=3", "--dist=loadfile", "tests/peers"]))
 
 
 @nox.session
