@@ -87,7 +87,8 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but the peers', with coverage. Arguments after `--` go to pytest."""
-    paths = session.posargs or ["tests/unit", "tests/definitions", "tests/integration", "tests/acceptance"]
+    # Those that take longest begin first, so that none is left alone at the end.
+    paths = session.posargs or ["tests/acceptance", "tests/integration", "tests/unit", "tests/definitions"]
     session.run("pytest", *PARALLEL, "--cov", "--cov-report=term-missing", *paths)
 
 

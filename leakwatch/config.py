@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, PrivateAttr
 
 from leakwatch.errors import ConfigError, SecretError
+from leakwatch.secret_files import expand, read_secret
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
 from leakwatch.units import Clock, Duration, Growing, QuietHours, Rate, RateField, Size
 from leakwatch.values import (
@@ -37,7 +38,6 @@ from leakwatch.values import (
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
 _CACHE: Final = Path("/var/cache/leakwatch")  # the unit's CacheDirectory
 _WEBHOOK_SECRET: Final = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class DatabaseConfig(Strict):
@@ -273,7 +273,7 @@ class Config(Strict):
         for index, webhook in enumerate(self.webhooks):
             setting = ("webhook", index, "secret_file")
             try:
-                lines = _read_secret("webhook secret", self.secret_path(webhook.secret_file)).split()
+                lines = read_secret("webhook secret", self.secret_path(webhook.secret_file)).split()
             except SecretError as error:
                 raise SecretProblem(self.problem(setting, error.message, error.mend)) from error
             if not all(_WEBHOOK_SECRET.fullmatch(line) for line in lines):
@@ -309,7 +309,7 @@ class Config(Strict):
         if file is None:
             return ""
         try:
-            return _read_secret(name, self.secret_path(file))
+            return read_secret(name, self.secret_path(file))
         except SecretError as error:
             raise SecretProblem(self.problem(("source", index, setting), error.message, error.mend)) from error
 
@@ -318,7 +318,7 @@ class Config(Strict):
         file: str | None = getattr(getattr(self, table), key)
         if file is not None:
             try:
-                return _read_secret(name, self.secret_path(file))
+                return read_secret(name, self.secret_path(file))
             except SecretError as error:
                 raise SecretProblem(self.problem(setting, error.message, error.mend)) from error
         if value := os.environ.get(variable, ""):
@@ -339,25 +339,6 @@ def load(path: Path | None = None) -> Config:
     config._path = path.absolute()  # noqa: SLF001 - the model's own constructor has no place for it
     _check_names(config)
     return config
-
-
-def expand(text: str, *, credentials: Path | None = None) -> str:
-    """Replace ``${NAME}`` by the environment's value. Raises SecretError where there is none.
-
-    Outside of the unit nobody sets CREDENTIALS_DIRECTORY: then it is `credentials`, if that folder exists.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if not found and match[1] == "CREDENTIALS_DIRECTORY" and credentials is not None and credentials.is_dir():
-            return str(credentials)
-        if not found:
-            message = f"{match[0]} is not set"
-            mend = "systemd sets CREDENTIALS_DIRECTORY; else set it, or make `credentials` beside the configuration"
-            raise SecretError(message, mend=mend)
-        return found
-
-    return _VARIABLE.sub(value, text)
 
 
 def find() -> Path:
@@ -399,16 +380,3 @@ def _check_names(config: Config) -> None:
                 twice.append(Problem(file=str(config.path), line=line, what=what, mend="give it a name of its own"))
     if twice:
         raise Problems(twice)
-
-
-def _read_secret(name: str, path: Path) -> str:
-    try:
-        value = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        message = f"the {name} in {path} cannot be read: {why}"
-        raise SecretError(message, mend="check the path and who may read it") from error
-    if not value:
-        message = f"the {name} in {path} is empty"
-        raise SecretError(message, mend="write it there, on one line; under systemd into the file of LoadCredential=")
-    return value

@@ -4,10 +4,8 @@ Both end in the pipeline. What must outlive the process between them is sealed, 
 """
 
 import json
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -18,8 +16,9 @@ from leakwatch import coverage, frontier, metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched, TooLarge
-from leakwatch.fetch import Fetched, Poll, Session, Trace, fetch, poll
+from leakwatch.fetch import Poll, Session, Trace, fetch, poll
 from leakwatch.fetch.source import Source
+from leakwatch.fetch_jobs import FETCH, FetchJobs, sort, unpack
 from leakwatch.frontier import Admitted
 from leakwatch.model import Batch, Checkpoint, Document, Reference, Via, now
 from leakwatch.pepper import Pepper
@@ -31,12 +30,8 @@ from leakwatch.units import left_of_quiet
 
 log: Final = structlog.get_logger(__name__)
 POLL: Final = "poll"
-FETCH: Final = "fetch"
 _POLLS, _FETCHES = 24, 24  # jobs at once: most of them wait for their turn at a host
-_AT_ONCE: Final = 2.0  # seconds of fetching that one job holds: what it finds is told when it ends
-_MOST: Final = 50  # references in one job
 _BACKLOG: Final = 1000  # jobs of one source that wait: beyond, it is not polled
-_LATER: Final = (60.0, 3600.0)  # seconds until a document is looked for again that is not there, or kept from us
 _SURE: Final = 1  # looks before the one after which a document counts as missing: at first it may not be there yet
 _AWAY: Final = 3600.0  # seconds until work is tried again whose source is not configured
 _ORPHANED: Final = "configure it again; what was given up by then: `leakwatch jobs retry`, or `leakwatch jobs drop`"
@@ -69,6 +64,7 @@ class Watch:
         self._pipeline = pipeline
         self._announcer = announcer
         self._pepper = pepper
+        self._jobs = FetchJobs(pepper)
 
     def queues(self) -> tuple[Queue, Queue]:
         """Return the two kinds of work as the engine serves them."""
@@ -140,10 +136,10 @@ class Watch:
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             news = left_alone if skip else outcome.new
-            await self._engine.enqueue(tx, self._fetches(source, news, alone=crashed))
+            await self._engine.enqueue(tx, self._jobs.several(source, news, alone=crashed))
             await self._missed(tx, source, admitted.missed)
-            await self._engine.enqueue(tx, self._rescans(source, outcome))
-            await self._engine.enqueue(tx, self._failed_fetches(source, cut, 0))
+            await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
+            await self._engine.enqueue(tx, self._jobs.failed(source, cut))
             await self._polled(tx, source, polled, len(outcome.new) + len(batch.documents))
             await self._noted(tx, source, polled.trace)
             await self._engine.complete(tx, job)
@@ -169,11 +165,7 @@ class Watch:
         fetched = await fetch(self._session, source, references)
         # What a listing says of a document is scanned even when the document itself cannot be had.
         bare = [Document(reference=r, text="") for r, _ in fetched.failures if job.attempts == 0]
-        # A page that is not there yet or that a gatekeeper keeps from us may be had later: two more looks, no more.
-        later = [r for r, e in fetched.failures if isinstance(e, Gone | Blocked) and job.attempts < len(_LATER)]
-        failed = [(r, e) for r, e in fetched.failures if r not in later and not isinstance(e, Gone)]
-        gone = [r for r, e in fetched.failures if isinstance(e, Gone)]
-        refused = [r for r, e in fetched.failures if isinstance(e, Blocked)]
+        what = sort(fetched.failures, job.attempts)
         cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
         named = [reference for opened in fetched.opened for reference in opened.references]
@@ -181,18 +173,17 @@ class Watch:
         oversized = sum(opened.oversized for opened in fetched.opened)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
-            await self._engine.enqueue(tx, self._rescans(source, outcome, job.attempts))
-            await self._engine.enqueue(tx, self._failed_fetches(source, [*failed, *cut], job.attempts))
-            await self._engine.enqueue(tx, self._fetches(source, outcome.new))
-            await self._engine.enqueue(tx, self._put_back(source, fetched, job.attempts))
+            await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures, job.attempts))
+            await self._engine.enqueue(tx, self._jobs.failed(source, [*what.failed, *cut], job.attempts))
+            await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
+            rested = now() + timedelta(seconds=fetched.wait) if fetched.wait else None  # the host wants to rest
+            left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
+            await self._engine.enqueue(tx, left)
             await self._missed(tx, source, admitted.missed + oversized)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)
-            if later:
-                run_at = now() + timedelta(seconds=_LATER[job.attempts])
-                again = self._fetch_job(source, later, attempts=job.attempts + 1)
-                await self._engine.enqueue(tx, [replace(again, run_at=run_at)])
-            missing = (len(gone), len(refused)) if job.attempts == _SURE else (0, 0)
+            await self._engine.enqueue(tx, self._jobs.later(source, what.later, job.attempts))
+            missing = (len(what.gone), len(what.refused)) if job.attempts == _SURE else (0, 0)
             await self._fetched(tx, source, len(fetched.documents), *missing)
             await self._engine.complete(tx, job)
 
@@ -202,9 +193,9 @@ class Watch:
             "fetched",
             source=name,
             documents=len(fetched.documents),
-            failed=len(failed),
-            later=len(later),
-            gone=len([r for r in gone if r not in later]),
+            failed=len(what.failed),
+            later=len(what.later),
+            gone=len([r for r in what.gone if r not in what.later]),
         )
 
     async def _fetched(self, tx: Transaction, source: Source, had: int, gone: int, refused: int) -> None:
@@ -222,9 +213,9 @@ class Watch:
 
     async def _put_off(self, job: Job, source: Source, references: Sequence[Reference], seconds: float) -> None:
         """Leave a site alone in its quiet hours."""
-        again = self._fetch_job(source, references, attempts=job.attempts)
+        ends = now() + timedelta(seconds=seconds)
         async with self._database.transaction() as tx:
-            await self._engine.enqueue(tx, [replace(again, run_at=now() + timedelta(seconds=seconds))])
+            await self._engine.enqueue(tx, [self._jobs.one(source, references, attempts=job.attempts, run_at=ends)])
             await self._engine.complete(tx, job)
 
     async def _waiting(self, tx: Transaction, source: Source) -> int:
@@ -261,7 +252,7 @@ class Watch:
             await settings.put(tx, name, "")
 
     async def _rescan(self, source: Source, tx: Transaction, outcome: Outcome) -> None:
-        await self._engine.enqueue(tx, self._rescans(source, outcome))
+        await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
 
     async def _noted(self, tx: Transaction, source: Source, trace: Trace) -> None:
         """Tell of what a listing holds and cannot be used: once a day for each source."""
@@ -378,93 +369,16 @@ class Watch:
         )
         await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed"))
 
-    def _put_back(self, source: Source, fetched: Fetched, attempts: int) -> list[NewJob]:
-        """What was not tried, or not to its end, as jobs: at once, or when the host has rested."""
-        run_at = now() + timedelta(seconds=fetched.wait) if fetched.wait else None
-        return [replace(one, attempts=attempts, run_at=run_at) for one in self._fetches(source, fetched.left)]
-
-    def _fetches(self, source: Source, references: Sequence[Reference], *, alone: bool = False) -> list[NewJob]:
-        """Cut references into jobs of about two seconds' fetching each, what goes first apart from the rest.
-
-        Objects of repositories that are here already cost no request; what opens into others goes alone.
-        """
-        by_request = max(1, min(_MOST, math.floor(_AT_ONCE / source.rate.interval)))
-        sizes = {Via.OBJECT: _MOST, Via.GIT: 1, Via.BACKLOG: 1}
-        alike: dict[tuple[int, Via, str], list[Reference]] = defaultdict(list)
-        for reference in references:
-            at = reference.url if reference.via is Via.OBJECT else ""
-            alike[frontier.priority(reference), reference.via, at].append(reference)
-        return [
-            self._fetch_job(source, group[at : at + size])
-            for (_, via, _), group in alike.items()
-            for size in [1 if alone else sizes.get(via, by_request)]
-            for at in range(0, len(group), size)
-        ]
-
-    def _rescans(self, source: Source, outcome: Outcome, attempts: int = 0) -> list[NewJob]:
-        """A document whose scan raised is fetched and tried again by itself, a counted number of times."""
-        return [self._fetch_job(source, [r], attempts=attempts, failed=error) for r, error in outcome.failures]
-
-    def _failed_fetches(
-        self, source: Source, failures: Sequence[tuple[Reference, FetchError]], attempts: int
-    ) -> list[NewJob]:
-        """Gather what failed alike: one job waits, or one dead letter tells, for each reason."""
-        alike: dict[str, list[tuple[Reference, FetchError]]] = defaultdict(list)
-        for reference, error in failures:
-            alike[error.reason].append((reference, error))
-        return [
-            self._fetch_job(source, [r for r, _ in group], attempts=attempts, failed=group[0][1])
-            for group in alike.values()
-        ]
-
     async def _split(self, job: Job, source: Source, references: Sequence[Reference]) -> None:
         """After a crash each document goes alone, so that the one at fault takes no other with it."""
         log.warning("a job crashed: its documents are tried one by one", source=source.name, documents=len(references))
         async with self._database.transaction() as tx:
-            await self._engine.enqueue(tx, self._fetches(source, references, alone=True))
+            await self._engine.enqueue(tx, self._jobs.several(source, references, alone=True))
             await self._engine.complete(tx, job)
-
-    def _fetch_job(
-        self,
-        source: Source,
-        references: Sequence[Reference],
-        *,
-        attempts: int = 0,
-        failed: LeakwatchError | None = None,
-    ) -> NewJob:
-        message = json.dumps({"source": source.name, "references": [_packed(r) for r in references]})
-        payload = self._pepper.seal(message.encode(), FETCH)
-        return NewJob(
-            queue=FETCH,
-            payload=payload,
-            lane=source.name,
-            priority=min((frontier.priority(r) for r in references), default=frontier.USUAL),
-            size=len(references),
-            attempts=attempts,
-            failed=failed,
-        )
-
-
-def unpack(payload: bytes, pepper: Pepper) -> tuple[str, list[Reference]]:
-    """Return what a job of the queue `FETCH` is about: a source, and documents of it. Raises WrongPepper."""
-    message = json.loads(pepper.open(payload, FETCH))
-    return message["source"], [_unpacked(r) for r in message["references"]]
 
 
 def _references(batch: Batch) -> tuple[Reference, ...]:
     return (*batch.references, *(d.reference for d in batch.documents))
-
-
-def _packed(reference: Reference) -> dict[str, str]:
-    facts = asdict(reference)
-    published = facts.pop("published_at")
-    return {**{k: v for k, v in facts.items() if v}, **({"published_at": published.isoformat()} if published else {})}
-
-
-def _unpacked(facts: dict[str, str]) -> Reference:
-    published, via = facts.pop("published_at", None), Via(facts.pop("via", ""))
-    at = datetime.fromisoformat(published) if published else None
-    return Reference(**facts, published_at=at, via=via)
 
 
 def _left_alone(source: Source, batch: Batch) -> tuple[Reference, ...]:

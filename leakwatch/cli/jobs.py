@@ -9,10 +9,10 @@ import click
 from leakwatch.cli.frame import Frame, json_option, show, show_object, with_database
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import InputError
+from leakwatch.fetch_jobs import FETCH, unpack
 from leakwatch.pepper import Pepper
 from leakwatch.scan import Scanner, shipped
 from leakwatch.store.database import Database, Transaction
-from leakwatch.watch import FETCH, unpack
 
 _MOST: Final = 100_000  # dead letters that one command takes
 

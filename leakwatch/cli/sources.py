@@ -19,6 +19,7 @@ from leakwatch.errors import FetchError, InputError
 from leakwatch.fetch import Session, Source, Trace, disabled, poll, resolve
 from leakwatch.fetch.draft import Draft, draft
 from leakwatch.fetch.recording import quoted, sample
+from leakwatch.fetch_jobs import FETCH
 from leakwatch.model import Document, Reference, now
 from leakwatch.scan import Scanner, shipped
 from leakwatch.store import sources
@@ -26,7 +27,7 @@ from leakwatch.store.database import Database
 from leakwatch.store.sources import SourceState
 from leakwatch.toml import parse as parse_toml
 from leakwatch.units import Rate
-from leakwatch.watch import FETCH, poll_job
+from leakwatch.watch import poll_job
 
 _TOLD_ANYWAY: Final = ("enabled", "verified", "terms")  # nothing is an answer, too
 _BLANK: Final = '[[sample]]\norigin = "constructed"\nsource = "nothing"\nbody = ""\nexpect = []\n'

@@ -13,8 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from leakwatch import config as module
-from leakwatch.config import Config, GitConfig, expand, load
+from leakwatch.config import Config, GitConfig, load
 from leakwatch.errors import ConfigError, SecretError
+from leakwatch.secret_files import expand
 from leakwatch.toml import Problems
 
 GOOD = """\

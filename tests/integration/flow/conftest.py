@@ -25,6 +25,7 @@ from leakwatch.store import registry, sources
 from leakwatch.store.database import Database, Transaction
 from leakwatch.watch import Watch
 from tests.installation import Customer, source_named
+from tests.integration.git.host import Host, serving
 
 SOURCE = source_named("place")
 
@@ -146,3 +147,16 @@ async def flow(  # noqa: PLR0917 - what it is made of
             pepper=pepper,
         )
         yield Flow(database, engine, pipeline, digester, watch, watched)
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    (tmp_path / "host").mkdir()
+    async with serving(tmp_path / "host") as host:
+        yield host
+
+
+@pytest.fixture
+async def running(flow: Flow) -> AsyncIterator[None]:
+    async with flow.working():
+        yield

@@ -1,7 +1,6 @@
 """The shipped definitions of forges and registries, read by the whole flow: the API by its documents, git for real."""
 
 import gzip
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,10 @@ from tests.installation import customers
 from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_repositories import places
 from tests.integration.flow.test_watch import dead, poll_once, state
-from tests.integration.git.host import Host, Repository, serving
+from tests.integration.git.host import Host, Repository
 from tests.unit.containers.making import tarred
 
 AT = "2026-11-23T22:44:36Z"
-
-
-@pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    (tmp_path / "host").mkdir()
-    async with serving(tmp_path / "host") as host:
-        yield host
-
-
-@pytest.fixture
-async def running(flow: Flow) -> AsyncIterator[None]:
-    async with flow.working():
-        yield
 
 
 def shipped(name: str, url: str, *, parameters: dict[str, str] | None = None, **override: Any) -> Source:

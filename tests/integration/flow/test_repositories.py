@@ -1,21 +1,19 @@
 """Repositories through the whole flow: what a poll names is opened, what is in it is scanned, and the place is told."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from leakwatch import frontier
+from leakwatch.fetch_jobs import FETCH
 from leakwatch.model import Place, Reference, Via
 from leakwatch.store import findings
-from leakwatch.watch import FETCH
 from tests.installation import customers
 from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_watch import alarms, dead, poll_once, state
-from tests.integration.git.host import AUTHOR, Host, serving
+from tests.integration.git.host import AUTHOR, Host
 from tests.integration.git.test_git import TOML
 from tests.unit.containers.making import zipped
 from tests.unit.fetch.sites import site, source
@@ -37,19 +35,6 @@ title = "name"
 opens = "git"
 file = "{repository}/blob/{commit}/{path}"
 """
-
-
-@pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    (tmp_path / "host").mkdir()
-    async with serving(tmp_path / "host") as host:
-        yield host
-
-
-@pytest.fixture
-async def running(flow: Flow) -> AsyncIterator[None]:
-    async with flow.working():
-        yield
 
 
 async def places(flow: Flow) -> list[Place]:
@@ -188,7 +173,7 @@ async def test_jobs_go_by_how_likely_a_key_is_and_count_for_their_documents(flow
     await flow.add(at)
     names = [".env", *(f"{n}.go" for n in range(60)), "logo.png"]
     objects = [Reference(url="git+u", id=name, path=name, via=Via.OBJECT) for name in names]
-    jobs = flow.watch._fetches(at, [*objects, Reference(url="u", id="x", via=Via.GIT)])
+    jobs = flow.watch._jobs.several(at, [*objects, Reference(url="u", id="x", via=Via.GIT)])
     assert sorted((job.priority, job.size) for job in jobs) == [
         (frontier.LIKELY, 1),
         (frontier.USUAL, 10),
@@ -231,7 +216,7 @@ def test_names_say_how_likely_a_key_is(name: str, priority: int) -> None:
 
 
 def test_what_waits_is_packed_with_all_that_is_known_of_it() -> None:
-    from leakwatch.watch import _packed, _unpacked
+    from leakwatch.fetch_jobs import _packed, _unpacked
 
     one = Reference(url="u", id="1", via=Via.GIT, commit="a b", path="p")
     assert _unpacked(json.loads(json.dumps(_packed(one)))) == one

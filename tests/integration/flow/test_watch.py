@@ -340,7 +340,7 @@ async def test_a_source_none_of_whose_documents_can_be_had_is_told_however_few_o
 
     async def look(*names: str, attempts: int) -> None:
         references = [Reference(url=f"{url}/{name}", id=name) for name in names]
-        payload = flow.watch._fetch_job(source, references).payload
+        payload = flow.watch._jobs.one(source, references).payload
         await flow.watch.fetch(Job(id=0, queue="fetch", payload=payload, lane="site", attempts=attempts, picks=1))
 
     async with serving(handle) as url:
@@ -394,7 +394,7 @@ async def test_in_its_quiet_hours_a_source_is_left_alone(flow: Flow, site: Paste
     async with flow.database.reading() as tx:
         assert await flow.engine.live(tx) == []
     async with flow.database.transaction() as tx:
-        job = flow.watch._fetch_job(source, [Reference(url=f"{site.url}/raw/0", id="0")])
+        job = flow.watch._jobs.one(source, [Reference(url=f"{site.url}/raw/0", id="0")])
         await flow.engine.enqueue(tx, [job])
     async with flow.working():
 
