@@ -5,7 +5,7 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-from leakwatch import definitions, scan
+from leakwatch import core, definitions, scan
 from leakwatch.app import links, returns, webhooks
 from leakwatch.config import Config
 from leakwatch.errors import ChannelUnusable, InputError, LeakwatchError, SecretError
@@ -41,6 +41,9 @@ def of_reload(config: Config) -> list[Problem]:
 
 def warnings(config: Config) -> Iterator[Problem]:
     """Yield what keeps nothing from running and is hardly meant."""
+    if not core.is_compiled:
+        what = "what is compiled is missing: scanning takes several times as long"
+        yield Problem(file="leakwatch", line=0, what=what, mend="install gcc and Python's headers, then leakwatch anew")
     if not config.notices.operator:
         what = "there is no operator: nobody is told of findings and of what goes wrong"
         yield config.problem(("notices", "operator"), what, 'write operator = ["mailto:you@host"] under [notices]')

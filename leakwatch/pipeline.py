@@ -23,9 +23,10 @@ import structlog
 from leakwatch import metrics
 from leakwatch.announce import Announcer
 from leakwatch.containers.opener import Opener
+from leakwatch.core import DigestSieve
 from leakwatch.errors import ScanFailed, whereabouts
 from leakwatch.fetch.source import Source
-from leakwatch.match import Digester, Found, Wanted, match
+from leakwatch.match import Digester, Found, match
 from leakwatch.members import parts, place
 from leakwatch.model import Batch, Candidate, Document, Match, Place, Plaintext, Reference, RegisteredKey, now
 from leakwatch.pepper import Pepper
@@ -124,7 +125,9 @@ class Pipeline:
 
         Raises ScanFailed.
         """
-        examined = await self._scanned((document,), Wanted(self._pepper, digest))
+        wanted = DigestSieve(self._pepper)
+        wanted.extend([digest])
+        examined = await self._scanned((document,), wanted)
         for _, failure in examined.failures:
             raise failure
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import final
 
-from leakwatch.match import DigestSieve
+from leakwatch.core import DigestSieve
 from leakwatch.pepper import Pepper
 from leakwatch.store import registry
 from leakwatch.store.database import Database

@@ -9,15 +9,18 @@ disguise and every container that the tests make.
 
 import sys
 import zlib
+from array import array
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Final, final
 
 import atheris
 
-with atheris.instrument_imports(include=["leakwatch.scan", "leakwatch.containers"]):
+with atheris.instrument_imports(include=["leakwatch.core", "leakwatch.scan", "leakwatch.containers"]):
     from leakwatch.containers.limits import Limits, Room
     from leakwatch.containers.walk import members
+    from leakwatch.core import Sifted, _fast, plain
+    from leakwatch.core.sieve import _indexed
     from leakwatch.model import Document, Reference
     from leakwatch.scan import Scanner, shipped
     from leakwatch.scan.hints import HINTS
@@ -27,6 +30,7 @@ from benchmarks.surroundings import DISGUISES, surroundings
 from tests.unit.containers.making import HOLDERS, TEXT
 from tests.unit.scan.making import made
 
+_PADS: Final = bytes(range(128))
 _LIMITS: Final = Limits(bytes=4_000_000, members=200, pages=20)
 _LARGE: Final = 30  # times its size and a million that all layers of a text may have
 _SCANNER: Final = Scanner(shipped(), limit=200)
@@ -36,11 +40,9 @@ _SCANNER: Final = Scanner(shipped(), limit=200)
 class _Some:
     """A sieve that lets one token in fifty through."""
 
-    def __init__(self) -> None:
-        self.seen: set[int] = set()
-
-    def may_be_registered(self, token: bytes, /) -> bool:
-        return not zlib.crc32(token) % 50
+    def find(self, data: bytes, _room: int, /) -> Sifted:
+        cut = ((at + start, at + end) for at, run in plain.runs(data) for start, end in plain.cuts(run))
+        return Sifted([(start, end) for start, end in cut if not zlib.crc32(data[start:end]) % 50], 0, 0)
 
 
 def scanned(data: bytes) -> None:
@@ -77,7 +79,22 @@ def opened(data: bytes) -> None:
     assert sum(len(member.data) for member in members(data, "a/b", room)) <= 4 * _LIMITS.bytes
 
 
-TARGETS: Final = (scanned, redacted, decoded, peeled, opened)
+def twinned(data: bytes) -> None:
+    """Look at what is compiled and at what is not: they find the same, whatever is registered."""
+    table = array("Q", sorted(data[at] << 56 for at in range(min(len(data), 20))))
+    known = _indexed(plain.Known(_PADS, table, array("I", [0, 0]), table[:3]))
+    memories = array("Q", [0]) * 8, array("Q", [0]) * 8
+    plainly, fast = (
+        (sift(data, known, seen, 50), [rejoin(data, end) for end in (b"\n", b"\r\n", b"\\n")])
+        for (sift, rejoin), seen in zip(
+            ((plain.sift, plain.rejoined), (_fast.sift, _fast.rejoined)), memories, strict=True
+        )
+    )
+    assert plainly == fast
+    assert memories[0] == memories[1]
+
+
+TARGETS: Final = (scanned, redacted, decoded, peeled, opened, twinned)
 
 
 def one_input(data: bytes) -> None:

@@ -7,6 +7,5 @@ knows neither network nor storage; the lookup is handed in.
 from leakwatch.match.canonical import canonical
 from leakwatch.match.matcher import Digester, Found, match
 from leakwatch.match.schemes import SCHEMES, digest_text, parse_digest
-from leakwatch.match.sieve import DigestSieve, Wanted
 
-__all__ = ["SCHEMES", "DigestSieve", "Digester", "Found", "Wanted", "canonical", "digest_text", "match", "parse_digest"]
+__all__ = ["SCHEMES", "Digester", "Found", "canonical", "digest_text", "match", "parse_digest"]

@@ -13,26 +13,21 @@ import bz2
 import html
 import lzma
 import re
-import string
 import sys
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import hyperscan
 import zstandard
 
+from leakwatch.core import KEY, REACH, SHORTEST, rejoined, stretches
 from leakwatch.scan.expressions import Search
 
-KEY_CHARACTERS: Final = (string.ascii_letters + string.digits + "_.:~/+=-").encode()
-SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
-_REACH: Final = 4096  # bytes to either side of an escape that belong to its stretch
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
-_FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one
 _SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
 _MOST_PACKED: Final = 1_400_000  # characters of base64 that are unpacked
 _FEW_PACKED: Final = 512  # characters that show whether the rest is worth it
@@ -51,7 +46,6 @@ class Undone(NamedTuple):
 Decoder = Callable[[bytes], Iterator[Undone]]
 """Yields what it can undo in some bytes."""
 
-_KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
 _TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]{%d}" % SHORTEST)  # bytes that are no text have it once in a million
 
 
@@ -91,27 +85,10 @@ def concatenation(data: bytes) -> Iterator[Undone]:
 
 
 def broken_lines(data: bytes) -> Iterator[Undone]:
-    """Join the end of a line with the beginning of the next where a key may have been broken there.
-
-    Most ends of lines look like that. What has neither a digit when it is joined nor letters as mixed as a key's is
-    taken for words. Where several lines follow one another, the key may have been broken over any of them.
-    """
-    for end, pattern in _BROKEN.items():
-        if end in data:
-            for start, stop in _stretches(data, pattern):
-                if _MIXED.search(data, start, stop):
-                    yield from _chains(data, start, stop, pattern)
-
-
-def _chains(data: bytes, start: int, stop: int, pattern: re.Pattern[bytes]) -> Iterator[Undone]:
-    """All the lines of a stretch joined, then any of them that follow one another; of many lines each two."""
-    edges = [(start, start), *(found.span() for found in pattern.finditer(data, start, stop)), (stop, stop)]
-    lines = [(here[1], after[0]) for here, after in pairwise(edges)]
-    several = range(len(lines) - 1, 1, -1) if len(lines) <= _FEW else (2,)
-    for count in (len(lines), *several):
-        for first in range(len(lines) - count + 1):
-            chain = lines[first : first + count]
-            yield from _kept(chain[0][0], chain[-1][1], b"".join(data[begin:end] for begin, end in chain))
+    """Join the end of a line with the beginning of the next where a key may have been broken there."""
+    for end in _LINE_ENDS:
+        for found in rejoined(data, end):
+            yield Undone(*found)
 
 
 def base64(data: bytes) -> Iterator[Undone]:
@@ -200,30 +177,8 @@ def _substituted(
     data: bytes, pattern: re.Pattern[bytes], replace: Callable[[re.Match[bytes]], bytes]
 ) -> Iterator[Undone]:
     """Undo every stretch of key characters that holds something which a pattern finds."""
-    for start, end in _stretches(data, pattern):
+    for start, end in stretches(data, [found.span() for found in pattern.finditer(data)]):
         yield from _kept(start, end, pattern.sub(replace, data[start:end]))
-
-
-def _stretches(data: bytes, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
-    start = end = -1
-    for found in pattern.finditer(data):
-        if end >= 0 and not data[end : found.start()].strip(KEY_CHARACTERS):
-            end = found.end()  # nothing but key characters since the last
-            continue
-        if end >= 0:
-            yield start, _grown(data, end)
-        before = data[max(end, found.start() - _REACH, 0) : found.start()]
-        start = found.start() - (len(before) - len(before.rstrip(KEY_CHARACTERS)))
-        if start < found.start() and data[start : start + 1] in _LETTERS and data[start - 1 : start] == b"\\":
-            start += 1  # the letter is part of an escape, as in \n
-        end = found.end()
-    if end >= 0:
-        yield start, _grown(data, end)
-
-
-def _grown(data: bytes, end: int) -> int:
-    after = data[end : end + _REACH]
-    return end + len(after) - len(after.lstrip(KEY_CHARACTERS))
 
 
 def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
@@ -237,7 +192,7 @@ def _texts(undone: bytes, offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
     end = 0
     for offset in offsets:
         if offset >= end:
-            before = undone[max(end, offset - _REACH) : offset]
+            before = undone[max(end, offset - REACH) : offset]
             begin = offset - (len(before) - len(before.rstrip(_TEXT_BYTES)))
             after = _TEXT_END.search(undone, offset)
             end = after.start() if after else len(undone)
@@ -287,16 +242,14 @@ _UNPACK: Final[Mapping[bytes, Callable[[bytes, int], bytes]]] = {
     b"\xfd7zXZ\x00": lambda data, most: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, most),
     b"\x28\xb5\x2f\xfd": _unzstd,
 }
-_LETTERS: Final = frozenset((b"n", b"r", b"t", b"b", b"f", b"v", b"a"))
 _CONTROLS: Final[Mapping[bytes, bytes]] = {
-    **dict.fromkeys(_LETTERS, b"\n"),
+    **dict.fromkeys((b"n", b"r", b"t", b"b", b"f", b"v", b"a"), b"\n"),
     b"\n": b"",
     b"\r\n": b"",
 }
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt]){0,200}+"
 _OPENING: Final = rb"\\{0,3}+[\"'`]"  # in a string it has backslashes of its own
-_CLOSING: Final = rb"[\\\"'`](?<=" + _KEY + rb".)(?:(?<=\\)\\{0,2}+[\"'`]|(?<!\\))"  # begins with what is searched fast
-_MARGIN: Final = rb"[ \t]{0,80}+(?:[>|#*]{1,3}+[ \t]{0,8}+)?+"  # of a quoted, boxed or commented line
+_CLOSING: Final = rb"[\\\"'`](?<=" + KEY + rb".)(?:(?<=\\)\\{0,2}+[\"'`]|(?<!\\))"  # begins with what is searched fast
 _PERCENT: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
 _BACKSLASH: Final = re.compile(
     rb"\\(?:(?P<code>u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})"
@@ -309,32 +262,9 @@ _INVISIBLE: Final = re.compile(
 )
 _TAG: Final = re.compile(rb"(?:</?[A-Za-z][^<>]{0,1000}+>)++")
 _CONCATENATION: Final = re.compile(
-    _CLOSING + _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING + rb"(?=" + _KEY + rb")"
+    _CLOSING + _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING + rb"(?=" + KEY + rb")"
 )
-_MIXED: Final = re.compile(rb"[0-9]|[a-z][A-Z]{1,3}[a-z]{1,3}[A-Z]{1,3}[a-z]")
-_BROKEN: Final[Mapping[bytes, re.Pattern[bytes]]] = {
-    end: re.compile(
-        re.escape(end)
-        + rb"(?:(?<="
-        + _KEY
-        + rb"{8}"
-        + re.escape(end)
-        + rb")"
-        + _MARGIN
-        + rb"(?="
-        + _KEY
-        + rb")"
-        + rb"|(?<="
-        + _KEY
-        + re.escape(end)
-        + rb")"
-        + _MARGIN
-        + rb"(?="
-        + _KEY
-        + rb"{8}))"
-    )
-    for end in (b"\n", b"\r\n", b"\\\n", b"\\n")
-}
+_LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n")
 # What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
 _QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
 _LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"

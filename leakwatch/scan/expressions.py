@@ -65,7 +65,7 @@ def compiled(expressions: Sequence[str]) -> hyperscan.Database:
     return _compiled([expression.encode() for expression in expressions], hyperscan.HS_FLAG_SOM_LEFTMOST)
 
 
-def _compiled(expressions: Sequence[bytes], flags: int) -> hyperscan.Database:
+def _compiled(expressions: Sequence[bytes], flags: int | Sequence[int]) -> hyperscan.Database:
     database = hyperscan.Database()
     database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=flags)
     return database
@@ -79,7 +79,7 @@ OnMatch = Callable[[int, int, int, int, object], bool | None]
 class Search:
     """One database, and for each thread the working memory that hyperscan needs. Threads may share it."""
 
-    def __init__(self, expressions: Sequence[bytes], flags: int) -> None:
+    def __init__(self, expressions: Sequence[bytes], flags: int | Sequence[int]) -> None:
         self._database = _compiled(expressions, flags)
         self._threads = threading.local()
 

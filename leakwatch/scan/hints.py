@@ -8,12 +8,13 @@ Left out on purpose: a single letter or digit in quoted-printable (``=65``), whi
 letter or digit behind a backslash that is no escape (``\d``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final, final
 
 import hyperscan
 
+from leakwatch.core import REACH, Span
 from leakwatch.scan import disguises
 from leakwatch.scan.disguises import Decoder
 from leakwatch.scan.expressions import Search
@@ -23,9 +24,6 @@ _MARK: Final = rb"[_.:~/+=-]"
 _BLANK: Final = rb"[ \t\r\n]"
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt])*"
 _QUOTE: Final = rb"\\{0,3}[\"'`]"
-_MARGIN: Final = rb"[ \t]{0,80}(?:[>|#*]{1,3}[ \t]{0,8})?"
-_BREAK: Final = rb"(?:\\?\r?\n|\\n)" + _MARGIN
-_MIXED: Final = rb"(?:[0-9]|[a-z][A-Z]{1,3}[a-z]{1,3}[A-Z]{1,3}[a-z])"  # as words are not
 _INVISIBLE: Final = rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
 _NAMES: Final = (
     rb"(?:lowbar|UnderBar|period|colon|sol|plus|equals|hyphen|dash|Tilde"
@@ -60,8 +58,24 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
     # The last: of most lists it takes more room than all others, and must not take theirs.
-    disguises.broken_lines: (_MIXED + _KEY + rb"*" + _BREAK + _KEY, _KEY + _BREAK + _KEY + rb"*" + _MIXED),
+    disguises.broken_lines: (),  # always: it is as fast as a hint
 }
+
+
+# These undo what stands near a hint alone; the others make something of the whole text.
+_NEAR: Final = frozenset(
+    (
+        disguises.percent,
+        disguises.backslash,
+        disguises.entities,
+        disguises.quoted_printable,
+        disguises.invisible,
+        disguises.tags,
+        disguises.concatenation,
+    )
+)
+_FAR: Final = REACH + 512  # bytes to either side of the end of a hint: more than a key and an escape take
+_NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
 
 
 @final
@@ -69,19 +83,35 @@ class Hints:
     """All hints in one hyperscan database. Threads may share it."""
 
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
-        self._decoders = [decoder for decoder, expressions in hints.items() for _ in expressions]
+        self._decoders = list(hints)
+        self._hinted = [number for number, expressions in enumerate(hints.values()) for _ in expressions]
+        once = [0 if self._decoders[number] in _NEAR else hyperscan.HS_FLAG_SINGLEMATCH for number in self._hinted]
         expressions = [expression for expressions in hints.values() for expression in expressions]
-        self._search = Search(expressions, hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL)
+        self._search = Search(expressions, [flag | hyperscan.HS_FLAG_DOTALL for flag in once])
 
-    def decoders(self, data: bytes) -> list[Decoder]:
-        """Return the decoders that may lay something bare in some bytes, in their order."""
-        found: set[int] = set()
+    def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
+        """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
+        whole = (0, len(data))
+        found: list[list[Span]] = [[] for _ in self._decoders]
 
-        def on_match(hint: int, _start: int, _end: int, _flags: int, _context: object) -> None:
-            found.add(hint)
+        def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            spans = found[self._hinted[hint]]
+            first, last = _around(data, end)
+            if spans and first <= spans[-1][1]:
+                first, _ = spans.pop()
+            spans.append((first, last))
 
         self._search(data, on_match)
-        return list(dict.fromkeys(self._decoders[hint] for hint in sorted(found)))
+        for decoder, spans in zip(self._decoders, found, strict=True):
+            if spans or not HINTS[decoder]:
+                yield decoder, spans if decoder in _NEAR else [whole]
+
+
+def _around(data: bytes, end: int) -> Span:
+    """What must be read for a stretch in which a hint ends."""
+    first, last = max(0, end - _FAR), min(end + _FAR, len(data))
+    line_end = data.find(b"\n", end + _NEARBY, last)
+    return max(first, data.rfind(b"\n", first, max(first, end - _NEARBY))), last if line_end < 0 else line_end
 
 
 @cache

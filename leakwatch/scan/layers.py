@@ -9,7 +9,7 @@ from leakwatch.scan.disguises import Undone
 from leakwatch.scan.hints import hints
 
 DEPTH: Final = 4  # disguises over one another
-_BETWEEN: Final = b"\x7f\n"  # what parts the stretches of a layer: no key goes over it, and no decoder
+BETWEEN: Final = b"\x7f\n"  # what parts the stretches of a layer: no key goes over it, and no decoder
 _SHARE: Final = 4  # times a text's own size that all its layers may have …
 _LEAST: Final = 1_000_000  # … and bytes that they may have in any case
 
@@ -78,14 +78,15 @@ def peel(data: bytes, budget: Budget | None = None) -> Iterator[Layer]:
 def _under(layer: Layer, budget: Budget) -> Layer | None:
     """Return all that the decoders make of a layer, as one; each thing once."""
     undone: dict[bytes, Undone] = {}
-    for decoder in hints().decoders(layer.data):
-        for stretch in decoder(layer.data):
-            if stretch.data not in undone and budget.take(len(stretch.data) + len(_BETWEEN)):
-                undone[stretch.data] = stretch
+    for decoder, spans in hints().places(layer.data):
+        for start, end in spans:
+            for stretch in decoder(layer.data[start:end]):
+                if stretch.data not in undone and budget.take(len(stretch.data) + len(BETWEEN)):
+                    undone[stretch.data] = Undone(stretch.start + start, stretch.end + start, stretch.data)
     if not undone:
         return None
     starts, at = [], 0
     for data in undone:
         starts.append(at)
-        at += len(data) + len(_BETWEEN)
-    return Layer(_BETWEEN.join(undone), layer, tuple(undone.values()), tuple(starts))
+        at += len(data) + len(BETWEEN)
+    return Layer(BETWEEN.join(undone), layer, tuple(undone.values()), tuple(starts))

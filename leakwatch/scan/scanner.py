@@ -4,21 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+from leakwatch.core import Sifted
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
 from leakwatch.scan.formats import Format, Reading
-from leakwatch.scan.layers import Budget, Layer, peel
+from leakwatch.scan.layers import BETWEEN, Budget, Layer, peel
 from leakwatch.scan.markers import Markers
 from leakwatch.scan.naming import Names
 from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
-from leakwatch.scan.tokens import Sieve, Tokens
 
 LIMIT: Final = 10_000
 RUNS: Final = 250_000  # of one field that are tried with the sieve
+_NOTHING: Final = Sifted([], 0, 0)
 UNKNOWN: Final = "unknown"  # the name of what is registered and of no format that we know
 
 
@@ -31,6 +32,13 @@ class Scan:
     disguised: int = 0  # bytes under a disguise that were not laid bare for want of room
 
 
+class Sieve(Protocol):
+    """Finds what may be a registered key, whatever its format."""
+
+    def find(self, data: bytes, room: int, /) -> Sifted:
+        """Return where it stands, looking at so many runs of key characters at most."""
+
+
 class _Found(NamedTuple):
     """A possible key, and where in the field it begins."""
 
@@ -40,6 +48,24 @@ class _Found(NamedTuple):
     name: str
     masked: str
     is_glued: bool
+
+
+class _Look(NamedTuple):
+    """What stands in some bytes, in order, and how much was left alone."""
+
+    found: list[_Found]
+    skipped: int
+    disguised: int
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.skipped and not self.disguised
+
+    def measured(self, data: bytes, field: Field) -> Scan:
+        """Say where in a field the found stands, by line and column."""
+        ruler = Ruler(data, field)
+        candidates = tuple(_candidate(one, ruler) for one in self.found)
+        return Scan(candidates=candidates, skipped=self.skipped, disguised=self.disguised)
 
 
 class Scanner:
@@ -64,12 +90,13 @@ class Scanner:
         glued to the key, or a catch-all takes more than the key), each reading is a candidate: only the digest
         decides. They share their position; the first is the one to show.
         """
-        scans = [self._scan(Field.TEXT, document.text, sieve)]
-        around = _around(document)
+        text, around = _bytes(document.text), [(field, _bytes(text)) for field, text in _around(document)]
         # Most documents have no key around their text: one look at all of it says so.
-        whole = self._scan(Field.URL, "\n".join(text for _, text in around), sieve)
-        if whole != Scan(candidates=()):
-            scans += [self._scan(field, text, sieve) for field, text in around]
+        whole = self._look(BETWEEN.join([text, *(data for _, data in around)]), sieve)
+        if whole.is_complete and all(one.at < len(text) for one in whole.found):
+            return whole.measured(text, Field.TEXT)
+        fields = [(Field.TEXT, text), *around]
+        scans = [self._look(data, sieve).measured(data, field) for field, data in fields]
         found: dict[str, Candidate] = {}
         for scan in scans:
             for candidate in scan.candidates:
@@ -93,10 +120,9 @@ class Scanner:
         format_ = self._formats.get(candidate.detector)
         return format_ is None or format_.sound(candidate.plaintext.reveal())
 
-    def _scan(self, field: Field, text: str, sieve: Sieve | None) -> Scan:
-        """Scan one field, and all that is under its disguises."""
-        data = _bytes(text)
-        budget, tokens = Budget.of(data), Tokens(sieve, RUNS)
+    def _look(self, data: bytes, sieve: Sieve | None) -> "_Look":
+        """Look at some bytes, and at all that is under their disguises."""
+        budget, room = Budget.of(data), RUNS
         found: dict[str, _Found] = {}
         skipped = 0
         for layer in peel(data, budget):
@@ -105,16 +131,13 @@ class Scanner:
                 for rivals in _by_key(reader.readings(start)):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
-            for start, token in tokens.find(layer.data):
-                if (key := token.decode()) not in found:
+            sifted = sieve.find(layer.data, room) if sieve else _NOTHING
+            for start, end in sifted.spans:
+                if (key := layer.data[start:end].decode()) not in found:
                     found[key] = self._token(key, layer, start, len(found))
-            skipped += reader.skipped
-        ruler = Ruler(data, field)
-        return Scan(
-            candidates=tuple(_candidate(one, ruler) for one in sorted(found.values())),
-            skipped=skipped + tokens.skipped,
-            disguised=budget.skipped,
-        )
+            room -= sifted.looked
+            skipped += reader.skipped + sifted.skipped
+        return _Look(sorted(found.values()), skipped, budget.skipped)
 
     def _reading(self, rivals: Sequence[Reading], layer: Layer, order: int) -> _Found:
         """One string, of which there may be several readings, under its best name."""
@@ -140,8 +163,8 @@ class Scanner:
             return None
         readings = (reading for start in reader.starts for reading in reader.longest(start))
         spans = [Span(r.start, r.end, r.masked) for r in readings if not r.is_words]
-        tokens = Tokens(sieve, RUNS).find(data)
-        return [*spans, *(Span(at, at + len(token), redaction.mask(token.decode(), "")) for at, token in tokens)]
+        registered = sieve.find(data, RUNS).spans if sieve else ()
+        return [*spans, *(Span(at, end, redaction.mask(data[at:end].decode(), "")) for at, end in registered)]
 
     def _disguises(self, sieve: Sieve | None, data: bytes) -> list[Span] | None:
         """The disguises under which there is something to hide: each is hidden whole."""

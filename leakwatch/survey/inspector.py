@@ -12,9 +12,10 @@ from typing import BinaryIO, Final, NamedTuple, final
 
 from leakwatch.containers.kinds import sniff
 from leakwatch.containers.opener import Opener
+from leakwatch.core import DigestSieve
 from leakwatch.errors import whereabouts
 from leakwatch.fetch.git import History
-from leakwatch.match import Digester, DigestSieve
+from leakwatch.match import Digester
 from leakwatch.members import parts
 from leakwatch.model import Candidate, Document, Field, Position, Reference
 from leakwatch.pepper import Pepper

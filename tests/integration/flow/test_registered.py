@@ -2,7 +2,7 @@
 
 from random import Random
 
-from leakwatch.match import DigestSieve
+from leakwatch.core import DigestSieve
 from leakwatch.pepper import Pepper
 from leakwatch.registered import Registered
 from leakwatch.scan.synthetic import fill
@@ -48,12 +48,13 @@ async def test_nothing_is_read_again_while_nothing_is_registered(flow: Flow) -> 
     await flow.register(OWNERS[0])
     registered = Registered(flow.database, Pepper(b"p" * 32))
     sieve = await registered.refresh()
-    sieve.seen.add(1)
+    nobodys = fill("{hex:32}", Random(9)).encode()
+    assert [sieve.find(nobodys, 9).looked for _ in range(2)] == [1, 0]
     assert await registered.refresh() is sieve
-    assert sieve.seen == {1}
+    assert sieve.find(nobodys, 9).looked == 0
     await flow.register(OWNERS[1])
     assert await registered.refresh() is sieve
-    assert sieve.seen == set()
+    assert sieve.find(nobodys, 9).looked == 1
     assert passing(sieve) == ["hex", "uuid"]
 
 
@@ -99,4 +100,4 @@ async def test_a_sieve_that_was_filled_before_anything_was_registered_learns_all
 
 
 def passing(asked: DigestSieve) -> list[str]:
-    return [name for name, key in BARE.items() if asked.may_be_registered(key.encode())]
+    return [name for name, key in BARE.items() if asked.find(key.encode(), 1).spans]

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.surroundings import DISGUISES, Disguise
+from leakwatch.core import SHORTEST
 from leakwatch.scan import disguises, layers
-from leakwatch.scan.disguises import SHORTEST
 from leakwatch.scan.hints import HINTS, hints
 from leakwatch.scan.layers import Budget, peel
 from leakwatch.scan.synthetic import fill
@@ -37,6 +37,24 @@ def test_a_disguise_is_undone_wherever_it_stands(disguise: Disguise) -> None:
     places = _laid_bare(before + disguised + b"\n\nand more of it")
     assert places
     assert all(len(before) <= place < len(before) + len(disguised) for place in places)
+
+
+@pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
+def test_a_disguise_is_undone_far_from_where_others_begin(disguise: Disguise) -> None:
+    """In a long text a decoder reads what lies around its hints, and the rest of it not."""
+    filler = b'print("never\\d mind", 4 % 2, a & b) <i> 100%\n' * 1_000
+    disguised = disguise(BYTES)
+    places = _laid_bare(filler + disguised + b"\n" + filler + disguised)
+    assert any(len(filler) <= place < len(filler) + len(disguised) for place in places)
+
+
+def test_hints_close_to_one_another_are_read_together_and_others_apart() -> None:
+    data = b"x" * 20_000 + b"%41%42" + b"y " * 10_000 + b"%43"
+    [spans] = [spans for decoder, spans in hints().places(data) if decoder is disguises.percent]
+    assert len(spans) == 2
+    assert all(0 <= start < end <= len(data) for start, end in spans)
+    assert spans[0][0] < 20_000
+    assert 20_006 < spans[0][1] < spans[1][0] < len(data) - 3
 
 
 @pytest.mark.parametrize("outer", ["base64", "hex", "JSON", "percent", "entities", "UTF-16", "base64 of gzip"])
@@ -113,7 +131,7 @@ FRAGMENTS = st.lists(
 @settings(UNHURRIED, max_examples=400)
 @given(FRAGMENTS.map(b"".join))
 def test_a_decoder_lays_no_key_bare_where_its_hint_is_absent(data: bytes) -> None:
-    asked = hints().decoders(data)
+    asked = {decoder for decoder, _ in hints().places(data)}
     for decoder in HINTS:
         if decoder is disguises.quoted_printable and re.search(rb"=[3-7][0-9A-F]", data):
             continue  # a single letter that no mailer encodes: written down in the module

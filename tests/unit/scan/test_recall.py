@@ -2,31 +2,19 @@
 
 from collections.abc import Iterator
 from random import Random
-from typing import final
 
 import pytest
 
 from benchmarks.surroundings import DISGUISES, surroundings
 from leakwatch.model import Document, Reference
 from leakwatch.scan import Detector, Scanner, shipped
+from tests.unit.core.making import sieve_of
 from tests.unit.scan.making import made, variable
 
 SCANNER = Scanner(shipped())
 SURROUNDINGS = tuple(surroundings())
 CUT = ("quoted", "HTML", "zero", "soft", "plus", "strings", "dot", "two", "ampersand", "continued", "broken")
 LETTERS = {"huggingface-user", "huggingface-organization", "siliconflow"}  # their keys have no digits
-
-
-@final
-class Register:
-    """A sieve that knows one key."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key.encode()
-        self.seen: set[int] = set()
-
-    def may_be_registered(self, token: bytes, /) -> bool:
-        return token == self.key
 
 
 def is_missed(detector: Detector, key: str, name: str) -> bool:
@@ -40,7 +28,7 @@ def is_missed(detector: Detector, key: str, name: str) -> bool:
 
 
 def missed(detector: Detector, texts: Iterator[tuple[str, str]], key: str) -> list[str]:
-    sieve = Register(key)
+    sieve = sieve_of(key)
     return [
         name
         for name, text in texts

@@ -12,7 +12,7 @@ from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
 from leakwatch.scan.redaction import mask
 from leakwatch.scan.scanner import Scanner
-from tests.unit.match.making import sieve_of
+from tests.unit.core.making import sieve_of
 from tests.unit.scan.making import MARKED, made, named
 
 UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from leakwatch.match import DigestSieve
+from leakwatch.core import DigestSieve
 from leakwatch.model import Document, Field
 from leakwatch.pepper import Pepper
 from leakwatch.scan import Detector, Scan, Scanner

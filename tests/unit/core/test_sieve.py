@@ -4,15 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.match import DigestSieve, sieve
-from tests.unit.match.making import PEPPER, kept, sieve_of
+from leakwatch.core import DigestSieve, is_compiled, sieve
+from tests.unit.core.making import PEPPER, kept, sieve_of
 
 UNHURRIED = settings(deadline=None)
-KEYS = st.sets(st.text("abc123", min_size=1, max_size=8), max_size=30)
+KEYS = st.sets(st.text("abc123", min_size=16, max_size=20), max_size=30)
 
 
 def passing(asked: DigestSieve, keys: set[str]) -> set[str]:
-    return {key for key in keys if asked.may_be_registered(key.encode())}
+    text = " ".join(keys).encode()
+    return {text[start:end].decode() for start, end in asked.find(text, 1000).spans}
 
 
 @UNHURRIED
@@ -47,14 +48,29 @@ def test_it_holds_eight_bytes_of_each_digest_and_nothing_of_a_key() -> None:
 
 
 def test_what_is_registered_under_another_pepper_does_not_pass() -> None:
-    other = DigestSieve(type(PEPPER)(b"q" * 32), numbers=sieve_of("key").numbers)
-    assert not other.may_be_registered(b"key")
+    key = "k" * 20
+    other = DigestSieve(type(PEPPER)(b"q" * 32), numbers=sieve_of(key).numbers)
+    assert passing(sieve_of(key), {key}) == {key}
+    assert not passing(other, {key})
 
 
-def test_runs_are_forgotten_when_more_is_registered() -> None:
-    filled = sieve_of("one")
-    filled.seen.add(1)
-    before = filled.seen
-    filled.fill(kept("two"))
-    assert filled.seen == set()
-    assert before == {1}, "who is scanning meanwhile keeps what it began with"
+def test_what_is_registered_later_is_found_in_a_run_that_was_seen_before() -> None:
+    later = "l" * 20
+    filled = sieve_of("k" * 20)
+    assert not passing(filled, {later})
+    assert filled.find(later.encode(), 9).looked == 0, "it is remembered that there is nothing"
+    filled.fill(kept(later))
+    assert passing(filled, {later}) == {later}
+
+
+def test_who_scans_while_it_is_filled_remembers_nothing_for_those_who_come_after() -> None:
+    later = "l" * 20
+    filled = sieve_of("k" * 20)
+    scanning = filled._seen  # what a scan that has begun goes on with
+    filled.fill(kept(later))
+    assert filled._seen is not scanning
+
+
+def test_the_compiled_twin_is_there() -> None:
+    """`pip install` goes on without a compiler; nobody who develops or tests should have to do without."""
+    assert is_compiled

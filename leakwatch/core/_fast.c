@@ -1,0 +1,733 @@
+/* The compiled twin of plain.py: the same functions, with the same results. What they mean stands there.
+
+   All that is read here was written by strangers. Each function reads each byte a bounded number of times, reads nothing
+   outside what it was given, and keeps nothing when it returns. */
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000 /* one build for every Python from 3.11 on */
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#include <immintrin.h>
+#define HAS_SHA_EXTENSIONS 1
+#endif
+
+enum { SHORTEST = 16, LONGEST = 4096, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
+
+/* Characters: each that a key may have is one bit. */
+enum {
+    UNDERSCORE = 1,
+    DOT = 2,
+    COLON = 4,
+    TILDE = 8,
+    SLASH = 16,
+    PLUS = 32,
+    EQUALS = 64,
+    HYPHEN = 128,
+    LOWER = 256,
+    UPPER = 512,
+    DIGIT = 1024,
+    PLAIN = LOWER | UPPER | DIGIT
+};
+
+static const uint16_t KEPT[] = {
+    0,
+    UNDERSCORE,
+    HYPHEN,
+    UNDERSCORE | HYPHEN,
+    UNDERSCORE | DOT | HYPHEN,
+    UNDERSCORE | DOT | TILDE | HYPHEN,
+    SLASH | PLUS,
+    PLUS,
+    UNDERSCORE | DOT | HYPHEN | TILDE | COLON,
+    UNDERSCORE | DOT | HYPHEN | SLASH | PLUS | TILDE,
+};
+enum { WAYS = sizeof KEPT / sizeof *KEPT };
+
+static uint16_t KIND[256];
+
+static void sort_characters(void)
+{
+    for (int c = '0'; c <= '9'; c++) KIND[c] = DIGIT;
+    for (int c = 'a'; c <= 'z'; c++) KIND[c] = LOWER;
+    for (int c = 'A'; c <= 'Z'; c++) KIND[c] = UPPER;
+    KIND['_'] = UNDERSCORE;
+    KIND['.'] = DOT;
+    KIND[':'] = COLON;
+    KIND['~'] = TILDE;
+    KIND['/'] = SLASH;
+    KIND['+'] = PLUS;
+    KIND['='] = EQUALS;
+    KIND['-'] = HYPHEN;
+}
+
+/* SHA-256, as FIPS 180-4 has it. */
+
+typedef struct {
+    uint32_t words[8];
+} State;
+
+static const State BEGINNING = {{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+
+static const uint32_t ROUNDS[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
+    0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
+    0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
+    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
+    0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
+    0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+static uint32_t turned(uint32_t word, int by) { return word >> by | word << (32 - by); }
+
+static uint32_t word_at(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static void put_word(uint8_t *at, uint32_t word)
+{
+    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(word >> (24 - 8 * i));
+}
+
+static void compress_anywhere(State *state, const uint8_t *block)
+{
+    uint32_t w[64], s[8];
+    for (int i = 0; i < 16; i++) w[i] = word_at(block + 4 * i);
+    for (int i = 16; i < 64; i++) {
+        uint32_t early = turned(w[i - 15], 7) ^ turned(w[i - 15], 18) ^ w[i - 15] >> 3;
+        uint32_t late = turned(w[i - 2], 17) ^ turned(w[i - 2], 19) ^ w[i - 2] >> 10;
+        w[i] = w[i - 16] + early + w[i - 7] + late;
+    }
+    memcpy(s, state->words, sizeof s);
+    for (int i = 0; i < 64; i++) {
+        uint32_t one = turned(s[4], 6) ^ turned(s[4], 11) ^ turned(s[4], 25);
+        uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
+        uint32_t zero = turned(s[0], 2) ^ turned(s[0], 13) ^ turned(s[0], 22);
+        uint32_t majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
+        uint32_t first = s[7] + one + choice + ROUNDS[i] + w[i];
+        memmove(s + 1, s, 7 * sizeof *s);
+        s[4] += first;
+        s[0] = first + zero + majority;
+    }
+    for (int i = 0; i < 8; i++) state->words[i] += s[i];
+}
+
+static void (*compress)(State *, const uint8_t *) = compress_anywhere;
+
+#ifdef HAS_SHA_EXTENSIONS
+__attribute__((target("sha,sse4.1,ssse3"))) static void compress_by_extensions(State *state, const uint8_t *block)
+{
+    const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    __m128i dcba = _mm_loadu_si128((const __m128i *)state->words), hgfe = _mm_loadu_si128((const __m128i *)state->words + 1);
+    __m128i cdab = _mm_shuffle_epi32(dcba, 0xb1), efgh = _mm_shuffle_epi32(hgfe, 0x1b);
+    __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
+    const __m128i abef_before = abef, cdgh_before = cdgh;
+    __m128i w[4];
+    for (int i = 0; i < 4; i++) w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)block + i), order);
+    for (int i = 0; i < 16; i++) { /* four rounds each */
+        __m128i keyed = _mm_add_epi32(w[i % 4], _mm_loadu_si128((const __m128i *)ROUNDS + i));
+        cdgh = _mm_sha256rnds2_epu32(cdgh, abef, keyed);
+        abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(keyed, 0x0e));
+        __m128i next = _mm_add_epi32(_mm_sha256msg1_epu32(w[i % 4], w[(i + 1) % 4]), _mm_alignr_epi8(w[(i + 3) % 4], w[(i + 2) % 4], 4));
+        w[i % 4] = _mm_sha256msg2_epu32(next, w[(i + 3) % 4]);
+    }
+    abef = _mm_add_epi32(abef, abef_before), cdgh = _mm_add_epi32(cdgh, cdgh_before);
+    __m128i feba = _mm_shuffle_epi32(abef, 0x1b), dchg = _mm_shuffle_epi32(cdgh, 0xb1);
+    _mm_storeu_si128((__m128i *)state->words, _mm_blend_epi16(feba, dchg, 0xf0));
+    _mm_storeu_si128((__m128i *)state->words + 1, _mm_alignr_epi8(dchg, feba, 8));
+}
+
+static bool has_extensions(void)
+{
+    unsigned a, b, c, d;
+    bool vectors = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_1) && (c & bit_SSSE3);
+    return vectors && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
+}
+
+/* Whether the processor comes to the same as we do: what it does is taken for right only then. */
+static bool agrees(void)
+{
+    State ours = BEGINNING, theirs = BEGINNING;
+    for (int times = 0; times < 3; times++) {
+        compress_anywhere(&ours, (const uint8_t *)ROUNDS + 64 * times);
+        compress_by_extensions(&theirs, (const uint8_t *)ROUNDS + 64 * times);
+    }
+    return memcmp(&ours, &theirs, sizeof ours) == 0;
+}
+#endif
+
+/* The digest of a message of which `before` bytes, whole blocks, are in the state already. */
+static void digest(State state, const uint8_t *message, size_t size, size_t before, uint8_t out[32])
+{
+    uint8_t last[128] = {0};
+    size_t whole = size / 64 * 64, rest = size - whole, end = rest < 56 ? 64 : 128;
+    for (size_t at = 0; at < whole; at += 64) compress(&state, message + at);
+    memcpy(last, message + whole, rest);
+    last[rest] = 0x80;
+    put_word(last + end - 8, (uint32_t)((before + size) >> 29));
+    put_word(last + end - 4, (uint32_t)((before + size) << 3));
+    for (size_t at = 0; at < end; at += 64) compress(&state, last + at);
+    for (int i = 0; i < 8; i++) put_word(out + 4 * i, state.words[i]);
+}
+
+/* The sieve. */
+
+typedef struct {
+    const uint64_t *numbers;
+    size_t count;
+    const uint32_t *starts; /* of numbers that begin alike */
+    int shift;              /* by which a number becomes its beginning */
+} Table;
+
+typedef struct {
+    Py_ssize_t start, end;
+} Span;
+
+enum { SLOTS = 1024, CROWDED = SLOTS / 2 };
+
+typedef struct {
+    Span span;
+    size_t run; /* in which it was asked for */
+} Asked;
+
+typedef struct {
+    const uint8_t *data;
+    State inner, outer; /* after HMAC's two pads */
+    Table ordered, loose;
+    uint64_t *seen; /* marks of runs without a registered key, each where it says itself */
+    size_t places;
+    Span *found;
+    size_t count, room;
+    bool out_of_memory;
+    size_t run;          /* that is looked at, counted from one */
+    Asked asked[SLOTS];  /* the same part of a run is cut out in several ways */
+    size_t crowd;        /* how many of them are of this run */
+} Sift;
+
+static bool holds(const Table *table, uint64_t number)
+{
+    size_t beginning = table->shift < 64 ? (size_t)(number >> table->shift) : 0;
+    size_t low = table->starts[beginning], high = table->starts[beginning + 1];
+    if (high > table->count) high = table->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (table->numbers[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < table->count && table->numbers[low] == number;
+}
+
+/* Keep a span, if there is memory for it. */
+static void keep(Sift *sift, Span span)
+{
+    if (sift->count == sift->room) {
+        size_t room = sift->room ? 2 * sift->room : 64;
+        Span *more = realloc(sift->found, room * sizeof *more);
+        if (more == NULL) {
+            sift->out_of_memory = true;
+            return;
+        }
+        sift->found = more;
+        sift->room = room;
+    }
+    sift->found[sift->count++] = span;
+}
+
+static bool is_new(Sift *sift, Span span)
+{
+    size_t slot = ((size_t)span.start * 0x9e3779b1u ^ (size_t)span.end * 0x85ebca6bu) % SLOTS;
+    while (sift->asked[slot].run == sift->run) {
+        if (sift->asked[slot].span.start == span.start && sift->asked[slot].span.end == span.end) return false;
+        slot = (slot + 1) % SLOTS;
+    }
+    if (sift->crowd < CROWDED) {
+        sift->asked[slot] = (Asked){span, sift->run};
+        sift->crowd++;
+    }
+    return true;
+}
+
+static uint64_t number_of(const uint8_t digest[32]) { return (uint64_t)word_at(digest) << 32 | word_at(digest + 4); }
+
+/* Ask whether a part of a run is registered. */
+static void ask(Sift *sift, Py_ssize_t start, Py_ssize_t end)
+{
+    uint8_t key[32];
+    Span span = {start, end};
+    if (end - start < SHORTEST || !is_new(sift, span)) return;
+    digest(BEGINNING, sift->data + start, (size_t)(end - start), 0, key);
+    digest(sift->inner, key, sizeof key, 64, key);
+    digest(sift->outer, key, sizeof key, 64, key);
+    uint64_t number = number_of(key);
+    if (holds(&sift->ordered, number) || holds(&sift->loose, number)) keep(sift, span);
+}
+
+static uint16_t kind_at(const Sift *sift, Py_ssize_t at) { return KIND[sift->data[at]]; }
+
+/* Ask for a part of a run, and for it without the punctuation around it. */
+static void ask_edged(Sift *sift, Py_ssize_t start, Py_ssize_t end)
+{
+    if (end - start < SHORTEST) return; /* nor has it a part that is long enough */
+    ask(sift, start, end);
+    Py_ssize_t first = start, last = end;
+    while (first < end && !(kind_at(sift, first) & PLAIN)) first++;
+    while (last > first && !(kind_at(sift, last - 1) & PLAIN)) last--;
+    if (first == start && last == end) return;
+    Py_ssize_t stripped = end; /* on the right alone, whatever stands on the left */
+    while (stripped > start && !(kind_at(sift, stripped - 1) & PLAIN)) stripped--;
+    ask(sift, first, end);
+    ask(sift, first, last);
+    ask(sift, start, stripped);
+    if (last < end && kind_at(sift, last) == EQUALS) {
+        bool two = last + 1 < end && kind_at(sift, last + 1) == EQUALS;
+        ask(sift, first, last + 1 + two);
+    }
+}
+
+/* How many equals signs after a part of a run are the padding of base64. */
+static Py_ssize_t padding(const Sift *sift, Py_ssize_t at, Py_ssize_t end)
+{
+    Py_ssize_t count = 0;
+    while (at + count < end && count < 3 && kind_at(sift, at + count) == EQUALS) count++;
+    bool goes_on = at + count < end && kind_at(sift, at + count) & PLAIN;
+    return count > 2 || goes_on ? 0 : count;
+}
+
+/* Ask for each stretch of a run that has no other punctuation than is kept. */
+static void ask_cut(Sift *sift, Span run, uint16_t kept)
+{
+    for (Py_ssize_t at = run.start; at < run.end;) {
+        Py_ssize_t start = at;
+        while (at < run.end && kind_at(sift, at) & (kept | PLAIN)) at++;
+        if (at - start >= SHORTEST) {
+            at += padding(sift, at, run.end);
+            ask_edged(sift, start, at);
+        }
+        if (at == start || (at < run.end && !(kind_at(sift, at) & (kept | PLAIN)))) at++;
+    }
+}
+
+/* Ask for each stretch between colons, if there are few. */
+static void ask_paired(Sift *sift, Span run)
+{
+    Py_ssize_t starts[PARTS + 1] = {run.start};
+    int parts = 1;
+    for (Py_ssize_t at = run.start; at < run.end; at++) {
+        if (kind_at(sift, at) != COLON) continue;
+        if (parts == PARTS) return;
+        starts[parts++] = at + 1;
+    }
+    starts[parts] = run.end + 1;
+    for (int i = 0; i < parts; i++)
+        for (int j = i + 1; j <= parts; j++) ask_edged(sift, starts[i], starts[j] - 1);
+}
+
+/* Ask for every part of a run that could be a whole key. */
+static void ask_run(Sift *sift, Span run)
+{
+    uint16_t kinds = 0, ways[WAYS];
+    int count = 0;
+    if (run.end - run.start > LONGEST) return;
+    sift->run++;
+    sift->crowd = 0;
+    for (Py_ssize_t at = run.start; at < run.end; at++) kinds |= kind_at(sift, at);
+    uint16_t punctuation = kinds & (uint16_t)~PLAIN;
+    ask_edged(sift, run.start, run.end);
+    if (punctuation & COLON) ask_paired(sift, run);
+    for (int i = 0; i < WAYS && punctuation; i++) {
+        uint16_t kept = KEPT[i] & punctuation;
+        bool is_known = kept == punctuation;
+        for (int j = 0; j < count; j++) is_known |= ways[j] == kept;
+        if (is_known) continue;
+        ways[count++] = kept;
+        ask_cut(sift, run, kept);
+    }
+}
+
+/* Look at a run, unless it was seen; return whether there was room for it. */
+static bool look(Sift *sift, Span run, Py_ssize_t *room)
+{
+    uint8_t whole[32]; /* under the pepper: nobody can write a run that passes for another */
+    digest(sift->inner, sift->data + run.start, (size_t)(run.end - run.start), 64, whole);
+    uint64_t mark = number_of(whole), *place = sift->seen + mark % sift->places;
+    if (__atomic_load_n(place, __ATOMIC_RELAXED) == mark) return true;
+    if (*room == 0) return false;
+    --*room;
+    size_t before = sift->count;
+    ask_run(sift, run);
+    if (sift->count == before && !sift->out_of_memory) __atomic_store_n(place, mark, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Look at every run; return how many there was no room for. */
+static Py_ssize_t look_at_all(Sift *sift, Py_ssize_t size, Py_ssize_t *room)
+{
+    Py_ssize_t skipped = 0;
+    for (Py_ssize_t at = 0; at + SHORTEST <= size;) {
+        /* From the sixteenth character back to one that no key has: most text is read in leaps. */
+        Py_ssize_t back = at + SHORTEST - 1;
+        while (back >= at && kind_at(sift, back)) back--;
+        if (back >= at) {
+            at = back + 1;
+            continue;
+        }
+        Span run = {at, at + SHORTEST};
+        while (run.end < size && kind_at(sift, run.end)) run.end++;
+        at = run.end + 1;
+        skipped += !look(sift, run, room);
+        if (run.end - run.start > SHORTEST && run.start && sift->data[run.start - 1] == '\\') {
+            run.start++;
+            skipped += !look(sift, run, room);
+        }
+    }
+    return skipped;
+}
+
+static PyObject *spans_of(const Span *found, size_t count)
+{
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        PyObject *span = Py_BuildValue("(nn)", found[i].start, found[i].end);
+        if (span == NULL) Py_CLEAR(list);
+        else PyList_SetItem(list, (Py_ssize_t)i, span);
+    }
+    return list;
+}
+
+/* A table with the starts of its beginnings, if these are 2ⁿ and an end. */
+static bool is_table(const Py_buffer *numbers, const Py_buffer *starts, Table *table)
+{
+    size_t beginnings = (size_t)starts->len / sizeof(uint32_t) - 1;
+    int bits = 0;
+    if (numbers->len % 8 || starts->len % 4 || starts->len < 8 || beginnings & (beginnings - 1)) return false;
+    while ((size_t)1 << bits < beginnings) bits++;
+    *table = (Table){numbers->buf, (size_t)numbers->len / 8, starts->buf, 64 - bits};
+    return bits <= 32;
+}
+
+static PyObject *sift_all(Sift *sift, Py_ssize_t size, Py_ssize_t room)
+{
+    Py_ssize_t left = room, skipped;
+    if (size < ALONE) {
+        skipped = look_at_all(sift, size, &left);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        skipped = look_at_all(sift, size, &left);
+        Py_END_ALLOW_THREADS
+    }
+    PyObject *spans = sift->out_of_memory ? PyErr_NoMemory() : spans_of(sift->found, sift->count);
+    free(sift->found);
+    return spans ? Py_BuildValue("(Nnn)", spans, room - left, skipped) : NULL;
+}
+
+enum { DATA, PADS, ORDERED, STARTS, LOOSE, SEEN, VIEWS };
+
+static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer v[VIEWS];
+    Py_ssize_t room;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n", &v[DATA], &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &v[SEEN], &room))
+        return NULL;
+    Sift *sift = calloc(1, sizeof *sift);
+    if (sift == NULL) {
+        PyErr_NoMemory();
+    } else if (v[PADS].len != 128 || v[SEEN].len < 8 || v[SEEN].len % 8 || v[LOOSE].len % 8 ||
+               !is_table(&v[ORDERED], &v[STARTS], &sift->ordered)) {
+        PyErr_SetString(PyExc_ValueError, "the pads have 128 bytes, the tables whole numbers, the starts 2^n and an end");
+    } else {
+        uint32_t whole[2] = {0, (uint32_t)(v[LOOSE].len / 8)};
+        sift->data = v[DATA].buf;
+        sift->inner = sift->outer = BEGINNING;
+        compress(&sift->inner, v[PADS].buf);
+        compress(&sift->outer, (const uint8_t *)v[PADS].buf + 64);
+        sift->loose = (Table){v[LOOSE].buf, whole[1], whole, 64};
+        sift->seen = v[SEEN].buf;
+        sift->places = (size_t)v[SEEN].len / 8;
+        result = sift_all(sift, v[DATA].len, room);
+    }
+    free(sift);
+    for (int view = 0; view < VIEWS; view++) PyBuffer_Release(&v[view]);
+    return result;
+}
+
+/* Broken lines. */
+
+typedef struct {
+    const uint8_t *data;
+    Py_ssize_t size;
+    const uint8_t *mark; /* what ends a line */
+    Py_ssize_t length;
+} Text;
+
+static bool is_key(const Text *text, Py_ssize_t at) { return at >= 0 && at < text->size && KIND[text->data[at]]; }
+
+static bool is_blank(const Text *text, Py_ssize_t at)
+{
+    return at < text->size && (text->data[at] == ' ' || text->data[at] == '\t');
+}
+
+static bool is_sign(const Text *text, Py_ssize_t at)
+{
+    uint8_t c = at < text->size ? text->data[at] : 0;
+    return c == '>' || c == '|' || c == '#' || c == '*';
+}
+
+/* Where the margin ends that begins somewhere. */
+static Py_ssize_t after_margin(const Text *text, Py_ssize_t at)
+{
+    Py_ssize_t blank = at, sign, end;
+    while (blank - at < 80 && is_blank(text, blank)) blank++;
+    for (sign = blank; sign - blank < 3 && is_sign(text, sign);) sign++;
+    if (sign == blank) return blank;
+    for (end = sign; end - sign < 8 && is_blank(text, end);) end++;
+    return end;
+}
+
+static Py_ssize_t keys_before(const Text *text, Py_ssize_t at, Py_ssize_t most)
+{
+    Py_ssize_t count = 0;
+    while (count < most && is_key(text, at - 1 - count)) count++;
+    return count;
+}
+
+static Py_ssize_t keys_after(const Text *text, Py_ssize_t at, Py_ssize_t most)
+{
+    Py_ssize_t count = 0;
+    while (count < most && is_key(text, at + count)) count++;
+    return count;
+}
+
+/* Where the next break is, from somewhere on; its end tells whether there is one. */
+static Span next_break(const Text *text, Py_ssize_t from)
+{
+    const uint8_t *last = text->data + text->size - text->length, *at = text->data + from;
+    for (; at <= last && (at = memchr(at, text->mark[0], (size_t)(last + 1 - at))) != NULL; at++) {
+        Py_ssize_t here = at - text->data;
+        if (here == 0 || !KIND[at[-1]] || memcmp(at, text->mark, (size_t)text->length) != 0) continue;
+        Py_ssize_t end = after_margin(text, here + text->length);
+        if (!is_key(text, end)) continue;
+        if (keys_before(text, here, 8) == 8 || keys_after(text, end, 8) == 8) return (Span){here, end};
+    }
+    return (Span){0, 0};
+}
+
+static Py_ssize_t alike(const Text *text, Py_ssize_t at, Py_ssize_t stop, uint16_t kind)
+{
+    Py_ssize_t count = 0;
+    while (at + count < stop && KIND[text->data[at + count]] == kind) count++;
+    return count;
+}
+
+/* Whether a digit stands there, or letters as mixed as those of a key. */
+static bool is_mixed(const Text *text, Py_ssize_t start, Py_ssize_t stop)
+{
+    for (Py_ssize_t at = start; at < stop; at++) {
+        uint16_t kind = KIND[text->data[at]];
+        if (kind == DIGIT) return true;
+        if (kind != LOWER) continue;
+        Py_ssize_t upper = alike(text, at + 1, stop, UPPER), next = at + 1 + upper;
+        if (upper < 1 || upper > 3) continue;
+        Py_ssize_t lower = alike(text, next, stop, LOWER), last = next + lower;
+        if (lower < 1 || lower > 3) continue;
+        Py_ssize_t again = alike(text, last, stop, UPPER);
+        if (again >= 1 && again <= 3 && last + again < stop && KIND[text->data[last + again]] == LOWER) return true;
+    }
+    return false;
+}
+
+/* Stretches. */
+
+/* A stretch that grows span by span. */
+typedef struct {
+    Py_ssize_t start;
+    Span last; /* its last span; what lies before the first is -1 */
+} Stretch;
+
+/* Whether a span goes on with a stretch: there is nothing but key characters between. */
+static bool goes_on(const Text *text, const Stretch *stretch, Span next)
+{
+    Py_ssize_t between = next.start - stretch->last.end;
+    return stretch->last.end >= 0 && keys_after(text, stretch->last.end, between) == between;
+}
+
+/* Begin a stretch with a span; where the one before ended, no other begins. */
+static void begin_stretch(const Text *text, Stretch *stretch, Span first)
+{
+    Py_ssize_t most = first.start - (stretch->last.end > 0 ? stretch->last.end : 0);
+    Py_ssize_t start = first.start - keys_before(text, first.start, most < REACH ? most : REACH);
+    bool is_escape = start < first.start && start > 0 && text->data[start - 1] == '\\';
+    start += is_escape && text->data[start] && strchr("nrtbfva", text->data[start]);
+    *stretch = (Stretch){start, first};
+}
+
+static Py_ssize_t end_of(const Text *text, const Stretch *stretch)
+{
+    return stretch->last.end + keys_after(text, stretch->last.end, REACH);
+}
+
+/* Append what is given, which may be NULL, and let go of it. */
+static bool append(PyObject *list, PyObject *item)
+{
+    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
+    Py_XDECREF(item);
+    return is_fine;
+}
+
+static bool add_stretch(const Text *text, PyObject *list, const Stretch *stretch)
+{
+    return append(list, Py_BuildValue("(nn)", stretch->start, end_of(text, stretch)));
+}
+
+static PyObject *stretches_of(const Text *text, PyObject *spans)
+{
+    PyObject *found = PyList_New(0);
+    Stretch stretch = {0, {-1, -1}};
+    bool is_fine = found != NULL;
+    for (Py_ssize_t at = 0, count = PyList_Size(spans); is_fine && at < count; at++) {
+        Span next;
+        is_fine = PyArg_ParseTuple(PyList_GetItem(spans, at), "nn", &next.start, &next.end);
+        if (is_fine && (next.start < stretch.last.end || next.end < next.start || next.end > text->size)) {
+            PyErr_SetString(PyExc_ValueError, "spans rise and lie in the text");
+            is_fine = false;
+        }
+        if (is_fine && goes_on(text, &stretch, next)) {
+            stretch.last = next;
+        } else if (is_fine) {
+            is_fine = stretch.last.end < 0 || add_stretch(text, found, &stretch);
+            begin_stretch(text, &stretch, next);
+        }
+    }
+    is_fine = is_fine && (stretch.last.end < 0 || add_stretch(text, found, &stretch));
+    if (!is_fine) Py_CLEAR(found);
+    return found;
+}
+
+static PyObject *fast_stretches(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data;
+    PyObject *spans;
+    if (!PyArg_ParseTuple(args, "y*O!", &data, &PyList_Type, &spans)) return NULL;
+    Text text = {data.buf, data.len, NULL, 0};
+    PyObject *result = stretches_of(&text, spans);
+    PyBuffer_Release(&data);
+    return result;
+}
+
+/* Lines that are joined again. */
+
+typedef struct {
+    Span *spans;
+    size_t count, room;
+} Lines;
+
+static bool add_line(Lines *lines, Span line)
+{
+    if (lines->count == lines->room) {
+        size_t room = lines->room ? 2 * lines->room : 64;
+        Span *more = realloc(lines->spans, room * sizeof *more);
+        if (more == NULL) return PyErr_NoMemory(), false;
+        lines->spans = more;
+        lines->room = room;
+    }
+    lines->spans[lines->count++] = line;
+    return true;
+}
+
+/* Some lines as one, unless it is too short for a key. */
+static bool add_chain(const Text *text, PyObject *found, const Span *lines, size_t count)
+{
+    Py_ssize_t size = 0;
+    for (size_t line = 0; line < count; line++) size += lines[line].end - lines[line].start;
+    if (size < SHORTEST) return true;
+    PyObject *joined = PyBytes_FromStringAndSize(NULL, size);
+    if (joined == NULL) return false;
+    char *to = PyBytes_AsString(joined);
+    for (size_t line = 0; line < count; line++) {
+        size_t length = (size_t)(lines[line].end - lines[line].start);
+        memcpy(to, text->data + lines[line].start, length);
+        to += length;
+    }
+    return append(found, Py_BuildValue("(nnN)", lines[0].start, lines[count - 1].end, joined));
+}
+
+/* All the lines of a stretch, then any of them that follow one another; of many each two. */
+static bool add_chains(const Text *text, PyObject *found, Lines *lines, const Stretch *stretch)
+{
+    Py_ssize_t stop = end_of(text, stretch);
+    if (!is_mixed(text, stretch->start, stop)) return true;
+    if (!add_line(lines, (Span){stretch->last.end, stop})) return false;
+    size_t most = lines->count;
+    for (size_t count = most; count >= 2; count = most > FEW && count > 2 ? 2 : count - 1)
+        for (size_t first = 0; first + count <= most; first++)
+            if (!add_chain(text, found, lines->spans + first, count)) return false;
+    return true;
+}
+
+static PyObject *rejoined_of(const Text *text)
+{
+    PyObject *found = PyList_New(0);
+    Lines lines = {0};
+    Stretch stretch = {0, {-1, -1}};
+    bool is_fine = found != NULL;
+    for (Span next = next_break(text, 0); is_fine && next.end; next = next_break(text, next.end)) {
+        if (goes_on(text, &stretch, next)) {
+            is_fine = add_line(&lines, (Span){stretch.last.end, next.start});
+            stretch.last = next;
+            continue;
+        }
+        is_fine = stretch.last.end < 0 || add_chains(text, found, &lines, &stretch);
+        begin_stretch(text, &stretch, next);
+        lines.count = 0;
+        is_fine = is_fine && add_line(&lines, (Span){stretch.start, next.start});
+    }
+    is_fine = is_fine && (stretch.last.end < 0 || add_chains(text, found, &lines, &stretch));
+    free(lines.spans);
+    if (!is_fine) Py_CLEAR(found);
+    return found;
+}
+
+static PyObject *fast_rejoined(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data, mark;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*y*", &data, &mark)) return NULL;
+    Text text = {data.buf, data.len, mark.buf, mark.len};
+    if (mark.len > 0) result = rejoined_of(&text);
+    else PyErr_SetString(PyExc_ValueError, "a line ends with something");
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&mark);
+    return result;
+}
+
+static int begin(PyObject *Py_UNUSED(module))
+{
+    sort_characters();
+#ifdef HAS_SHA_EXTENSIONS
+    if (has_extensions() && agrees()) compress = compress_by_extensions;
+#endif
+    return 0;
+}
+
+static PyMethodDef FUNCTIONS[] = {
+    {"sift", fast_sift, METH_VARARGS, "As in plain.py."},
+    {"rejoined", fast_rejoined, METH_VARARGS, "As in plain.py."},
+    {"stretches", fast_stretches, METH_VARARGS, "As in plain.py."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, begin}, {0, NULL}};
+
+static struct PyModuleDef MODULE = {
+    PyModuleDef_HEAD_INIT, "leakwatch.core._fast", "The compiled twin of plain.py.", 0, FUNCTIONS, SLOTS_OF_MODULE, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__fast(void) { return PyModuleDef_Init(&MODULE); }

@@ -1,0 +1,220 @@
+"""What each byte of a document goes through, in Python alone. `_fast.c` is its compiled twin, some twenty times faster.
+
+`sift` finds the registered keys among the runs of key characters. A run ends at a character that no key has. Within it
+a key ends at whatever parts it from its neighbours, and what that is nobody knows: so a run is also cut at each set of
+its characters that are punctuation in one format and part of the key in another. What is cut out is digested, and
+nearly all of it is nobody's key.
+
+Not seen are keys of fewer than sixteen characters, with other characters than letters, digits and ``_.:~/+=-``, or
+with a letter or digit glued to them; of those with a marker the scanner finds all that it describes.
+
+`rejoined` joins lines over which a key may have been broken, `stretches` finds the key characters around escapes.
+"""
+
+import re
+import string
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import cache
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
+LONGEST: Final = 4096  # characters of a run that is taken whole or cut; in a longer one nothing parts key from key
+REACH: Final = 4096  # bytes to either side of an escape or a line's end that belong to its stretch
+PLAIN: Final = (string.ascii_letters + string.digits).encode()
+EDGES: Final = b"_.:~/+=-"  # what may stand before or after a key in its run
+_PARTS: Final = 6  # of a run that colons part: more are a path or a list, and no pair
+_PAD: Final = 64  # bytes, of HMAC
+_FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one
+KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
+_RUN: Final = re.compile(KEY + rb"{%d,}+" % SHORTEST)
+# What is part of a key beside letters and digits, format by format: all else in a run parts it from its neighbours.
+_KEPT: Final = (
+    b"",  # most
+    b"_",
+    b"-",  # UUIDs
+    b"_-",  # base64 for URLs
+    b"_.-",  # JWTs, and pairs with a dot
+    b"_.~-",  # Entra's client secrets
+    b"/+",  # base64
+    b"+",  # base64 that stands between slashes
+    b"_.-~:",  # pairs with a colon
+    b"_.-/+~",
+)
+
+Span = tuple[int, int]
+"""From where to where."""
+
+
+class Known(NamedTuple):
+    """What tells a registered key. The numbers are the first eight bytes of each digest as it is stored."""
+
+    pads: bytes  # of HMAC under the pepper, 64 each
+    ordered: "array[int]"  # numbers, rising
+    starts: (
+        "array[int]"  # where those begin that begin with 0, 1, 2 …, in as many bits as make their number, and the end
+    )
+    loose: "array[int]"  # those that came since, rising too
+
+
+def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list[Span], int, int]:
+    """Return where registered keys stand, how many runs were looked at, and how many there was no room for.
+
+    `seen` remembers runs in which nothing registered stands, each by a number of its own.
+    """
+    inner, outer = sha256(known.pads[:_PAD]), sha256(known.pads[_PAD:])
+
+    def keyed(message: bytes) -> bytes:
+        first, second = inner.copy(), outer.copy()
+        first.update(message)
+        second.update(first.digest())
+        return second.digest()
+
+    def is_registered(token: bytes) -> bool:
+        number = _number(keyed(sha256(token).digest()))
+        return any(_holds(table, number) for table in (known.ordered, known.loose))
+
+    found: list[Span] = []
+    looked = skipped = 0
+    for start, run in runs(data):
+        whole = inner.copy()
+        whole.update(run)
+        mark = _number(whole.digest())  # under the pepper: nobody can write a run that passes for another
+        if seen[mark % len(seen)] == mark:
+            continue
+        if looked == room:
+            skipped += 1
+            continue
+        looked += 1
+        registered = [(start + at, start + end) for at, end in cuts(run) if is_registered(run[at:end])]
+        found += registered
+        if not registered:
+            seen[mark % len(seen)] = mark
+    return found, looked, skipped
+
+
+def _number(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "big")
+
+
+def _holds(table: Sequence[int], number: int) -> bool:
+    at = bisect_left(table, number)
+    return at < len(table) and table[at] == number
+
+
+def runs(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Every run that is long enough, and where it begins; behind a backslash also without its first letter."""
+    for found in _RUN.finditer(data):
+        start, run = found.start(), found[0]
+        yield start, run
+        if len(run) > SHORTEST and data[start - 1 : start] == b"\\":
+            yield start + 1, run[1:]
+
+
+def cuts(run: bytes) -> set[Span]:
+    """Return every part of a run that could be a whole key, the run itself too."""
+    if len(run) > LONGEST:
+        return set()
+    if run.isalnum():
+        return {(0, len(run))}
+    found = {(0, len(run)), *_paired(run)}
+    for pattern in _ways(bytes(sorted(set(run.translate(None, PLAIN))))):
+        found.update(match.span() for match in pattern.finditer(run))
+    found.update([edged for start, end in found for edged in _edged(run, start, end)])
+    return {(start, end) for start, end in found if end - start >= SHORTEST}
+
+
+@cache
+def _ways(punctuation: bytes) -> tuple[re.Pattern[bytes], ...]:
+    """The ways to cut a run that has this punctuation: those that differ in what they keep of it."""
+    kept = {bytes(c for c in keep if c in punctuation) for keep in _KEPT} - {punctuation}
+    padding = rb"(?:={1,2}(?![A-Za-z0-9=]))?" if b"=" in punctuation else b""
+    return tuple(re.compile(rb"[A-Za-z0-9%s]{%d,}+%s" % (re.escape(k), SHORTEST, padding)) for k in sorted(kept))
+
+
+def _paired(run: bytes) -> Iterator[Span]:
+    """Every stretch between colons: which of them part a pair, and which a name from it, nobody knows."""
+    colons = [at for at, character in enumerate(run) if character == ord(":")]
+    if 0 < len(colons) < _PARTS:
+        starts, ends = [0, *(at + 1 for at in colons)], [*colons, len(run)]
+        yield from ((start, end) for i, start in enumerate(starts) for end in ends[i:])
+
+
+def _edged(run: bytes, start: int, end: int) -> Iterator[Span]:
+    """A token without the punctuation around it, before it and after it alone; with the padding that it may have."""
+    token = run[start:end]
+    first, last = end - len(token.lstrip(EDGES)), start + len(token.rstrip(EDGES))
+    if (first, last) == (start, end):
+        return
+    bare = max(first, last)
+    yield first, end
+    yield first, bare
+    yield start, last
+    if run[bare:end].startswith(b"="):
+        yield first, bare + 1 + run[bare + 1 : end].startswith(b"=")
+
+
+# What may stand between a line's end and what goes on: the margin of a quoted, boxed or commented line.
+_MARGIN: Final = rb"[ \t]{0,80}+(?:[>|#*]{1,3}+[ \t]{0,8}+)?+"
+_MIXED: Final = re.compile(rb"[0-9]|[a-z][A-Z]{1,3}[a-z]{1,3}[A-Z]{1,3}[a-z]")
+_LETTERS: Final = frozenset((b"n", b"r", b"t", b"b", b"f", b"v", b"a"))
+
+
+def rejoined(data: bytes, end: bytes) -> list[tuple[int, int, bytes]]:
+    """Return what lines are when they are joined over which a key may have been broken; `end` is what ends them.
+
+    Most ends of lines look like that. What has neither a digit nor letters as mixed as a key's is taken for words.
+    Where several lines follow one another, the key may have been broken over any of them.
+    """
+    pattern = _break(end)
+    found: list[tuple[int, int, bytes]] = []
+    for start, stop in stretches(data, [match.span() for match in pattern.finditer(data)]):
+        if _MIXED.search(data, start, stop):
+            broken = [match.span() for match in pattern.finditer(data, start, stop)]
+            edges = [start, *(at for span in broken for at in span), stop]
+            found += _chains(data, list(zip(edges[::2], edges[1::2], strict=True)))
+    return found
+
+
+def _chains(data: bytes, lines: Sequence[Span]) -> Iterator[tuple[int, int, bytes]]:
+    """All the lines of a stretch joined, then any of them that follow one another; of many lines each two."""
+    several = range(len(lines) - 1, 1, -1) if len(lines) <= _FEW else (2,)
+    for count in (len(lines), *several):
+        for first in range(len(lines) - count + 1):
+            chain = lines[first : first + count]
+            joined = b"".join(data[begin:end] for begin, end in chain)
+            if len(joined) >= SHORTEST:
+                yield chain[0][0], chain[-1][1], joined
+
+
+@cache
+def _break(end: bytes) -> re.Pattern[bytes]:
+    mark = re.escape(end)
+    left = rb"(?<=" + KEY + rb"{8}" + mark + rb")" + _MARGIN + rb"(?=" + KEY + rb")"
+    right = rb"(?<=" + KEY + mark + rb")" + _MARGIN + rb"(?=" + KEY + rb"{8})"
+    return re.compile(mark + rb"(?:" + left + rb"|" + right + rb")")
+
+
+def stretches(data: bytes, spans: list[Span]) -> list[Span]:
+    """Return every stretch of key characters that holds some of these spans, which rise and do not overlap."""
+    found: list[Span] = []
+    start = end = -1
+    for first, last in spans:
+        if end >= 0 and not data[end:first].strip(PLAIN + EDGES):
+            end = last  # nothing but key characters since the one before
+            continue
+        if end >= 0:
+            found.append((start, _grown(data, end)))
+        before = data[max(end, first - REACH, 0) : first]
+        start = first - (len(before) - len(before.rstrip(PLAIN + EDGES)))
+        if start < first and data[start : start + 1] in _LETTERS and data[start - 1 : start] == b"\\":
+            start += 1  # the letter is part of an escape, as in \n
+        end = last
+    return [*found, (start, _grown(data, end))] if spans else []
+
+
+def _grown(data: bytes, end: int) -> int:
+    after = data[end : end + REACH]
+    return end + len(after) - len(after.lstrip(PLAIN + EDGES))

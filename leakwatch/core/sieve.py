@@ -1,0 +1,97 @@
+"""The registered digests in memory, so that a string which is nobody's key costs no query.
+
+Of each digest the first eight bytes are kept, in order: 8 MB for a million keys, and of as many strings one in 10¹³
+passes that is not registered. What passes is looked up all the same.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import chain
+from threading import Lock
+from typing import Final, NamedTuple, final
+
+from leakwatch.core.plain import Known, Span
+from leakwatch.core.twins import sift
+from leakwatch.pepper import Pepper
+
+_BYTES: Final = 8
+_LOOSE: Final = 10_000  # digests that are kept beside the ordered ones before they are sorted in
+_MOST_BITS: Final = 17  # of a beginning: half a megabyte for all of them
+_REMEMBERED: Final = 1 << 17  # runs in which nothing registered stands: 2 MB
+
+
+class Sifted(NamedTuple):
+    """Where registered keys stand in some bytes, or once in a very long while what could be one."""
+
+    spans: list[Span]
+    looked: int  # runs that were looked at, and not remembered
+    skipped: int  # runs for which there was no room
+
+
+@final
+class DigestSieve:
+    """Finds registered keys. It may be asked by any thread while it is filled by one."""
+
+    __slots__ = ("_known", "_lock", "_seen")
+
+    def __init__(self, pepper: Pepper, *, numbers: bytes = b"") -> None:
+        """`numbers` is what another sieve under the same pepper returned as such."""
+        self._known = Known(pepper.pads, array("Q", numbers), array("I", [0, 0]), array("Q"))  # replaced as a whole
+        self._lock = Lock()  # of who replaces it
+        self._seen = _nothing()
+
+    @property
+    def numbers(self) -> bytes:
+        """What it holds, for a process of the same machine that holds the same pepper."""
+        return array("Q", sorted(chain(self._known.ordered, self._known.loose))).tobytes()
+
+    def __len__(self) -> int:
+        return len(self._known.ordered) + len(self._known.loose)
+
+    def find(self, data: bytes, room: int) -> Sifted:
+        """Find the registered keys among the runs of key characters, looking at so many runs at most."""
+        seen = self._seen  # before what is registered: what comes meanwhile must not be thought seen
+        known = self._known if _is_indexed(self._known) else self._index()
+        return Sifted(*sift(data, known, seen, room))
+
+    def extend(self, ordered: Iterable[bytes]) -> None:
+        """Add digests as they are stored, each greater than all before it, before anybody asks."""
+        self._known.ordered.extend(_number(digest) for digest in ordered)
+
+    def fill(self, digests: Iterable[bytes]) -> None:
+        """Add digests as they are stored. Asking goes on meanwhile, and is told of them from when this returns."""
+        with self._lock:
+            known = self._known
+            more = array("Q", sorted({*known.loose, *(_number(digest) for digest in digests)}))
+            if len(more) > _LOOSE:
+                self._known = _indexed(
+                    known._replace(ordered=array("Q", sorted(chain(known.ordered, more))), loose=more[:0])
+                )
+            else:
+                self._known = known._replace(loose=more)
+            self._seen = _nothing()
+
+    def _index(self) -> Known:
+        with self._lock:
+            self._known = _indexed(self._known)
+            return self._known
+
+
+def _is_indexed(known: Known) -> bool:
+    return known.starts[-1] == len(known.ordered)
+
+
+def _indexed(known: Known) -> Known:
+    """Find where numbers begin that begin alike: some sixteen each."""
+    bits = min(_MOST_BITS, max(0, len(known.ordered).bit_length() - 4))
+    beginnings = (bisect_left(known.ordered, number << (64 - bits)) for number in range(1 << bits))
+    return known._replace(starts=array("I", [*beginnings, len(known.ordered)]))
+
+
+def _nothing() -> "array[int]":
+    return array("Q", [0]) * _REMEMBERED
+
+
+def _number(digest: bytes) -> int:
+    return int.from_bytes(digest[:_BYTES], "big")

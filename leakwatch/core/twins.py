@@ -1,0 +1,12 @@
+"""The functions that there are twice, each from where it is faster: compiled, if that is there."""
+
+from typing import Final
+
+try:
+    from leakwatch.core._fast import rejoined, sift, stretches
+except ImportError:  # there was no C compiler
+    from leakwatch.core.plain import rejoined, sift, stretches
+
+__all__ = ["is_compiled", "rejoined", "sift", "stretches"]
+
+is_compiled: Final = sift.__module__ != "leakwatch.core.plain"

@@ -1,0 +1,261 @@
+"""Every run that could be a whole key, and how it is cut; what is remembered of it. Of both twins."""
+
+import re
+from array import array
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leakwatch.core import _fast, plain
+from leakwatch.core.plain import LONGEST, SHORTEST, Known, Span, cuts
+from leakwatch.core.sieve import _indexed
+from leakwatch.scan.synthetic import ALPHABETS, fill
+from tests.unit.core.making import PEPPER, numbers
+
+Sift = Callable[..., tuple[list[Span], int, int]]
+UNHURRIED = settings(deadline=None)
+HEX = fill("{hex:32}", Random(1))
+UUID = fill("{uuid:4}", Random(2))
+ALNUM = fill("{alnum:40}", Random(3))
+# A key for each set of characters that one may hold beside letters and digits.
+KEPT = {
+    "none": ALNUM,
+    "_": fill("ab_{alnum:12}_{alnum:12}", Random(4)),
+    "-": UUID,
+    "_-": fill("{alnum:9}-{alnum:9}_{alnum:9}", Random(5)),
+    "_.-": fill("{alnum:12}.{alnum:9}-_{alnum:9}.{alnum:20}", Random(6)),
+    "_.~-": fill("{alnum:3}8Q~{alnum:12}-_.{alnum:12}", Random(7)),
+    "/+": fill("{alnum:12}/{alnum:12}+{alnum:12}", Random(8)),
+    "+": fill("{alnum:12}+{alnum:12}", Random(9)),
+    "_.-~:": fill("{alnum:8}-_.~:{alnum:16}", Random(10)),
+    "_.-/+~": fill("{alnum:8}-_.~/+{alnum:16}", Random(11)),
+}
+AROUND = [
+    ("", ""),
+    ("key=", ""),
+    ("", "=="),
+    ("a:", ":b"),
+    ("https://example.org/", "/models"),
+    ("--", "--"),
+    ("name.", "."),
+    ("~", "/"),
+]
+WHOLE = {"_.-~:", "_.-/+~", "/+"}  # what these hold also parts keys in a path, or a pair
+RUNS = st.text(ALPHABETS["alnum"] + "_.:~/+=-", min_size=SHORTEST, max_size=200)
+
+
+@pytest.fixture(params=[plain.sift, _fast.sift], ids=["plain", "fast"])
+def sift(request: pytest.FixtureRequest) -> Sift:
+    """Each of the twins."""
+    found: Sift = request.param
+    return found
+
+
+def known(*keys: str) -> Known:
+    return indexed(numbers(*keys))
+
+
+def indexed(rising: Iterable[int]) -> Known:
+    return _indexed(Known(PEPPER.pads, array("Q", rising), array("I", [0, 0]), array("Q")))
+
+
+def remembering(places: int = 4096) -> "array[int]":
+    return array("Q", [0]) * places
+
+
+def found(sift: Sift, text: str, *keys: str) -> set[str]:
+    """What is found in a text of all that is registered."""
+    data = text.encode()
+    spans, _, skipped = sift(data, known(*keys), remembering(), 1000)
+    assert not skipped
+    return {data[start:end].decode() for start, end in spans}
+
+
+def tokens(run: str) -> set[str]:
+    return {run[start:end] for start, end in cuts(run.encode())}
+
+
+@pytest.mark.parametrize("key", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("quote", ['"', " ", "`", ",", "(", "\0", "é"])
+def test_a_run_ends_at_what_no_key_holds(sift: Sift, key: str, quote: str) -> None:
+    assert found(sift, f"{quote}{key}{quote}", key) == {key}
+
+
+@pytest.mark.parametrize(("before", "after"), AROUND)
+@pytest.mark.parametrize("kept", [kept for kept in KEPT if kept not in WHOLE])
+def test_a_key_is_cut_out_of_its_run(sift: Sift, kept: str, before: str, after: str) -> None:
+    glued = {*(before[-1:] + after[:1])} & {*kept} and (before.strip("-~.") or after.strip("-~./"))
+    if not glued:
+        assert found(sift, f"{before}{KEPT[kept]}{after}", KEPT[kept]) == {KEPT[kept]}
+
+
+@pytest.mark.parametrize("padding", ["=", "=="])
+def test_padding_may_be_part_of_a_key(sift: Sift, padding: str) -> None:
+    key = KEPT["/+"] + padding
+    for run in (key, f"KEY={key}", f"{key}/", f"-{key}", f"name:{key}"):
+        assert found(sift, run, key, KEPT["/+"]) == {key, KEPT["/+"]}, run
+
+
+def test_a_pair_is_whole_and_each_of_its_parts(sift: Sift) -> None:
+    parts = [fill("{alnum:20}", Random(n)) for n in range(3)]
+    pairs = {":".join(parts[i:j]) for i in range(3) for j in range(i + 1, 4)}
+    assert found(sift, ":".join(parts), *pairs) == pairs
+
+
+def test_a_list_of_many_between_colons_is_no_pair(sift: Sift) -> None:
+    parts = [fill("{alnum:20}", Random(n)) for n in range(9)]
+    assert found(sift, ":".join(parts), *parts, ":".join(parts[:2])) == {*parts}
+
+
+def test_the_longest_run_is_looked_at_and_a_longer_one_is_not(sift: Sift) -> None:
+    longest = "a" * LONGEST
+    assert found(sift, longest, longest) == {longest}
+    assert found(sift, longest + "b", longest + "b") == set()
+
+
+@UNHURRIED
+@given(RUNS)
+def test_every_token_is_part_of_its_run_and_their_number_is_bounded(run: str) -> None:
+    cut = cuts(run.encode())
+    assert all(0 <= start <= end - SHORTEST and end <= len(run) for start, end in cut)
+    assert len(cut) <= 3 * len(run) + 60
+    assert (0, len(run)) in cut
+
+
+@pytest.mark.parametrize("letter", "nrt")
+def test_the_letter_of_an_escape_is_no_part_of_the_run(sift: Sift, letter: str) -> None:
+    assert found(sift, f"first\\{letter}{ALNUM}", ALNUM) == {ALNUM}
+
+
+def test_a_letter_or_digit_that_is_glued_hides_a_key(sift: Sift) -> None:
+    """What the finder cannot see: docs/formats.md."""
+    assert not found(sift, f"x{HEX}", HEX)
+    assert not found(sift, f"{HEX}1", HEX)
+
+
+def test_a_key_of_fewer_characters_is_not_seen(sift: Sift) -> None:
+    short = fill("{alnum:15}", Random(1))
+    assert not found(sift, short, short)
+
+
+def test_where_a_token_stands_is_told_each_time(sift: Sift) -> None:
+    text = f'"id": "{UUID}", "k": "name={HEX}", "again": "{HEX}"'
+    spans, looked, skipped = sift(text.encode(), known(HEX), remembering(), 10)
+    assert [text[start:end] for start, end in spans] == [HEX, HEX]
+    assert [start for start, _ in spans] == [57, 102]
+    assert (looked, skipped) == (3, 0)
+
+
+def test_what_is_registered_may_lie_in_either_table(sift: Sift) -> None:
+    both = known(HEX)._replace(loose=numbers(UUID))
+    spans, _, _ = sift(f"{UUID} {HEX}".encode(), both, remembering(), 10)
+    assert len(spans) == 2
+
+
+def test_runs_beyond_the_room_are_counted(sift: Sift) -> None:
+    text = " ".join([*(fill("{hex:32}", Random(seed)) for seed in range(10, 15)), HEX])
+    assert sift(text.encode(), known(HEX), remembering(), 2) == ([], 2, 4)
+
+
+def test_a_run_in_which_there_was_nothing_is_not_looked_at_again(sift: Sift) -> None:
+    seen = remembering()
+    for looked in (1, 0):
+        assert sift(HEX.encode(), known(UUID), seen, 1) == ([], looked, 0)
+    assert sum(map(bool, seen)) == 1
+    for _ in range(2):
+        spans, looked, _ = sift(UUID.encode(), known(UUID), seen, 1)
+        assert (spans, looked) == ([(0, 36)], 1), "what matched is not remembered"
+
+
+def test_no_more_runs_are_remembered_than_there_is_room_for(sift: Sift) -> None:
+    seen = remembering(1)
+    for key in (HEX, ALNUM, HEX):
+        assert sift(key.encode(), known(), seen, 1) == ([], 1, 0)
+
+
+def test_marks_of_runs_are_keyed_so_that_none_can_be_made_to_pass_for_another(sift: Sift) -> None:
+    one, other = remembering(1), remembering(1)
+    sift(HEX.encode(), known(), one, 1)
+    sift(HEX.encode(), known()._replace(pads=PEPPER.pads[::-1]), other, 1)
+    assert one != other
+
+
+PIECES = st.one_of(
+    st.text("aB3", min_size=14, max_size=18),
+    st.text("aB3_.:~/+=-", max_size=80),
+    st.lists(st.text("aB3=", max_size=20), max_size=9).map(":".join),
+    st.integers(LONGEST - 1, LONGEST + 1).map(lambda n: "x" * n),
+    st.sampled_from(["\\", " ", "\n", "\r\n", "\\n", "\\\n", "é", "\n  > ", "\n# ", '"', "\0", "=", "=="]),
+)
+TEXTS = st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode())
+
+
+@settings(UNHURRIED, max_examples=300)
+@given(TEXTS, st.randoms(use_true_random=False), st.sampled_from([0, 1, 3, 1000]))
+def test_the_twins_find_the_same(data: bytes, chance: Random, room: int) -> None:
+    every = [data[at + start : at + end] for at, run in plain.runs(data) for start, end in cuts(run)]
+    some = {token.decode() for token in every if chance.random() < 0.2}
+    noise = [chance.getrandbits(64) for _ in range(chance.choice([0, 3, 300]))]
+    both = indexed(sorted([*numbers(*some), *noise]))._replace(loose=numbers(*list(some)[:1]))
+    memories = remembering(64), remembering(64)
+    (spans, *counts), (same, *others) = (
+        twin(data, both, seen, room) for twin, seen in zip((plain.sift, _fast.sift), memories, strict=True)
+    )
+    assert (sorted(spans), counts) == (sorted(same), others)
+    assert memories[0] == memories[1]
+
+
+@settings(UNHURRIED, max_examples=300)
+@given(TEXTS, st.sampled_from([b"\n", b"\r\n", b"\\n", b"\\\n"]))
+def test_the_twins_break_lines_alike(data: bytes, end: bytes) -> None:
+    assert plain.rejoined(data, end) == _fast.rejoined(data, end)
+
+
+@settings(UNHURRIED, max_examples=300)
+@given(TEXTS, st.sampled_from([rb"\\.", rb"[\n\r]+", rb"a", rb"[ \0]?", rb"=+"]))
+def test_the_twins_find_the_same_stretches(data: bytes, pattern: bytes) -> None:
+    spans = [match.span() for match in re.finditer(pattern, data, re.DOTALL)]
+    assert plain.stretches(data, spans) == _fast.stretches(data, spans)
+
+
+@settings(UNHURRIED, max_examples=100)
+@given(st.binary(min_size=SHORTEST, max_size=300), st.binary(min_size=128, max_size=128))
+def test_the_compiled_digest_is_that_of_the_library(key: bytes, pads: bytes) -> None:
+    run = key.hex().encode()
+    inner, outer = sha256(pads[:64] + sha256(run).digest()), sha256(pads[64:])
+    outer.update(inner.digest())
+    number = int.from_bytes(outer.digest()[:8], "big")
+    for registered, spans in ((number, [(0, len(run))]), (number ^ 1, [])):
+        one = indexed([registered])._replace(pads=pads)
+        assert _fast.sift(run, one, remembering(1), 1)[0] == spans
+
+
+@pytest.mark.parametrize("size", [1, 2, 63, 64, 65, 2000])
+def test_every_number_of_a_table_is_found_however_they_lie(size: int) -> None:
+    keys = [fill("{alnum:24}", Random(seed)) for seed in range(size)]
+    text = " ".join(keys).encode()
+    for crowd in ([], list(range(500)), [2**64 - 1 - n for n in range(500)]):
+        spans, _, _ = _fast.sift(text, indexed(sorted([*numbers(*keys[::2]), *crowd])), remembering(), size)
+        assert {text[start:end].decode() for start, end in spans} == {*keys[::2]}
+
+
+def test_what_the_compiled_twin_is_given_is_looked_at_first() -> None:
+    assert _fast.sift(b"", known(), remembering(1), 1) == ([], 0, 0)
+    with pytest.raises(ValueError, match="128"):
+        _fast.sift(b"", known()._replace(pads=b"short"), remembering(1), 1)
+    with pytest.raises(ValueError, match="128"):
+        _fast.sift(b"", known(), array("Q"), 1)
+    for starts in ([], [0], [0, 0, 0, 1]):
+        with pytest.raises(ValueError, match="starts"):
+            _fast.sift(b"", known(HEX)._replace(starts=array("I", starts)), remembering(1), 1)
+    for starts in ([0, 2**32 - 1], [2**32 - 1, 1], [1, 0]):
+        assert _fast.sift(ALNUM.encode(), known(HEX)._replace(starts=array("I", starts)), remembering(1), 1)[0] == []
+    with pytest.raises(ValueError, match="ends"):
+        _fast.rejoined(b"text", b"")
+    for spans in ([(2, 1)], [(0, 5)], [(2, 3), (1, 4)]):
+        with pytest.raises(ValueError, match="rise"):
+            _fast.stretches(b"text", spans)
