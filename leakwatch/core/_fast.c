@@ -189,11 +189,23 @@ typedef struct {
     Py_ssize_t start, end;
 } Span;
 
-enum { SLOTS = 1024, CROWDED = SLOTS / 2 };
+typedef struct {
+    Span span;
+    uint64_t mark;
+    bool is_looked_at, has_key;
+} Run;
 
 typedef struct {
     Span span;
-    size_t run; /* in which it was asked for */
+    uint64_t number;
+    Run *run;
+} Token;
+
+enum { TOGETHER = 64, SLOTS = 1024, CROWDED = SLOTS / 2 };
+
+typedef struct {
+    Span span;
+    size_t turn;
 } Asked;
 
 typedef struct {
@@ -202,17 +214,38 @@ typedef struct {
     Table ordered, loose;
     uint64_t *seen; /* marks of runs without a registered key, each where it says itself */
     size_t places;
+    Py_ssize_t room, skipped; /* for runs, and of them */
+    Run runs[TOGETHER];       /* memory is slow: what is looked up in it is asked for early, for many runs together */
+    size_t waiting;
+    Token *tokens;
+    size_t token_count, token_room;
     Span *found;
-    size_t count, room;
+    size_t found_count, found_room;
     bool out_of_memory;
-    size_t run;          /* that is looked at, counted from one */
-    Asked asked[SLOTS];  /* the same part of a run is cut out in several ways */
-    size_t crowd;        /* how many of them are of this run */
+    Asked asked[SLOTS]; /* the same part of a run is cut out in several ways */
+    Run *run;
+    size_t turn, crowd; /* the run's, counted from one, and how many of its parts are in there */
 } Sift;
+
+/* Make room for one more of some items; return where they are now, or NULL. */
+static void *with_room(Sift *sift, void *items, size_t count, size_t *room, size_t size)
+{
+    if (count < *room) return items;
+    size_t more = *room ? 2 * *room : 64;
+    void *moved = realloc(items, more * size);
+    if (moved == NULL) sift->out_of_memory = true;
+    else *room = more;
+    return moved;
+}
+
+static size_t beginning_of(const Table *table, uint64_t number)
+{
+    return table->shift < 64 ? (size_t)(number >> table->shift) : 0;
+}
 
 static bool holds(const Table *table, uint64_t number)
 {
-    size_t beginning = table->shift < 64 ? (size_t)(number >> table->shift) : 0;
+    size_t beginning = beginning_of(table, number);
     size_t low = table->starts[beginning], high = table->starts[beginning + 1];
     if (high > table->count) high = table->count;
     while (low < high) {
@@ -225,31 +258,15 @@ static bool holds(const Table *table, uint64_t number)
     return low < table->count && table->numbers[low] == number;
 }
 
-/* Keep a span, if there is memory for it. */
-static void keep(Sift *sift, Span span)
-{
-    if (sift->count == sift->room) {
-        size_t room = sift->room ? 2 * sift->room : 64;
-        Span *more = realloc(sift->found, room * sizeof *more);
-        if (more == NULL) {
-            sift->out_of_memory = true;
-            return;
-        }
-        sift->found = more;
-        sift->room = room;
-    }
-    sift->found[sift->count++] = span;
-}
-
 static bool is_new(Sift *sift, Span span)
 {
     size_t slot = ((size_t)span.start * 0x9e3779b1u ^ (size_t)span.end * 0x85ebca6bu) % SLOTS;
-    while (sift->asked[slot].run == sift->run) {
+    while (sift->asked[slot].turn == sift->turn) {
         if (sift->asked[slot].span.start == span.start && sift->asked[slot].span.end == span.end) return false;
         slot = (slot + 1) % SLOTS;
     }
     if (sift->crowd < CROWDED) {
-        sift->asked[slot] = (Asked){span, sift->run};
+        sift->asked[slot] = (Asked){span, sift->turn};
         sift->crowd++;
     }
     return true;
@@ -257,17 +274,21 @@ static bool is_new(Sift *sift, Span span)
 
 static uint64_t number_of(const uint8_t digest[32]) { return (uint64_t)word_at(digest) << 32 | word_at(digest + 4); }
 
-/* Ask whether a part of a run is registered. */
+/* Ask whether a part of a run is registered: what comes of it is settled later. */
 static void ask(Sift *sift, Py_ssize_t start, Py_ssize_t end)
 {
     uint8_t key[32];
     Span span = {start, end};
     if (end - start < SHORTEST || !is_new(sift, span)) return;
+    Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
+    if (tokens == NULL) return;
+    sift->tokens = tokens;
     digest(BEGINNING, sift->data + start, (size_t)(end - start), 0, key);
     digest(sift->inner, key, sizeof key, 64, key);
     digest(sift->outer, key, sizeof key, 64, key);
     uint64_t number = number_of(key);
-    if (holds(&sift->ordered, number) || holds(&sift->loose, number)) keep(sift, span);
+    __builtin_prefetch(sift->ordered.starts + beginning_of(&sift->ordered, number));
+    tokens[sift->token_count++] = (Token){span, number, sift->run};
 }
 
 static uint16_t kind_at(const Sift *sift, Py_ssize_t at) { return KIND[sift->data[at]]; }
@@ -336,7 +357,7 @@ static void ask_run(Sift *sift, Span run)
     uint16_t kinds = 0, ways[WAYS];
     int count = 0;
     if (run.end - run.start > LONGEST) return;
-    sift->run++;
+    sift->turn++;
     sift->crowd = 0;
     for (Py_ssize_t at = run.start; at < run.end; at++) kinds |= kind_at(sift, at);
     uint16_t punctuation = kinds & (uint16_t)~PLAIN;
@@ -352,25 +373,74 @@ static void ask_run(Sift *sift, Span run)
     }
 }
 
-/* Look at a run, unless it was seen; return whether there was room for it. */
-static bool look(Sift *sift, Span run, Py_ssize_t *room)
+static uint64_t *place_of(const Sift *sift, uint64_t mark) { return sift->seen + mark % sift->places; }
+
+/* Cut a run into tokens, unless it was seen or there is no room for it. */
+static void look(Sift *sift, Run *run)
 {
-    uint8_t whole[32]; /* under the pepper: nobody can write a run that passes for another */
-    digest(sift->inner, sift->data + run.start, (size_t)(run.end - run.start), 64, whole);
-    uint64_t mark = number_of(whole), *place = sift->seen + mark % sift->places;
-    if (__atomic_load_n(place, __ATOMIC_RELAXED) == mark) return true;
-    if (*room == 0) return false;
-    --*room;
-    size_t before = sift->count;
-    ask_run(sift, run);
-    if (sift->count == before && !sift->out_of_memory) __atomic_store_n(place, mark, __ATOMIC_RELAXED);
-    return true;
+    if (__atomic_load_n(place_of(sift, run->mark), __ATOMIC_RELAXED) == run->mark) return;
+    if (sift->room == 0) {
+        sift->skipped++;
+        return;
+    }
+    sift->room--;
+    run->is_looked_at = true;
+    sift->run = run;
+    ask_run(sift, run->span);
 }
 
-/* Look at every run; return how many there was no room for. */
-static Py_ssize_t look_at_all(Sift *sift, Py_ssize_t size, Py_ssize_t *room)
+/* Look all tokens up, and remember in which of some runs there is none that is registered. */
+static void settle(Sift *sift, Run *run, const Run *end)
 {
-    Py_ssize_t skipped = 0;
+    const Table *table = &sift->ordered;
+    for (size_t at = 0; at < sift->token_count; at++)
+        __builtin_prefetch(table->numbers + table->starts[beginning_of(table, sift->tokens[at].number)]);
+    for (size_t at = 0; at < sift->token_count; at++) {
+        const Token *token = sift->tokens + at;
+        if (!holds(table, token->number) && !holds(&sift->loose, token->number)) continue;
+        token->run->has_key = true;
+        Span *found = with_room(sift, sift->found, sift->found_count, &sift->found_room, sizeof *found);
+        if (found == NULL) break;
+        sift->found = found;
+        found[sift->found_count++] = token->span;
+    }
+    sift->token_count = 0;
+    for (; run < end && !sift->out_of_memory; run++)
+        if (run->is_looked_at && !run->has_key) __atomic_store_n(place_of(sift, run->mark), run->mark, __ATOMIC_RELAXED);
+}
+
+/* Whether the same run is among those that are looked at and not settled. */
+static bool is_among(const Run *run, const Run *end, uint64_t mark)
+{
+    for (; run < end; run++)
+        if (run->mark == mark && run->is_looked_at) return true;
+    return false;
+}
+
+/* Look at all runs that wait. */
+static void work_off(Sift *sift)
+{
+    const Run *end = sift->runs + sift->waiting;
+    for (Run *first = sift->runs, *run = first; first < end; first = run) {
+        for (; run < end && !is_among(first, run, run->mark); run++) look(sift, run);
+        settle(sift, first, run);
+    }
+    sift->waiting = 0;
+}
+
+/* Let a run wait until there are enough of them. */
+static void gather(Sift *sift, Span span)
+{
+    uint8_t whole[32]; /* under the pepper: nobody can write a run that passes for another */
+    digest(sift->inner, sift->data + span.start, (size_t)(span.end - span.start), 64, whole);
+    uint64_t mark = number_of(whole);
+    __builtin_prefetch(place_of(sift, mark));
+    sift->runs[sift->waiting++] = (Run){span, mark, false, false};
+    if (sift->waiting == TOGETHER) work_off(sift);
+}
+
+static void look_at_all(Sift *sift, Py_ssize_t size)
+{
     for (Py_ssize_t at = 0; at + SHORTEST <= size;) {
         /* From the sixteenth character back to one that no key has: most text is read in leaps. */
         Py_ssize_t back = at + SHORTEST - 1;
@@ -382,13 +452,11 @@ static Py_ssize_t look_at_all(Sift *sift, Py_ssize_t size, Py_ssize_t *room)
         Span run = {at, at + SHORTEST};
         while (run.end < size && kind_at(sift, run.end)) run.end++;
         at = run.end + 1;
-        skipped += !look(sift, run, room);
-        if (run.end - run.start > SHORTEST && run.start && sift->data[run.start - 1] == '\\') {
-            run.start++;
-            skipped += !look(sift, run, room);
-        }
+        gather(sift, run);
+        bool is_escape = run.start > 0 && sift->data[run.start - 1] == '\\';
+        if (is_escape && run.end - run.start > SHORTEST) gather(sift, (Span){run.start + 1, run.end});
     }
-    return skipped;
+    work_off(sift);
 }
 
 static PyObject *spans_of(const Span *found, size_t count)
@@ -415,17 +483,18 @@ static bool is_table(const Py_buffer *numbers, const Py_buffer *starts, Table *t
 
 static PyObject *sift_all(Sift *sift, Py_ssize_t size, Py_ssize_t room)
 {
-    Py_ssize_t left = room, skipped;
+    sift->room = room;
     if (size < ALONE) {
-        skipped = look_at_all(sift, size, &left);
+        look_at_all(sift, size);
     } else {
         Py_BEGIN_ALLOW_THREADS
-        skipped = look_at_all(sift, size, &left);
+        look_at_all(sift, size);
         Py_END_ALLOW_THREADS
     }
-    PyObject *spans = sift->out_of_memory ? PyErr_NoMemory() : spans_of(sift->found, sift->count);
+    PyObject *spans = sift->out_of_memory ? PyErr_NoMemory() : spans_of(sift->found, sift->found_count);
     free(sift->found);
-    return spans ? Py_BuildValue("(Nnn)", spans, room - left, skipped) : NULL;
+    free(sift->tokens);
+    return spans ? Py_BuildValue("(Nnn)", spans, room - sift->room, sift->skipped) : NULL;
 }
 
 enum { DATA, PADS, ORDERED, STARTS, LOOSE, SEEN, VIEWS };

@@ -18,7 +18,9 @@ from leakwatch.pepper import Pepper
 _BYTES: Final = 8
 _LOOSE: Final = 10_000  # digests that are kept beside the ordered ones before they are sorted in
 _MOST_BITS: Final = 17  # of a beginning: half a megabyte for all of them
-_REMEMBERED: Final = 1 << 17  # runs in which nothing registered stands: 2 MB
+_REMEMBERED: Final = (
+    1 << 16
+)  # runs in which nothing registered stands: half a megabyte, which a processor's cache holds
 
 
 class Sifted(NamedTuple):
