@@ -24,8 +24,8 @@ demo: .venv/demo.stamp ## Watch it work: a paste site, a leaked key, the mail to
 test: .venv/dev.stamp ## Check everything that needs nothing but this checkout; 95 % coverage
 	@$(NOX) lint types layers changelog tests coverage100
 
-test-all: .venv/dev.stamp ## The tests against real servers and in a browser, which it installs, under a real systemd, and what takes long
-	@$(NOX) peers browser systemd outage
+test-all: .venv/dev.stamp ## The compiled core, watched; real servers and a browser, which it installs; a real systemd; what takes long
+	@$(NOX) sanitize peers browser systemd outage
 
 bench: .venv/dev.stamp ## Measure against peers and limits, and write docs/benchmarks.md; ONLY="scan idle" for some
 	@$(NOX) bench -- $(ONLY)

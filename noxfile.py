@@ -6,6 +6,8 @@ They run in the environment that nox itself is in, the one made from `requiremen
 import os
 import shutil
 import sys
+import sysconfig
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +48,7 @@ PACKAGES = [
     "public-inbox",
 ]
 BROWSER_PACKAGES = {"chromium": "chromium", "nodejs": "node", "npm": "npm"}  # by the command that may come otherwise
+WATCHERS = ("libasan.so", "libubsan.so")
 BROWSER_LOCK = Path("tests/browser/package-lock.json")
 
 LOCALES = Path("leakwatch/notify/locale")
@@ -198,6 +201,27 @@ def translations(session: nox.Session) -> None:
         facts = (f"Language: {code}", *form, kinds)
         head = "".join(f'"{fact}\\n"\n' for fact in facts)
         catalogue.write_text(f'msgid ""\nmsgstr ""\n{head}\n{catalogue.read_text("utf-8").strip()}\n', "utf-8")
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """The tests of the compiled core, each of its reads and sums watched (needs gcc), in a copy of the checkout."""
+    watched = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    libraries = [session.run("gcc", f"-print-file-name={name}", silent=True, external=True) for name in WATCHERS]
+    with tempfile.TemporaryDirectory() as copy:
+        for name in ("leakwatch", "benchmarks", "tests"):
+            shutil.copytree(name, Path(copy, name), ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        shutil.copy("pyproject.toml", copy)
+        core, include = Path(copy, "leakwatch/core"), sysconfig.get_path("include")
+        built = ["-o", str(core / "_fast.abi3.so"), str(core / "_fast.c"), f"-I{include}"]
+        session.run(
+            "gcc", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *watched, *built, external=True
+        )
+        preloaded = {"LD_PRELOAD": " ".join(str(library).strip() for library in libraries), "PYTHONMALLOC": "malloc"}
+        session.chdir(copy)
+        session.run(
+            "pytest", "tests/unit/core", env={**preloaded, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONPATH": copy}
+        )
 
 
 @nox.session
