@@ -74,6 +74,7 @@ _NEAR: Final = frozenset(
         disguises.concatenation,
     )
 )
+_CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _FAR: Final = REACH + 512  # bytes to either side of the end of a hint: more than a key and an escape take
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
 
@@ -93,9 +94,14 @@ class Hints:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
         whole = (0, len(data))
         found: list[list[Span]] = [[] for _ in self._decoders]
+        noted = [-_CLOSE] * len(found)  # where the hints ended of which what lies around is read
 
         def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            spans = found[self._hinted[hint]]
+            number = self._hinted[hint]
+            if end - noted[number] < _CLOSE:
+                return
+            noted[number] = end
+            spans = found[number]
             first, last = _around(data, end)
             if spans and first <= spans[-1][1]:
                 first, _ = spans.pop()

@@ -19,6 +19,7 @@ from leakwatch.scan.ruler import Ruler
 
 LIMIT: Final = 10_000
 RUNS: Final = 250_000  # of one field that are tried with the sieve
+_SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 UNKNOWN: Final = "unknown"  # the name of what is registered and of no format that we know
 
@@ -91,21 +92,17 @@ class Scanner:
         decides. They share their position; the first is the one to show.
         """
         text, around = _bytes(document.text), [(field, _bytes(text)) for field, text in _around(document)]
-        # Most documents have no key around their text: one look at all of it says so.
-        whole = self._look(BETWEEN.join([text, *(data for _, data in around)]), sieve)
-        if whole.is_complete and all(one.at < len(text) for one in whole.found):
-            return whole.measured(text, Field.TEXT)
-        fields = [(Field.TEXT, text), *around]
-        scans = [self._look(data, sieve).measured(data, field) for field, data in fields]
-        found: dict[str, Candidate] = {}
-        for scan in scans:
-            for candidate in scan.candidates:
-                found.setdefault(candidate.plaintext.reveal(), candidate)
-        return Scan(
-            candidates=tuple(found.values()),
-            skipped=sum(scan.skipped for scan in scans),
-            disguised=sum(scan.disguised for scan in scans),
-        )
+        # Most documents have no key around their text: one look at all of it says so, and while the text is short one
+        # at both together.
+        beside = BETWEEN.join(data for _, data in around)
+        if len(text) < _SHORT:
+            whole = self._look(BETWEEN.join([text, beside]), sieve)
+            if whole.is_complete and all(one.at < len(text) for one in whole.found):
+                return whole.measured(text, Field.TEXT)
+        scans = [self._look(text, sieve).measured(text, Field.TEXT)]
+        if self._look(beside, sieve) != _Look([], 0, 0):
+            scans += [self._look(data, sieve).measured(data, field) for field, data in around]
+        return _together(scans)
 
     def redact(self, text: str, sieve: Sieve | None = None) -> str:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
@@ -175,6 +172,19 @@ class Scanner:
                 return None
             hidden |= {layer.disguise(span.start): span.masked for span in spans}
         return [Span(start, end, masked) for (start, end), masked in hidden.items()]
+
+
+def _together(scans: Sequence[Scan]) -> Scan:
+    """The scans of several fields as one: a key that stands in several of them stands in the first."""
+    found: dict[str, Candidate] = {}
+    for scan in scans:
+        for candidate in scan.candidates:
+            found.setdefault(candidate.plaintext.reveal(), candidate)
+    return Scan(
+        candidates=tuple(found.values()),
+        skipped=sum(scan.skipped for scan in scans),
+        disguised=sum(scan.disguised for scan in scans),
+    )
 
 
 def _candidate(found: _Found, ruler: Ruler) -> Candidate:

@@ -181,7 +181,7 @@ async def test_a_source_that_goes_and_comes_back_while_it_is_woken_is_woken_agai
 async def test_hundreds_of_new_sources_are_spread_and_all_woken(
     running: Schedule, sources: Sources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedule, "_SPREAD", 0.3)
+    monkeypatch.setattr(schedule, "_SPREAD", 1.0)
     running.sync(f"s{n}" for n in range(300))
     await asyncio.sleep(0)
     assert len(sources.woken) < 300

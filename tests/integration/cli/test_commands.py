@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from leakwatch import core
 from leakwatch.cli import COMMANDS, command
 from leakwatch.cli.frame import guarded
 from leakwatch.demo import DEFINITION, PasteSite
@@ -635,6 +636,14 @@ def test_check_warns_where_nobody_is_told_of_anything(installed: Leakwatch, tmp_
     assert (said.status, "warning: " in said.err, "there is no operator" in said.err) == (0, True, True), said.err
     (tmp_path / "leakwatch.toml").write_text(CONFIG + '[notices]\noperator = ["mailto:soc@issuer.example"]\n')
     assert "warning" not in installed("check").err
+
+
+def test_check_warns_where_scanning_is_slow(installed: Leakwatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "scanning" not in installed("check").err
+    monkeypatch.setattr(core, "is_compiled", False)
+    said = installed("check")
+    assert said.status == 0
+    assert "what is compiled is missing: scanning takes several times as long; install gcc" in said.err
 
 
 def test_a_reload_is_kept_back_by_its_sources_alone(installed: Leakwatch, tmp_path: Path) -> None:

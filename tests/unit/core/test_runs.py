@@ -1,6 +1,8 @@
 """Every run that could be a whole key, and how it is cut; what is remembered of it. Of both twins."""
 
 import re
+import runpy
+import sys
 from array import array
 from collections.abc import Callable, Iterable
 from hashlib import sha256
@@ -10,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.core import _fast, plain
+from leakwatch.core import _fast, plain, twins
 from leakwatch.core.plain import LONGEST, SHORTEST, Known, Span, cuts
 from leakwatch.core.sieve import _indexed
 from leakwatch.scan.synthetic import ALPHABETS, fill
 from tests.unit.core.making import PEPPER, numbers
 
 Sift = Callable[..., tuple[list[Span], int, int]]
+Rejoin = Callable[[bytes, bytes], list[tuple[int, int, bytes]]]
 UNHURRIED = settings(deadline=None)
 HEX = fill("{hex:32}", Random(1))
 UUID = fill("{uuid:4}", Random(2))
@@ -215,6 +218,15 @@ def test_the_twins_break_lines_alike(data: bytes, end: bytes) -> None:
     assert plain.rejoined(data, end) == _fast.rejoined(data, end)
 
 
+@pytest.mark.parametrize("rejoined", [plain.rejoined, _fast.rejoined], ids=["plain", "fast"])
+def test_lines_are_joined_again_if_a_key_may_have_been_broken_over_them(rejoined: Rejoin) -> None:
+    left, right = ALNUM[:20], ALNUM[20:]
+    text = f'KEY = "{left}\n    # {right}"'.encode()
+    assert rejoined(text, b"\n") == [(7, len(text) - 1, ALNUM.encode())]
+    assert rejoined(b"first1st\nline", b"\n") == [], "too short for a key"
+    assert rejoined(b"a sentence goesonhere\nwithout a number", b"\n") == []
+
+
 @settings(UNHURRIED, max_examples=300)
 @given(TEXTS, st.sampled_from([rb"\\.", rb"[\n\r]+", rb"a", rb"[ \0]?", rb"=+"]))
 def test_the_twins_find_the_same_stretches(data: bytes, pattern: bytes) -> None:
@@ -259,3 +271,11 @@ def test_what_the_compiled_twin_is_given_is_looked_at_first() -> None:
     for spans in ([(2, 1)], [(0, 5)], [(2, 3), (1, 4)]):
         with pytest.raises(ValueError, match="rise"):
             _fast.stretches(b"text", spans)
+
+
+def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "leakwatch.core._fast", None)
+    left = runpy.run_path(twins.__file__)
+    assert not left["is_compiled"]
+    assert [left[name] for name in ("rejoined", "sift", "stretches")] == [plain.rejoined, plain.sift, plain.stretches]
+    assert twins.is_compiled, "who develops or tests has a compiler"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.core import DigestSieve, is_compiled, sieve
+from leakwatch.core import DigestSieve, sieve
 from tests.unit.core.making import PEPPER, kept, sieve_of
 
 UNHURRIED = settings(deadline=None)
@@ -69,8 +69,3 @@ def test_who_scans_while_it_is_filled_remembers_nothing_for_those_who_come_after
     scanning = filled._seen  # what a scan that has begun goes on with
     filled.fill(kept(later))
     assert filled._seen is not scanning
-
-
-def test_the_compiled_twin_is_there() -> None:
-    """`pip install` goes on without a compiler; nobody who develops or tests should have to do without."""
-    assert is_compiled
