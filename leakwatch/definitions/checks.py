@@ -158,6 +158,8 @@ def _unknown(definition: Described) -> Iterator[Wrong]:
         templates.append((("listing", "pages", "url"), pages.url, listed | {"cursor"}))
     if listing.since:
         templates.append((("listing", "since", "ask"), listing.since.ask, own))
+    if definition.token:
+        templates.append((("token", "app"), definition.token.app, {"base_url", "installation"}))
     if definition.index:
         templates.append((("index", "url"), definition.index.url, own))
     for where, template, known in templates:

@@ -137,6 +137,7 @@ class Token(Strict):
     header: Header
     form: HeaderValue = "{token}"  # "Bearer {token}"
     required: bool = True  # false: the site answers without, if less
+    app: str = ""  # where a GitHub App's installation gives one; template: {base_url}, {installation}; "": nowhere
 
 
 class Expected(Strict):

@@ -1,6 +1,7 @@
 """The shipped definitions of forges and registries, read by the whole flow: the API by its documents, git for real."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from leakwatch.definitions import find, load
 from leakwatch.fetch import Source
+from leakwatch.fetch.apps import App
+from leakwatch.store import notices
 from leakwatch.units import Rate
 from tests.installation import customers
 from tests.integration.flow.conftest import Flow
@@ -15,6 +18,7 @@ from tests.integration.flow.test_repositories import places
 from tests.integration.flow.test_watch import dead, poll_once, state
 from tests.integration.git.host import Host, Repository
 from tests.unit.containers.making import tarred
+from tests.unit.fetch.test_apps import key, pem
 
 AT = "2026-11-23T22:44:36Z"
 
@@ -144,6 +148,23 @@ async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow
         "https://github.com/ada/tools/blob/2/a.env",
     }
     assert all(r.headers["Authorization"] == "Bearer made up" for r in host.requests)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_the_operator_is_told_of_an_app_that_is_not_accepted_while_tokens_do_its_work(
+    flow: Flow, host: Host
+) -> None:
+    host.answers["/events"] = []
+    lost = App(id="12", installation="34", key=pem(key(0)))
+    source = replace(shipped("github-new", host.url), token="one", apps=(lost,))
+    await flow.add(source)
+    await flow.watch._session.prove(source)
+    for _ in range(2):
+        await poll_once(flow, source)
+    async with flow.database.reading() as tx:
+        [told] = [n for n in await notices.notices(tx) if n.alarm == "token"]  # once
+    assert "GitHub App 12 (installation 34)" in (told.detail or "")
 
 
 @pytest.mark.usefixtures("running")

@@ -13,7 +13,7 @@ from leakwatch.fetch import Session, Source
 from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.page import Page
 from leakwatch.fetch.quota import Quota
-from leakwatch.fetch.tokens import Tokens
+from leakwatch.fetch.tokens import Taken, Tokens
 from tests.unit.fetch.sites import HTML, http_config, site, source
 
 UNDER_WAY = 0.4  # seconds that a request may take to arrive here, on a busy machine
@@ -71,6 +71,12 @@ class Script:
 
 def watched(url: str, tokens: int = 1) -> Source:
     return source(url, HTML + TOKEN, token="\n".join(f"t{n}" for n in range(tokens)), concurrency=20)
+
+
+async def take(tokens: Tokens, path: str) -> Taken:
+    taken = await tokens.take(path, "site")
+    assert isinstance(taken, Taken)
+    return taken
 
 
 async def ask(session: Session, at: Source, path: str) -> Page:
@@ -148,9 +154,9 @@ async def test_a_refusal_that_is_a_limit_by_its_words_alone_is_rested_after_and_
 
 async def test_a_site_that_says_nothing_of_limits_is_asked_many_at_once() -> None:
     tokens = Tokens(["t"])
-    first = await tokens.take("/x", "site")
+    first = await take(tokens, "/x")
     await tokens.settle(first, Quota())
-    taken = await asyncio.wait_for(asyncio.gather(*(tokens.take("/x", "site") for _ in range(5))), 5)
+    taken = await asyncio.wait_for(asyncio.gather(*(take(tokens, "/x") for _ in range(5))), 5)
     assert {one.value for one in taken} == {"t"}
 
 
@@ -158,47 +164,47 @@ async def test_a_strike_doubles_the_rest_where_the_site_names_none() -> None:
     tokens = Tokens(["t"])
     clock = asyncio.get_running_loop().time
     for expected in (60, 120, 240):
-        taken = await tokens.take("/x", "site")
+        taken = await take(tokens, "/x")
         await tokens.settle(taken, Quota(), RateLimited("too much"))
         assert taken.token.rests_until - clock() == pytest.approx(expected, abs=5)
         taken.token.rests_until = 0.0
-    taken = await tokens.take("/x", "site")
+    taken = await take(tokens, "/x")
     await tokens.settle(taken, Quota())
     assert taken.token.strikes == 0
 
 
 async def test_a_first_request_is_charged_to_all_that_it_could_draw_on() -> None:
     tokens = Tokens(["t"], patience=0.01)
-    first = await tokens.take("/repos/a", "site")
+    first = await take(tokens, "/repos/a")
     await tokens.settle(first, Quota(left=1, reset=100.0, resource="core"))
-    probe = await tokens.take("/events", "site")
+    probe = await take(tokens, "/events")
     with pytest.raises(Resting):
-        await tokens.take("/repos/b", "site")
+        await take(tokens, "/repos/b")
     await tokens.settle(probe, Quota(left=5, reset=100.0, resource="events"))
-    again = await tokens.take("/repos/b", "site")  # it drew on something else
+    again = await take(tokens, "/repos/b")  # it drew on something else
     assert again.charged[-1].left == 0
 
 
 async def test_an_unforeseen_answer_leaves_the_request_spent() -> None:
     tokens = Tokens(["t"], patience=0.01)
-    first = await tokens.take("/repos/a", "site")
+    first = await take(tokens, "/repos/a")
     await tokens.settle(first, Quota(left=1, reset=100.0, resource="core"))
-    second = await tokens.take("/repos/a", "site")
+    second = await take(tokens, "/repos/a")
     await tokens.settle(second, None, FetchError("no answer"))
     with pytest.raises(Resting):
-        await tokens.take("/repos/a", "site")
+        await take(tokens, "/repos/a")
 
 
 @pytest.mark.parametrize("rest", [60.0, None])
 async def test_a_rest_that_is_asked_for_holds_for_all_even_if_the_answer_spends_a_resource(rest: float | None) -> None:
     tokens = Tokens(["t"], patience=0.01)
-    first = await tokens.take("/repos/a", "site")
+    first = await take(tokens, "/repos/a")
     await tokens.settle(first, Quota(left=5, reset=100.0, resource="core"))
-    search = await tokens.take("/search/code", "site")
+    search = await take(tokens, "/search/code")
     spent = Quota(left=0, reset=100.0, resource="search", rest=rest)
     await tokens.settle(search, spent, RateLimited("too much", retry_after=rest or 100.0))
     if rest is None:
-        assert (await tokens.take("/repos/b", "site")).value == "t"
+        assert (await take(tokens, "/repos/b")).value == "t"
     else:
         with pytest.raises(Resting):
-            await tokens.take("/repos/b", "site")
+            await take(tokens, "/repos/b")
