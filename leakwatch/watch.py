@@ -288,7 +288,8 @@ class Watch:
         if trace.gap:
             metrics.gap(source.name)
             detail = (
-                f"Source {source.name}: a listing had nothing of what the last poll saw, so documents were missed. "
+                f"Source {source.name}: a listing had nothing of what the last poll saw, or told us that it is not "
+                f"whole, so documents were missed. "
                 f"It is polled every {interval:.0f} s: lower `every` or `fastest`, if the site allows."
             )
             await self._announcer.alarm(tx, sources.GAP, detail, once=Once(f"{source.name} gap"))

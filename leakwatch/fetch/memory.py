@@ -29,6 +29,8 @@ class Memory:
     read: tuple[str, ...] = ()  # marks of the index's listings that were read, in their versions
     failed: tuple[str, ...] = ()  # marks of those that could not be had: they are asked for behind the others
     since: str = ""  # as far as the listing was asked for
+    word: str = ""  # mark of the word that is searched for
+    windows: str = ""  # what is left of its search
     last: int | None = None  # the number that was walked to
     left: int = 0  # what waited for this poll
     is_first: bool = True
@@ -43,6 +45,8 @@ class Memory:
             "read": "".join(self.read[-_MOST_READ:]),
             "failed": "".join(self.failed[-_MOST_READ:]),
             "since": self.since,
+            "word": self.word,
+            "windows": self.windows,
             "last": self.last,
             "left": self.left,
         }
@@ -69,6 +73,7 @@ def opened(source: Source, checkpoint: Checkpoint | None) -> Memory:
         memory.validators = Validators(etag=etag, last_modified=modified)
         memory.seen, memory.read = _marks(checkpoint, "seen"), _marks(checkpoint, "read")
         memory.failed = _marks(checkpoint, "failed")
+        memory.word, memory.windows = (str(checkpoint.get(name) or "") for name in ("word", "windows"))
         memory.left = int(checkpoint.get("left") or 0)
     return memory
 

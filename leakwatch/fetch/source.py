@@ -13,7 +13,9 @@ from leakwatch import definitions
 from leakwatch.config import Config, SecretProblem, SourceConfig
 from leakwatch.definitions import Definition, OverrideError, fill, placeholders
 from leakwatch.errors import ConfigError, SecretError
+from leakwatch.fetch import windows
 from leakwatch.fetch.apps import App, private_key
+from leakwatch.model import now
 from leakwatch.toml import Problem, Problems, line_of
 from leakwatch.units import Rate
 
@@ -22,7 +24,7 @@ _OURS = "/:@,~"  # what a parameter, a cursor or an index's id keeps: it may sta
 _CAPTURED = {"url": ".+", "path": ".+"}
 _SEGMENT = r"[^/?&#]+"  # what any other fact is, where it stands in an address: a few of them must not be ambiguous
 _WEB_PORTS = (80, 443)
-_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since", "commit", "repository"})
+_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since", "word", "from", "to", "commit", "repository"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,8 @@ class Source:
         if definition.index:
             return self.fill(definition.index.url, {})
         pages = definition.listing.pages
-        return self.fill(definition.listing.url, {"page": str(pages.first) if pages else ""}, partly=True)
+        searched = windows.first(definition.search, now()) if definition.search else {}
+        return self.fill(definition.listing.url, {"page": str(pages.first) if pages else "", **searched}, partly=True)
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:

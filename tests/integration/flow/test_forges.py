@@ -169,6 +169,34 @@ async def test_the_operator_is_told_of_an_app_that_is_not_accepted_while_tokens_
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_file_that_is_searched_for_is_fetched_as_it_is_and_a_message_is_read_as_it_stands(
+    flow: Flow, host: Host
+) -> None:
+    owners = customers(2, seed=85)
+    await flow.register(*owners)
+    repository = {"name": "tools", "full_name": "ada/tools", "owner": {"login": "ada"}}
+    page = f"https://github.com/ada/tools/blob/{'3' * 40}/app/.env"
+    file = {"name": ".env", "path": "app/.env", "sha": "4" * 40, "html_url": page, "repository": repository}
+    message = {"message": f"use {owners[1].key}", "committer": {"date": AT}}
+    commit = {"sha": "5" * 40, "html_url": "https://github.com/ada/tools/commit/5", "commit": message}
+    host.answers["/search/code"] = {"total_count": 1, "incomplete_results": False, "items": [file]}
+    found = {"total_count": 1, "incomplete_results": False, "items": [{**commit, "repository": repository}]}
+    host.answers["/search/commits"] = found
+    host.answers["/repos/ada/tools/contents/app/.env"] = f"KEY={owners[0].key}"
+    for name in ("github-code-search", "github-commit-search"):
+        await flow.add(shipped(name, host.url))
+        await poll_once(flow, flow.watched["site"])
+    assert {place.url for place in await places(flow)} == {page, "https://github.com/ada/tools/commit/5"}
+    [raw] = [r for r in host.requests if r.path.startswith("/repos")]
+    assert raw.headers["Accept"] == "application/vnd.github.raw+json"
+    words = load(find("github-code-search", Path("none"))).search
+    assert words is not None
+    asked = [r.query["q"] for r in host.requests if r.path == "/search/code"]
+    assert asked == [f'"{word}" in:file size:0..393216' for word in words.words]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_every_file_of_a_gist_is_a_document(flow: Flow, host: Host) -> None:
     [customer] = customers(1, seed=83)
     await flow.register(customer)
