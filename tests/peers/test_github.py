@@ -1,14 +1,15 @@
-"""What we ask of GitHub and how we read it, by GitHub's own OpenAPI document: prism stands between, and lets no fault by.
+"""What we ask of GitHub and how we read it, by GitHub's own OpenAPI document: prism stands between.
 
-Behind it answers a program of ours, with the examples of that document. It is not GitHub: limits, delays and what a
-search finds are not shown here.
+It lets no fault pass. Behind it answers a program of ours, with the examples of that document. It is not GitHub:
+limits, delays and what a search finds are not shown here.
 """
 
 import copy
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,14 +21,17 @@ import pytest
 from aiohttp import web
 
 from leakwatch.config import GitConfig
+from leakwatch.containers.opener import Opener
 from leakwatch.definitions import find, load
 from leakwatch.demo import free_port
 from leakwatch.errors import FetchError
 from leakwatch.fetch import Session, Source, fetch, poll
 from leakwatch.fetch.apps import App
+from leakwatch.members import parts
 from leakwatch.model import Reference, Via
 from leakwatch.units import Rate
 from tests.peers.software import LOG, needs, serving
+from tests.unit.containers.making import zipped
 from tests.unit.fetch.sites import http_config, site
 from tests.unit.fetch.test_apps import key, pem
 
@@ -38,6 +42,8 @@ DOCUMENT = NODE / "@octokit" / "openapi" / "generated" / "api.github.com.json"
 API = "https://api.github.com"
 PLANTED = "what was published there"
 ASKED = {
+    "actions/download-workflow-run-logs": "/repos/{owner}/{repo}/actions/runs/{run_id}/logs",
+    "actions/list-workflow-runs-for-repo": "/repos/{owner}/{repo}/actions/runs",
     "apps/create-installation-access-token": "/app/installations/{installation_id}/access_tokens",
     "activity/list-public-events": "/events",
     "gists/list-public": "/gists/public",
@@ -92,12 +98,16 @@ def _references(value: Any) -> Iterator[str]:
 def cut() -> Any:
     """The document without the operations that nobody here asks for: prism takes long to read them all.
 
-    Of raw files it speaks in words alone: what is written there is added.
+    Of raw files it speaks in words alone: what is written there is added. So is the archive to which a redirect leads,
+    since prism follows that itself.
     """
     whole = copy.deepcopy(github())
     raw = whole["paths"][ASKED["repos/get-content"]]["get"]
     assert "application/vnd.github.raw+json`**: Returns the raw file contents" in raw["description"]
     raw["responses"]["200"]["content"]["application/vnd.github.raw"] = {"schema": {"type": "string"}}
+    logs = whole["paths"][ASKED["actions/download-workflow-run-logs"]]["get"]
+    assert list(logs["responses"]) == ["302"]
+    logs["responses"]["200"] = {"description": "", "content": {"application/zip": {"schema": {"type": "string"}}}}
     kept = {**whole, "paths": {path: whole["paths"][path] for path in ASKED.values()}, "components": {}}
     wanted, known = set(_references(kept)), set[str]()
     while wanted:
@@ -115,17 +125,23 @@ class Upstream:
     """The program behind prism: GitHub's examples, with something published in them."""
 
     own: str = ""  # its address, for what is not of the API
+    shown: list[bool] = field(default_factory=list)  # whether a token was, to whom an archive is fetched from
     asked: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path
         if path == "/raw":
             return web.Response(text=PLANTED)
+        if path == "/logs.zip":
+            self.shown.append("Authorization" in request.headers)
+            return web.Response(body=zipped({"build/1_Run.txt": PLANTED.encode()}), content_type="application/zip")
         [name] = [name for name, one in ASKED.items() if re.fullmatch(_pattern(one), path)]
         self.asked.append((name, request.path_qs, dict(request.headers)))
         if name == "repos/get-content":
             # GitHub says raw+json, of which prism believes that it is JSON.
             return web.Response(text=PLANTED, content_type="application/vnd.github.raw")
+        if name == "actions/download-workflow-run-logs":
+            raise web.HTTPFound(f"{self.own}/logs.zip")
         answers: Mapping[str, Callable[[Any], Any]] = {
             "apps/create-installation-access-token": self._token,
             "activity/list-public-events": self._events,
@@ -217,7 +233,9 @@ async def contract(folder: Path) -> AsyncIterator[Contract]:
 
 def watched(name: str, at: Contract) -> Source:
     own = at.upstream.own.removeprefix("http://")
-    overrides: dict[str, Any] = {"hosts": [own]} if name == "github-gists" else {}
+    overrides: dict[str, Any] = (
+        {"hosts": [own]} if name in ("github-gists", "github-actions", "github-actions-owner") else {}
+    )
     if name.endswith("-search"):
         overrides["search"] = {"words": ["sk-proj-"]}
     definition = load(find(name, Path("none")), overrides)
@@ -250,10 +268,29 @@ async def texts(session: Session, source: Source) -> tuple[list[str], list[Refer
         assert fetched.failures == ()
         documents += [*fetched.documents, *(one for opened in fetched.opened for one in opened.documents)]
         wanted = tuple(one for opened in fetched.opened for one in opened.references)
-    return [document.text for document in documents], repositories
+    with closing(Opener()) as opener:
+        inside = [part.text for document in documents for part in parts(opener, document, Counter())]
+    return inside, repositories
 
 
 SOURCES = sorted(path.stem for path in (Path(__file__).parents[2] / "sources").glob("github-*.toml"))
+
+
+PUBLISHED = {
+    "github-actions": 1,
+    "github-actions-owner": 1,
+    "github-code-search": 1,
+    "github-commit-search": 1,
+    "github-events": 3,  # a push, a comment, a pull request
+    "github-gists": 1,
+    "github-new": 0,
+    "github-owner": 0,
+}
+"""In how many texts each finds what was published."""
+
+
+def planted(found: Mapping[str, tuple[list[str], list[Reference]]]) -> dict[str, int]:
+    return {name: sum(PLANTED in text for text in documents) for name, (documents, _) in found.items()}
 
 
 async def test_what_is_asked_and_how_it_is_read_keeps_to_githubs_own_document(tmp_path: Path) -> None:
@@ -266,15 +303,8 @@ async def test_what_is_asked_and_how_it_is_read_keeps_to_githubs_own_document(tm
             await session.get(f"{at.url}/users/octocat/repos?sort=luck", source=wrong)
         with pytest.raises(FetchError):
             await session.get(f"{at.url}/repositories", source=wrong)
-    planted = {name: sum(PLANTED in text for text in documents) for name, (documents, _) in found.items()}
-    assert planted == {
-        "github-code-search": 1,
-        "github-commit-search": 1,
-        "github-events": 3,  # a push, a comment, a pull request
-        "github-gists": 1,
-        "github-new": 0,
-        "github-owner": 0,
-    }
+    # Prism passes an archive on as if it were a text.
+    assert {**planted(found), "github-actions": 1, "github-actions-owner": 1} == PUBLISHED
     repositories = {name: [one.url for one in there] for name, (_, there) in found.items() if there}
     assert repositories == {
         "github-new": ["https://github.com/octocat/Hello-World.git"],
@@ -283,24 +313,34 @@ async def test_what_is_asked_and_how_it_is_read_keeps_to_githubs_own_document(tm
     assert {name for name, _, _ in at.upstream.asked} == set(ASKED)
 
 
-async def test_apps_ask_for_what_github_lets_apps_ask_for(tmp_path: Path) -> None:
+async def test_apps_ask_for_what_github_lets_apps_ask_for_and_archives_are_fetched_without_a_token(
+    tmp_path: Path,
+) -> None:
     github()
     upstream = Upstream()
-    async with site(upstream.answer) as own, Session(http_config(), GitConfig(folder=str(tmp_path))) as session:
-        upstream.own, at = own, Contract(own, upstream, tmp_path)
+    async with (
+        site(upstream.answer) as url,
+        site(upstream.answer) as upstream.own,
+        Session(http_config(), GitConfig(folder=str(tmp_path))) as session,
+    ):
+        at, found = Contract(url, upstream, tmp_path), dict[str, tuple[list[str], list[Reference]]]()
         for name in SOURCES:
             del upstream.asked[:]
             source = watched(name, at)
-            await texts(session, source)
+            found[name] = await texts(session, source)
             asked = {one for one, _, _ in upstream.asked if not one.startswith("apps/")}
             assert asked
             assert all(operation(one)["x-github"]["enabledForGitHubApps"] for one in asked) == bool(source.apps), name
+    assert planted(found) == PUBLISHED
+    assert upstream.shown == [False, False]
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_samples_fields_are_githubs(name: str) -> None:
     """A sample has the fields that are read, and GitHub's document has each of them, with such a value."""
     listed = {
+        "github-actions": "actions/list-workflow-runs-for-repo",
+        "github-actions-owner": "actions/list-workflow-runs-for-repo",
         "github-code-search": "search/code",
         "github-commit-search": "search/commits",
         "github-events": "activity/list-public-events",
@@ -311,7 +351,8 @@ def test_a_samples_fields_are_githubs(name: str) -> None:
     opened = {"github-events": ["repos/compare-commits-with-basehead", "pulls/get"]}
     places = iter(opened.get(name, []))
     for sample in load(find(name, Path("none"))).samples:
-        answer = operation(next(places) if sample.of == "open" else listed[name])["responses"]["200"]
+        of = "repos/list-for-user" if sample.of == "index" else listed[name]
+        answer = operation(next(places) if sample.of == "open" else of)["responses"]["200"]
         schema = {**_partial(answer["content"]["application/json"]["schema"]), "components": _components()}
         jsonschema.Draft202012Validator(schema).validate(json.loads(sample.body))
 
