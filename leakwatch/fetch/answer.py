@@ -14,8 +14,9 @@ _REFUSAL: Final = 2_000  # bytes of a refusal that are read
 
 
 async def says_limit(response: aiohttp.ClientResponse) -> bool:
-    """Whether a refusal is a limit by its own words, as GitHub's secondary ones are."""
-    return b"rate limit" in (await response.content.read(_REFUSAL)).lower()
+    """Whether a refusal is a limit by its own words, as GitHub's secondary ones are, new and old."""
+    said = (await response.content.read(_REFUSAL)).lower()
+    return b"rate limit" in said or b"abuse detection" in said
 
 
 def tags(response: aiohttp.ClientResponse) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -11,13 +12,14 @@ from aiohttp import web
 from leakwatch.errors import Blocked, FetchError, RateLimited, ServerFault
 from leakwatch.fetch import Session, Source
 from leakwatch.fetch.limits import Resting
-from leakwatch.fetch.page import Page
+from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.quota import Quota
 from leakwatch.fetch.tokens import Taken, Tokens
 from tests.unit.fetch.sites import HTML, http_config, site, source
+from tests.unit.fetch.test_apps import TOKEN as APPS
+from tests.unit.fetch.test_apps import app
 
 UNDER_WAY = 0.4  # seconds that a request may take to arrive here, on a busy machine
-TOKEN = '[token]\nheader = "Authorization"\nform = "Bearer {token}"\n'
 
 
 @dataclass
@@ -28,6 +30,9 @@ class Script:
     period: int = 2  # seconds
     rest_after: int = 0  # requests of a token after which it is told to rest; 0: never
     fails_every: int = 0
+    abuse_every: int = 0
+    refused: tuple[str, ...] = ()  # installations that give no token
+    proofs: list[str] = field(default_factory=list)  # the installations that were asked for one
     counts: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)
     rests: dict[str, float] = field(default_factory=dict)
@@ -36,6 +41,8 @@ class Script:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get("Authorization", "")
+        if request.path.startswith("/app/"):
+            return self._give(request.path.split("/")[3])
         resource = "search" if request.path.startswith("/search") else "core"
         now = time.time()
         period = int(now) // self.period
@@ -61,6 +68,10 @@ class Script:
             self.rests[token] = time.time()
             said = {"message": "You have exceeded a secondary rate limit."}
             return web.json_response(said, status=403, headers={**headers, "Retry-After": "1"})
+        if self.abuse_every and self.seen.total() % self.abuse_every == 0:
+            self.rests[token] = time.time()
+            said = {"message": "You have triggered an abuse detection mechanism. Please wait a few minutes."}
+            return web.json_response(said, status=403, headers={**headers, "Retry-After": "1"})
         if self.fails_every and self.seen.total() % self.fails_every == 0:
             return web.Response(status=502)
         if free:
@@ -68,9 +79,17 @@ class Script:
         self.served += 1
         return web.Response(text="x", headers=headers)
 
+    def _give(self, installation: str) -> web.StreamResponse:
+        self.proofs.append(installation)
+        if installation in self.refused:
+            return web.Response(status=502)
+        until = datetime.now(UTC) + timedelta(hours=1)
+        return web.json_response({"token": f"ghs{installation}", "expires_at": until.isoformat()}, status=201)
 
-def watched(url: str, tokens: int = 1) -> Source:
-    return source(url, HTML + TOKEN, token="\n".join(f"t{n}" for n in range(tokens)), concurrency=20)
+
+def watched(url: str, tokens: int = 1, apps: int = 0) -> Source:
+    each = tuple(app(installation=str(n)) for n in range(apps))
+    return source(url, HTML + APPS, token="\n".join(f"t{n}" for n in range(tokens)), apps=each, concurrency=20)
 
 
 async def take(tokens: Tokens, path: str) -> Taken:
@@ -79,11 +98,11 @@ async def take(tokens: Tokens, path: str) -> Taken:
     return taken
 
 
-async def ask(session: Session, at: Source, path: str) -> Page:
+async def ask(session: Session, at: Source, path: str, known: Validators = Validators()) -> Page:  # noqa: B008
     """Ask for a page until it is there, as jobs are: after a rest, or a failure."""
     while True:
         try:
-            return await session.get(at.base_url + path, source=at)
+            return await session.get(at.base_url + path, source=at, validators=known)
         except (RateLimited, ServerFault) as error:
             await asyncio.sleep(error.retry_after or 0.05)
 
@@ -107,9 +126,23 @@ async def test_never_one_request_more_than_allowed_and_all_are_made(script: Scri
     assert set(script.seen) == {"Bearer t0", "Bearer t1", "Bearer t2"}
 
 
-async def test_what_has_not_changed_costs_nothing() -> None:
-    from leakwatch.fetch.page import Validators
+async def test_tokens_and_apps_bear_everything_at_once_without_one_request_too_many() -> None:
+    """Primary and secondary limits, abuse, failures and what has not changed, and an App that gets no token."""
+    allowed = {"core": 14, "search": 4}
+    script = Script(allowed=allowed, rest_after=11, fails_every=9, abuse_every=17, refused=("1",))
+    async with site(script.answer) as url, Session(http_config()) as session:
+        at = watched(url, tokens=2, apps=3)
+        paths = [f"/repos/{n}" for n in range(40)] + [f"/search/code?q={n}" for n in range(8)]
+        known = [ask(session, at, "/repos/events", Validators(etag='"1"')) for _ in range(8)]
+        pages = await asyncio.gather(*known, *(ask(session, at, path) for path in paths))
+    assert script.offences == []
+    assert [page.not_modified for page in pages] == [True] * 8 + [False] * 48
+    assert script.served == 48
+    assert set(script.seen) == {"Bearer t0", "Bearer t1", "Bearer ghs0", "Bearer ghs2"}
+    assert sorted(script.proofs) == ["0", "1", "2"]
 
+
+async def test_what_has_not_changed_costs_nothing() -> None:
     script = Script(allowed={"core": 2}, period=60)
     async with site(script.answer) as url, Session(http_config()) as session:
         at = watched(url)
@@ -134,9 +167,12 @@ async def test_a_source_that_names_the_same_tokens_shares_what_they_may() -> Non
     assert script.offences == []
 
 
-async def test_a_refusal_that_is_a_limit_by_its_words_alone_is_rested_after_and_longer_each_time() -> None:
+@pytest.mark.parametrize(
+    "words", ["You have exceeded a secondary rate limit", "You have triggered an abuse detection mechanism."]
+)
+async def test_a_refusal_that_is_a_limit_by_its_words_alone_is_rested_after_and_longer_each_time(words: str) -> None:
     async def limited(_request: web.Request) -> web.StreamResponse:
-        return web.json_response({"message": "You have exceeded a secondary rate limit"}, status=403)
+        return web.json_response({"message": words}, status=403)
 
     async def refused(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"message": "Repository access blocked"}, status=403)
