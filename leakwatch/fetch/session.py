@@ -216,7 +216,7 @@ class Session:
         """Take a token that can afford a request, after it was made if need be. Raises Resting, NoToken."""
         while True:
             try:
-                taken = await pool.take(url.path, str(url.host))
+                taken = await pool.take(source.path_of(url), str(url.host))
             except FetchError:
                 turn.end()  # nothing leaves
                 raise

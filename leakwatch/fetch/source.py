@@ -117,6 +117,10 @@ class Source:
         """Whether an address is on one of the source's own hosts."""
         return url.scheme in ("http", "https") and (url.host or "", url.port or 0) in self.origins
 
+    def path_of(self, url: URL) -> str:
+        """Return an address's path as the site's API knows it: below the base URL's."""
+        return url.path.removeprefix(URL(self.base_url).path.rstrip("/"))
+
     @cached_property
     def home(self) -> frozenset[URL]:
         """The origins that get the definition's headers: the base URL's, and its HTTPS."""

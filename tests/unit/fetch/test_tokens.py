@@ -142,6 +142,23 @@ async def test_tokens_and_apps_bear_everything_at_once_without_one_request_too_m
     assert sorted(script.proofs) == ["0", "1", "2"]
 
 
+async def test_what_is_counted_apart_is_told_apart_below_a_path_too() -> None:
+    """GitHub Enterprise has its API below /api/v3."""
+
+    async def enterprise(request: web.Request) -> web.StreamResponse:
+        return await script.answer(request.clone(rel_url=request.path_qs.removeprefix("/api/v3")))
+
+    script = Script(allowed={"core": 3, "search": 1}, period=60)
+    async with site(enterprise) as url, Session(http_config()) as session:
+        at = watched(f"{url}/api/v3")
+        for path in ("repos/0", "search/code?q=1", "repos/1", "repos/2"):
+            await session.get(f"{url}/api/v3/{path}", source=at)
+        with pytest.raises(Resting):
+            await session.get(f"{url}/api/v3/search/code?q=2", source=at)
+    assert script.offences == []
+    assert script.served == 4
+
+
 async def test_what_has_not_changed_costs_nothing() -> None:
     script = Script(allowed={"core": 2}, period=60)
     async with site(script.answer) as url, Session(http_config()) as session:
