@@ -71,6 +71,7 @@ class _Token:
     rests_until: float = 0.0
     strikes: int = 0  # times in a row that it was too much, or not accepted
     allowances: dict[str, _Allowance] = field(default_factory=dict)
+    apart: set[str] = field(default_factory=set)  # resources on which nothing draws but paths that are counted apart
 
     def rest(self, now: float, seconds: float | None) -> None:
         """Use it no more for so long, or, where nobody says how long, for longer each time."""
@@ -84,9 +85,11 @@ class _Token:
         return all(allowance.affords(now) for allowance in self.of(resource))
 
     def of(self, resource: str) -> list[_Allowance]:
-        """What a request draws on; one of which that is not known yet could draw on any."""
-        known = self.allowances.get(resource)
-        return [known] if known else [*self.allowances.values(), _Allowance()]
+        """What a request draws on; one of which that is not known yet could draw on any that is not apart."""
+        if known := self.allowances.get(resource):
+            return [known]
+        others = self.allowances if _is_apart(resource) else self.allowances.keys() - self.apart
+        return [*(self.allowances[name] for name in others), _Allowance()]
 
 
 @dataclass(slots=True)
@@ -95,12 +98,15 @@ class Known:
 
     tokens: dict[str | App, _Token] = field(default_factory=dict)
     resources: dict[str, str] = field(default_factory=dict)  # by the beginning of a path
+    apart: set[str] = field(default_factory=set)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def token(self, secret: str | App) -> _Token:
         """Return what is known of a token, or of an App's, from now on."""
         if secret not in self.tokens:
-            self.tokens[secret] = _Token("", secret, good_until=0.0) if isinstance(secret, App) else _Token(secret)
+            new = _Token("", secret, good_until=0.0) if isinstance(secret, App) else _Token(secret)
+            new.apart = self.apart
+            self.tokens[secret] = new
         return self.tokens[secret]
 
 
@@ -118,6 +124,7 @@ class Tokens:
         known = known or Known()
         self._tokens = [*map(known.token, values), *map(known.token, apps)]
         self._resources = known.resources
+        self._apart = known.apart
         self._changed = known.changed
         self._patience = patience
 
@@ -225,6 +232,10 @@ class Tokens:
         if self._resources.get(beginning) == resource:
             return
         self._resources[beginning] = resource
+        if _is_apart(beginning):
+            self._apart.add(resource)
+        else:
+            self._apart.discard(resource)
         for token in self._tokens:
             found = token.allowances.pop(beginning, None)
             known = token.allowances.get(resource)
@@ -273,6 +284,10 @@ def _left(token: _Token, resource: str) -> int:
     """How much there is: the token with the most goes first."""
     known = [a.left for a in token.of(resource) if a.left is not None]
     return min(known, default=1_000_000)
+
+
+def _is_apart(beginning: str) -> bool:
+    return beginning.partition("/")[0] in _APART
 
 
 def _beginning(path: str) -> str:

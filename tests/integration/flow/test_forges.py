@@ -17,7 +17,7 @@ from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_repositories import places
 from tests.integration.flow.test_watch import dead, poll_once, state
 from tests.integration.git.host import Host, Repository
-from tests.unit.containers.making import tarred
+from tests.unit.containers.making import tarred, zipped
 from tests.unit.fetch.test_apps import key, pem
 
 AT = "2026-11-23T22:44:36Z"
@@ -193,6 +193,23 @@ async def test_a_file_that_is_searched_for_is_fetched_as_it_is_and_a_message_is_
     assert words is not None
     asked = [r.query["q"] for r in host.requests if r.path == "/search/code"]
     assert asked == [f'"{word}" in:file size:0..393216' for word in words.words]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_key_in_the_log_of_a_run_is_found_in_its_archive(flow: Flow, host: Host) -> None:
+    [owner] = customers(1, seed=86)
+    await flow.register(owner)
+    page = "https://github.com/ada/tools/actions/runs/7"
+    run = {"id": 7, "run_attempt": 1, "html_url": page, "display_title": "Build", "updated_at": AT}
+    host.answers["/repos/ada/tools/actions/runs"] = {"total_count": 1, "workflow_runs": [run]}
+    log = f"2026-11-23T22:44:36Z KEY={owner.key}\n"
+    host.answers["/repos/ada/tools/actions/runs/7/logs"] = zipped({"build/2_Run.txt": log.encode()})
+    await flow.add(shipped("github-actions", host.url, parameters={"owner": "ada", "repository": "tools"}))
+    await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert (place.url, place.title) == (page, "Build")
+    assert place.path.endswith("!/build/2_Run.txt")
 
 
 @pytest.mark.usefixtures("running")

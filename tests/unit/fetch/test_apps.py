@@ -196,6 +196,7 @@ async def test_a_token_that_was_revoked_within_its_hour_is_made_anew_and_nothing
         at = watched(url, app())
         await session.get(f"{url}/a", source=at)
         host.revoked.add("ghs34-0")
+        host.slow = 0.05  # so that all five are under way with it
         pages = await asyncio.gather(*(session.get(f"{url}/{n}", source=at) for n in range(5)))
         assert session.faults(at) == ()
     assert len(pages) == 5

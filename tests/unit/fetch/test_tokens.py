@@ -238,6 +238,16 @@ async def test_a_first_request_is_charged_to_all_that_it_could_draw_on() -> None
     assert again.charged[-1].left == 0
 
 
+async def test_a_spent_search_keeps_nothing_else_waiting() -> None:
+    tokens = Tokens(["t"], patience=0.01)
+    search = await take(tokens, "/search/code")
+    await tokens.settle(search, Quota(left=0, reset=100.0, resource="code_search"))
+    first = await take(tokens, "/repos/a")  # of which nothing is known yet
+    await tokens.settle(first, Quota(left=5, reset=100.0, resource="core"))
+    with pytest.raises(Resting):
+        await take(tokens, "/search/commits")  # it could be the same as the other search
+
+
 async def test_an_unforeseen_answer_leaves_the_request_spent() -> None:
     tokens = Tokens(["t"], patience=0.01)
     first = await take(tokens, "/repos/a")
