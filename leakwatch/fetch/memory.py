@@ -16,7 +16,9 @@ _MARK: Final = 8  # characters
 _MOST_MARKS: Final = 500  # items of a listing that are remembered
 _MOST_READ: Final = 5_000  # listings of an index that are remembered
 _FEW: Final = 3  # items: a shorter listing says nothing about a gap
-_READ_BY: Final = frozenset({"kind", "listing", "index", "fields", "cut", "document", "hosts", "walk", "urls", "open"})
+_READ_BY: Final = frozenset(
+    {"kind", "listing", "index", "fields", "cut", "document", "hosts", "walk", "urls", "open", "search"}
+)
 
 
 @dataclass(slots=True, kw_only=True)

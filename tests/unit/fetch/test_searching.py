@@ -127,6 +127,16 @@ async def test_what_a_minute_allows_is_enough_in_the_end_and_nothing_is_asked_fo
     assert found[-1].trace.left == 0
 
 
+async def test_what_is_left_of_another_search_is_forgotten() -> None:
+    index = Index({"one-": spread(100), "two-": [], "three-": []})
+    async with site(index.answer) as url, Session(http_config()) as session:
+        checkpoint = (await poll(session, source(url, TOML.replace("requests = 100", "requests = 3")))).batch.checkpoint
+        assert checkpoint is not None
+        assert checkpoint["windows"]
+        found = await poll(session, source(url, TOML.replace("4095", "40").replace("three-", "one-")), checkpoint)
+    assert set(ids([found])) == {f"one-{n}" for n, size in enumerate(spread(100)) if size <= 40}
+
+
 async def test_a_site_that_lets_nothing_be_asked_is_no_quiet_day() -> None:
     with pytest.raises(RateLimited):
         await passed(Index({}), 1, refill=0)
