@@ -36,8 +36,9 @@ class Turn:
         self.is_next = True
 
     async def again(self) -> None:
-        """Come once more: another request had to be made before the turn's own."""
-        await self.come()
+        """Come once more: another request had to be made before the turn's own, if it has left at all."""
+        if not self.is_next:
+            await self.come()
         while (wait := self._host.wait(self._interval)) > 0:  # noqa: ASYNC110 - the moment moves when the host pauses
             await asyncio.sleep(wait)
 

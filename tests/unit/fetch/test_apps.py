@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from leakwatch import check
 from leakwatch.config import Config
+from leakwatch.demo import free_port
 from leakwatch.errors import BadContent, Blocked, RateLimited, SecretError
 from leakwatch.fetch import Session, Source
 from leakwatch.fetch.apps import App, given, private_key
@@ -238,6 +239,16 @@ async def test_a_failure_that_passes_is_waited_for_and_no_document_counts_as_ref
         assert isinstance(caught.value, RateLimited)
         await session.prove(at)
     assert len(host.paths) == 1
+
+
+async def test_a_request_for_a_token_that_never_leaves_keeps_nobody_waiting() -> None:
+    async with Session(http_config()) as session:
+        at = watched(f"http://127.0.0.1:{free_port()}", app())
+        asked = (session.get(f"{at.base_url}/{n}", source=at) for n in range(3))
+        async with asyncio.timeout(20):
+            failures = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(failure) for failure in failures] == [Resting] * 3
+    assert "refused the connection" in str(failures[0])
 
 
 async def test_a_proof_is_not_shown_where_the_site_leads_elsewhere() -> None:
