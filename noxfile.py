@@ -107,6 +107,7 @@ def peers(session: nox.Session) -> None:
     """The tests against other people's servers, after installing these; Debian's packages as root alone."""
     _install(session, "python", Path("requirements-peers.lock"))
     _install_npm(session, Path("tests/peers/node"), Path(".peers/node"))
+    _install_npm(session, Path("tests/peers/contract"), Path(".peers/contract"))
     _install_packages(session, PACKAGES)
     session.run("pytest", *(session.posargs or ["--numprocesses=3", "--dist=loadfile", "tests/peers"]))
 

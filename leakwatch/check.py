@@ -104,6 +104,7 @@ def _secrets(config: Config) -> Iterator[Problem]:
         config.web.signing_key_file,
         *(webhook.secret_file for webhook in config.webhooks),
         *(file for source in config.sources for file in (source.token_file, source.proxy_password_file)),
+        *(app.key_file for source in config.sources for app in source.apps),
     )
     for file in dict.fromkeys(filter(None, files)):
         yield from _exposed(config, file)
@@ -181,11 +182,15 @@ async def _mail(config: Config) -> AsyncIterator[Problem]:
 async def _places(config: Config, sources: list[Source]) -> AsyncIterator[Problem]:
     async with Session(config.http, config.git) as session:
         for source in sources:
+            place = f"source {source.name}"
+            await session.prove(source)
             try:
                 await poll(session, source, None)
             except LeakwatchError as error:
-                for problem in _told(f"source {source.name}", error):
+                for problem in _told(place, error):
                     yield problem
+            for fault in session.faults(source):
+                yield Problem(file=place, line=0, what=fault)
 
 
 def _told(place: str, error: LeakwatchError) -> Iterator[Problem]:

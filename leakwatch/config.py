@@ -17,6 +17,7 @@ from leakwatch.secret_files import expand, read_secret
 from leakwatch.toml import Problem, Problems, Strict, line_of, read
 from leakwatch.units import Clock, Duration, Growing, QuietHours, Rate, RateField, Size
 from leakwatch.values import (
+    AppId,
     ChannelUrl,
     Contact,
     DatabaseUrl,
@@ -178,6 +179,14 @@ class CanaryConfig(Strict):
     every: Duration = 21_600.0
 
 
+class AppConfig(Strict):
+    """A GitHub App: its number or client id, where it is installed, and its private key."""
+
+    id: AppId
+    installation: Annotated[int, Field(ge=1)]
+    key_file: str
+
+
 class SourceConfig(Strict):
     """One place to watch: a definition and what differs here."""
 
@@ -199,6 +208,7 @@ class SourceConfig(Strict):
     proxy: Proxy | None = None
     proxy_password_file: str | None = None
     token_file: str | None = None
+    apps: list[AppConfig] = []
     abuse: str | None = None
     canary: CanaryConfig | None = None
     override: dict[str, Any] = {}
@@ -272,10 +282,7 @@ class Config(Strict):
         secrets: dict[str, list[str]] = {}
         for index, webhook in enumerate(self.webhooks):
             setting = ("webhook", index, "secret_file")
-            try:
-                lines = read_secret("webhook secret", self.secret_path(webhook.secret_file)).split()
-            except SecretError as error:
-                raise SecretProblem(self.problem(setting, error.message, error.mend)) from error
+            lines = self._read("webhook secret", webhook.secret_file, setting).split()
             if not all(_WEBHOOK_SECRET.fullmatch(line) for line in lines):
                 mend = "write whsec_ and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)"
                 raise SecretProblem(self.problem(setting, "the webhook secret is none", mend))
@@ -285,6 +292,11 @@ class Config(Strict):
     def token(self, index: int) -> str:
         """Read the token of the source with that index, or "" where it has none. Raises SecretError."""
         return self._secret_of_source("token", index, "token_file")
+
+    def app_keys(self, index: int) -> list[str]:
+        """Read the private keys of the Apps of the source with that index, in their order. Raises SecretError."""
+        apps = enumerate(self.sources[index].apps)
+        return [self._read("private key", app.key_file, ("source", index, "apps", n, "key_file")) for n, app in apps]
 
     def proxy_password(self, index: int) -> str:
         """Read the password for the proxy of the source with that index, or "". Raises SecretError."""
@@ -306,27 +318,25 @@ class Config(Strict):
 
     def _secret_of_source(self, name: str, index: int, setting: str) -> str:
         file: str | None = getattr(self.sources[index], setting)
-        if file is None:
-            return ""
-        try:
-            return read_secret(name, self.secret_path(file))
-        except SecretError as error:
-            raise SecretProblem(self.problem(("source", index, setting), error.message, error.mend)) from error
+        return "" if file is None else self._read(name, file, ("source", index, setting))
 
     def _secret(self, name: str, setting: tuple[str, str], variable: str, *, required: bool = False) -> str:
         table, key = setting
         file: str | None = getattr(getattr(self, table), key)
         if file is not None:
-            try:
-                return read_secret(name, self.secret_path(file))
-            except SecretError as error:
-                raise SecretProblem(self.problem(setting, error.message, error.mend)) from error
+            return self._read(name, file, setting)
         if value := os.environ.get(variable, ""):
             return value
         if required:
             mend = f"name its file in {self.path}, or set {variable}"
             raise SecretProblem(self.problem(setting, f"there is no {name}", mend))
         return ""
+
+    def _read(self, name: str, file: str, setting: tuple[str | int, ...]) -> str:
+        try:
+            return read_secret(name, self.secret_path(file))
+        except SecretError as error:
+            raise SecretProblem(self.problem(setting, error.message, error.mend)) from error
 
 
 def load(path: Path | None = None) -> Config:

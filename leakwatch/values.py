@@ -9,7 +9,7 @@ from email.utils import parseaddr
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 _LAST_PORT: Final = 65_535
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -204,6 +204,11 @@ def _site(value: str) -> str:
     return value
 
 
+def _app(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+AppId = Annotated[str, BeforeValidator(_app), Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 Place = Annotated[str, AfterValidator(_place)]

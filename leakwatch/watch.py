@@ -255,7 +255,10 @@ class Watch:
         await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
 
     async def _noted(self, tx: Transaction, source: Source, trace: Trace) -> None:
-        """Tell of what a listing holds and cannot be used: once a day for each source."""
+        """Tell of tokens that are not accepted, and of what a listing holds and cannot be used: once a day for each."""
+        if faults := self._session.faults(source):
+            detail = f"Source {source.name} does without some of its tokens: {'; '.join(faults)}."
+            await self._announcer.alarm(tx, "token", detail, once=Once(f"{source.name} token"))
         if trace.listing is None or not trace.listing.notes:
             return
         notes = "; ".join(trace.listing.notes)
@@ -285,7 +288,8 @@ class Watch:
         if trace.gap:
             metrics.gap(source.name)
             detail = (
-                f"Source {source.name}: a listing had nothing of what the last poll saw, so documents were missed. "
+                f"Source {source.name}: a listing had nothing of what the last poll saw, or told us that it is not "
+                f"whole, so documents were missed. "
                 f"It is polled every {interval:.0f} s: lower `every` or `fastest`, if the site allows."
             )
             await self._announcer.alarm(tx, sources.GAP, detail, once=Once(f"{source.name} gap"))

@@ -61,6 +61,7 @@ _DEFINED: Final = (
     "kind",
     "base_url",
     "listing",
+    "search",
     "enabled",
     "verified",
     "terms",
@@ -146,7 +147,9 @@ def _said(definition: definitions.Definition, name: str, value: Any) -> Any:  # 
             return ", ".join(f"{n} = {default}" if default else f"{n} (say which)" for n, default in value.items())
         case "token":
             needed = "needed" if value.required else "not needed"
-            return f"in the header {value.header}, {needed}: token_file"
+            return f"in the header {value.header}, {needed}: token_file" + (" or apps" if value.app else "")
+        case "search":
+            return f"for {len(value.words)} words: {', '.join(value.words)}"
     return " ".join(value.split()) if isinstance(value, str) else value
 
 

@@ -50,9 +50,8 @@ def sent(http: HttpConfig, source: Source) -> Iterator[str]:
     yield f"{method} {source.listing_url or source.definition.urls[0]}"
     kind = source.of_index.definition.kind if source.definition.index else source.definition.kind
     headers = {"User-Agent": http.user_agent, "Accept": kinds.accept(kind), "Accept-Encoding": ENCODINGS}
-    for name, value in {**source.headers, **headers}.items():
-        shown = value.replace(source.tokens[0], _SECRET) if source.tokens else value
-        yield f"  {name}: {shown}"
+    for name, value in {**source.headers_with(_SECRET if source.is_known_there else ""), **headers}.items():
+        yield f"  {name}: {value}"
     if method == "POST":
         yield f"  {kinds.body(source, listing.body, {})}"
     robots = "obeyed" if source.robots == "obey" else 'not asked (robots = "ignore")'

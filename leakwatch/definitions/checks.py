@@ -11,6 +11,7 @@ from soupsieve import SelectorSyntaxError
 
 from leakwatch.definitions.model import Described, Open
 from leakwatch.definitions.templates import placeholders, split_attribute
+from leakwatch.units import seconds
 
 Wrong = tuple[tuple[str | int, ...], str]
 """The path of a setting, and what is wrong with it."""
@@ -18,7 +19,7 @@ Wrong = tuple[tuple[str | int, ...], str]
 _Selectors = dict[tuple[str | int, ...], str]
 
 _SELECTED: Final = ("html", "json")
-_BUILT_IN: Final = frozenset({"base_url", "host", "index", "page", "cursor", "since", "token"})
+_BUILT_IN: Final = frozenset({"base_url", "host", "index", "page", "cursor", "since", "token", "word", "from", "to"})
 _FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at", "commit"})
 _PARENT: Final = frozenset({"parent", "parent_title"})
 _PLACES: Final = frozenset({"repository", "commit", "path", "id"})
@@ -26,7 +27,7 @@ _PLACES: Final = frozenset({"repository", "commit", "path", "id"})
 
 def wrong(definition: Described) -> Sequence[Wrong]:
     """Return everything that is wrong with a definition whose settings are each of their type."""
-    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown, _unopened)
+    looks = (_incomplete, _unselected, _contradictory, _unsearchable, _unreadable, _uncut, _unknown, _unopened)
     return [one for look in looks for one in look(definition)]
 
 
@@ -78,6 +79,26 @@ def _contradictory(definition: Described) -> Iterator[Wrong]:
             yield ("parameters", name), "is taken: give it another name"
 
 
+def _unsearchable(definition: Described) -> Iterator[Wrong]:
+    search = definition.search
+    if search is None:
+        return
+    if definition.kind not in _SELECTED or definition.index or definition.listing.since:
+        yield ("search",), "goes with a json or html listing, without index and since"
+    if definition.listing.pages and definition.listing.pages.by != "number":
+        yield ("listing", "pages", "by"), 'is "number" where a site is searched'
+    wanted = ("word", "from", "to") if search.window else ("word",)
+    if missing := [name for name in wanted if not _is_used(name, definition)]:
+        yield ("search",), f"{{{missing[0]}}} does not stand in listing.url"
+    if search.window == "number" and not (search.first.isdecimal() and search.last.isdecimal()):
+        yield ("search", "first"), "and last are numbers"
+    if search.window == "time":
+        try:
+            seconds(search.first)
+        except ValueError as error:
+            yield ("search", "first"), str(error)
+
+
 def _unopened(definition: Described) -> Iterator[Wrong]:
     opens, opening = definition.document.opens, definition.open
     if (opens == "listing") != (opening is not None):
@@ -105,6 +126,8 @@ def _unreadable(definition: Described) -> Iterator[Wrong]:
         selectors["listing", "pages", "cursor"] = listing.pages.cursor
     if listing.since:
         selectors["listing", "since", "answer"] = listing.since.answer
+    if definition.search:
+        selectors |= {("search", name): getattr(definition.search, name) for name in ("total", "partial")}
     if definition.open:
         yield from _misunderstood(definition.open.kind, _opening(definition.open))
     yield from _misunderstood(definition.kind, selectors)
@@ -139,6 +162,7 @@ def _uncut(definition: Described) -> Iterator[Wrong]:
 def _unknown(definition: Described) -> Iterator[Wrong]:
     own = {"base_url", *definition.parameters}
     listed = own | {"since", "page"} | ({"index"} if definition.index else set())
+    listed |= {"word", "from", "to"} if definition.search else set()
     facts = own | _FACTS | ({"index"} if definition.index else set())
     listing, document, pages = definition.listing, definition.document, definition.listing.pages
     opened = own | _FACTS | _PARENT
@@ -158,6 +182,8 @@ def _unknown(definition: Described) -> Iterator[Wrong]:
         templates.append((("listing", "pages", "url"), pages.url, listed | {"cursor"}))
     if listing.since:
         templates.append((("listing", "since", "ask"), listing.since.ask, own))
+    if definition.token:
+        templates.append((("token", "app"), definition.token.app, {"base_url", "installation"}))
     if definition.index:
         templates.append((("index", "url"), definition.index.url, own))
     for where, template, known in templates:

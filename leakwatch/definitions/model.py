@@ -41,7 +41,7 @@ class Since(Strict):
 class Listing(Strict):
     """Where new documents are announced, and where one announcement ends and the next begins."""
 
-    url: str = ""  # template: {base_url}, parameters, {since}, {page}, {index}
+    url: str = ""  # template: {base_url}, parameters, {since}, {page}, {index}, {word}, {from}, {to}
     items: str = ""  # html: CSS selector; json: JMESPath to a list; walk: regular expression of a number; else not used
     method: Literal["GET", "POST"] = "GET"
     body: str = ""  # of a POST: template like url; JSON if it begins with { or [, else a form
@@ -66,6 +66,22 @@ class Index(Strict):
     version: str = ""  # what changes when the item has something new; without it all are read, in turns
     may_be_empty: bool = False  # false: an index that names nothing is an error
     most: Annotated[int, Field(ge=1, le=500)] = 20  # listings that one poll reads; the others wait for the next
+
+
+class Search(Strict):
+    """A site that is searched: the listing answers one {word} after another, each once in a pass, and then again.
+
+    A word with more results than a site pages through is searched for in windows, {from} and {to}, that are halved.
+    """
+
+    words: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=2000)]
+    window: Literal["", "number", "time"] = ""  # what {from} and {to} are: "": there are none
+    first: str = ""  # number: the least; time: a duration, so long ago
+    last: str = ""  # number: the greatest; time: now, always
+    most: Annotated[int, Field(ge=1)] = 1000  # results that a site pages through
+    total: str = ""  # json: where a page says how many results there are
+    partial: str = ""  # json: where it says that not all was looked at: told as a gap
+    requests: Annotated[int, Field(ge=1, le=100)] = 50  # of one poll
 
 
 class Walk(Strict):
@@ -108,6 +124,7 @@ class DocumentPlace(Strict):
 
     url: str = ""  # "": the field `url`
     page: str = ""  # "": the same as `url`
+    accept: HeaderValue = "*/*"  # what it is asked for as
     opens: Literal["", "git", "listing"] = ""  # "": a text; git: a repository; listing: a page that `open` reads
     file: str = ""  # of a repository: where a person looks at a file; template of {repository}, {commit} and {path}
     commit: str = ""  # where at a commit; template of {repository} and {commit}
@@ -137,6 +154,7 @@ class Token(Strict):
     header: Header
     form: HeaderValue = "{token}"  # "Bearer {token}"
     required: bool = True  # false: the site answers without, if less
+    app: str = ""  # where a GitHub App's installation gives one; template: {base_url}, {installation}; "": nowhere
 
 
 class Expected(Strict):
@@ -194,6 +212,7 @@ class Described(Strict):
     urls: list[str] = []  # urls: the addresses to look at; or listing.url names a text with one on each line
     listing: Listing = Listing()
     index: Index | None = None
+    search: Search | None = None
     walk: Walk = Walk()
     fields: Fields = Fields()
     cut: Fields = Fields()  # for a fact: a regular expression whose one group is what is kept of it

@@ -35,6 +35,13 @@ class Turn:
         await self._host.leaving.acquire()
         self.is_next = True
 
+    async def again(self) -> None:
+        """Come once more: another request had to be made before the turn's own, if it has left at all."""
+        if not self.is_next:
+            await self.come()
+        while (wait := self._host.wait(self._interval)) > 0:  # noqa: ASYNC110 - the moment moves when the host pauses
+            await asyncio.sleep(wait)
+
     def sent(self) -> None:
         """Take down that the request leaves now: the distance to the next one is counted from here.
 
@@ -68,6 +75,11 @@ class _Host:
         self.next_at = 0.0
         self.sent_at = float("-inf")  # when the last request left
         self.paused_until = 0.0
+
+    def wait(self, interval: float) -> float:
+        """Seconds until a request that keeps such a distance may leave."""
+        now = asyncio.get_running_loop().time()
+        return max(self.next_at, self.paused_until, self.sent_at + interval) - now
 
     def at_rest(self, now: float) -> bool:
         return not self.active and not self.waiting and max(self.next_at, self.paused_until) <= now
@@ -152,8 +164,7 @@ class Limits:
         place.paused_until = max(place.paused_until, asyncio.get_running_loop().time() + seconds)
 
     async def _wait(self, host: str, place: _Host, interval: float) -> None:
-        clock = asyncio.get_running_loop().time
-        while (wait := max(place.next_at, place.paused_until, place.sent_at + interval) - clock()) > 0:
+        while (wait := place.wait(interval)) > 0:
             self._bear(host, place)
             await asyncio.sleep(wait)
         self._bear(host, place)

@@ -16,7 +16,9 @@ _MARK: Final = 8  # characters
 _MOST_MARKS: Final = 500  # items of a listing that are remembered
 _MOST_READ: Final = 5_000  # listings of an index that are remembered
 _FEW: Final = 3  # items: a shorter listing says nothing about a gap
-_READ_BY: Final = frozenset({"kind", "listing", "index", "fields", "cut", "document", "hosts", "walk", "urls", "open"})
+_READ_BY: Final = frozenset(
+    {"kind", "listing", "index", "fields", "cut", "document", "hosts", "walk", "urls", "open", "search"}
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class Memory:
     read: tuple[str, ...] = ()  # marks of the index's listings that were read, in their versions
     failed: tuple[str, ...] = ()  # marks of those that could not be had: they are asked for behind the others
     since: str = ""  # as far as the listing was asked for
+    word: str = ""  # mark of the word that is searched for
+    windows: str = ""  # what is left of its search
     last: int | None = None  # the number that was walked to
     left: int = 0  # what waited for this poll
     is_first: bool = True
@@ -43,6 +47,8 @@ class Memory:
             "read": "".join(self.read[-_MOST_READ:]),
             "failed": "".join(self.failed[-_MOST_READ:]),
             "since": self.since,
+            "word": self.word,
+            "windows": self.windows,
             "last": self.last,
             "left": self.left,
         }
@@ -69,6 +75,7 @@ def opened(source: Source, checkpoint: Checkpoint | None) -> Memory:
         memory.validators = Validators(etag=etag, last_modified=modified)
         memory.seen, memory.read = _marks(checkpoint, "seen"), _marks(checkpoint, "read")
         memory.failed = _marks(checkpoint, "failed")
+        memory.word, memory.windows = (str(checkpoint.get(name) or "") for name in ("word", "windows"))
         memory.left = int(checkpoint.get("left") or 0)
     return memory
 

@@ -13,12 +13,14 @@ from leakwatch.fetch.opening import Opened, listed
 from leakwatch.fetch.reading import Reading
 from leakwatch.fetch.session import Session
 from leakwatch.fetch.source import Source
+from leakwatch.fetch.tokens import NoToken
 from leakwatch.fetch.trace import Poll, Trace
 from leakwatch.model import Checkpoint, Document, Reference, Via
 
 BUDGET: Final = (
     4_000_000  # characters, and bytes of containers, of documents that one fetch holds, and those under way besides
 )
+_UNASKED: Final = (Resting, NoToken)  # nothing was asked, so nothing is said of what was wanted
 _LONG: Final = 500_000  # bytes from which a document is decoded off the event loop
 
 
@@ -88,13 +90,13 @@ async def fetch(session: Session, source: Source, references: Sequence[Reference
         for _ in range(min(source.concurrency, len(references) - len(objects))):
             group.create_task(work())
     outcomes = list(zip(references, results, strict=True))
-    rests = [result.retry_after or 0.0 for result in results if isinstance(result, Resting)]
+    rests = [result.retry_after or 0.0 for result in results if isinstance(result, _UNASKED)]
     return Fetched(
         documents=tuple(result for _, result in outcomes if isinstance(result, Document)),
         failures=tuple(
             (reference, result)
             for reference, result in outcomes
-            if isinstance(result, FetchError) and not isinstance(result, Resting)
+            if isinstance(result, FetchError) and not isinstance(result, _UNASKED)
         ),
         left=tuple(reference for reference, result in outcomes if _is_left(result)),
         wait=max(rests, default=0.0),
@@ -114,7 +116,7 @@ async def fetch_document(session: Session, source: Source, reference: Reference)
 
 
 def _is_left(result: Document | Opened | FetchError | None) -> bool:
-    return result is None or isinstance(result, Resting) or (isinstance(result, Opened) and result.again)
+    return result is None or isinstance(result, _UNASKED) or (isinstance(result, Opened) and result.again)
 
 
 async def _fetch_one(session: Session, source: Source, reference: Reference) -> Document | Opened | FetchError:
@@ -123,7 +125,7 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
             return await folder.fetch(source, reference)
         if reference.via in (Via.GIT, Via.BACKLOG):
             return await session.git.open(source, reference)
-        page = await session.get(reference.url, source=source)
+        page = await session.get(reference.url, source=source, accept=source.definition.document.accept)
         await asyncio.to_thread(gates.check, source, page)
         if reference.via is Via.LISTING:
             return await asyncio.to_thread(listed, source, reference, page.text(), page.url)

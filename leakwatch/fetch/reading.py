@@ -5,6 +5,7 @@
     plain     listing ─▶ next page ─▶ … ─▶ a page whose last item the poll before has seen
     index     index ─▶ each of its listings that has something new, page after page
     walk      listing ─▶ the newest number ─▶ the numbers from the last one on
+    search    one word after another, in windows, as far as the site lets us: the next poll goes on
     sitemap   sitemap, or an index of sitemaps ─▶ each that has changed
 
 Whatever a site answers, the number of pages, listings and items is bounded. Pages that go in a circle, and pages that
@@ -17,15 +18,16 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
-from leakwatch.definitions import Since
-from leakwatch.errors import EmptyListing, FetchError, Gone, TooLarge
-from leakwatch.fetch import children, gates, kinds, memory, walk
+from leakwatch.definitions import Pages, Search, Since
+from leakwatch.errors import EmptyListing, FetchError, Gone, RateLimited, TooLarge
+from leakwatch.fetch import children, gates, kinds, memory, pages, searching, walk, windows
 from leakwatch.fetch.children import Children
-from leakwatch.fetch.failures import LONGEST_PAUSE
 from leakwatch.fetch.gates import is_barred
 from leakwatch.fetch.listing import Facts, Tally, appearance, barred, mark
 from leakwatch.fetch.memory import Memory
 from leakwatch.fetch.page import Page, Validators
+from leakwatch.fetch.pages import Read
+from leakwatch.fetch.searching import Found, Progress
 from leakwatch.fetch.session import Session
 from leakwatch.fetch.sitemap import NESTED
 from leakwatch.fetch.source import Source
@@ -33,7 +35,8 @@ from leakwatch.fetch.trace import Poll, Trace
 from leakwatch.model import Batch, Checkpoint, Document, Reference, now
 
 _CIRCLE: Final = "the listing's pages go in a circle: the rest was not read"
-_LONGEST: Final = 2_000  # characters of a cursor
+_LONGEST: Final = 2_000  # characters of a value to begin with
+_AS_IT_COMES: Final = Validators()  # whatever was there before
 
 
 def _reaches(marks: Sequence[str], seen: Collection[str], order: str) -> bool:
@@ -46,20 +49,6 @@ def _reaches(marks: Sequence[str], seen: Collection[str], order: str) -> bool:
 class _Request:
     url: str
     body: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """A page, read."""
-
-    items: Sequence[Facts]
-    cursor: str = ""  # where the page says that it goes on
-    wait: float | None = None  # seconds in which it wants to be left alone; a day at the most
-    quota: int | None = None
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
 
 
 class Reading:
@@ -80,6 +69,8 @@ class Reading:
     async def poll(self) -> Poll:
         """Read what there is from the checkpoint on. Raises FetchError."""
         listing = self._definition.listing
+        if self._definition.search:
+            return await self._search(self._definition.search)
         is_asked = listing.conditional and not listing.since and not self._memory.left
         validators = self._memory.validators if is_asked else Validators()
         if listing.since and listing.since.ask and not self._memory.since:
@@ -100,6 +91,36 @@ class Reading:
             await self._nested(page, after)
         return self._done(page, after)
 
+    async def _search(self, said: Search) -> Poll:
+        """Search for what the last poll did not come to."""
+        listing = self._definition.listing
+        following = listing.pages or Pages(by="number", most=1)
+        before = Progress(turns=self._memory.read, word=self._memory.word, windows=windows.opened(self._memory.windows))
+        read_so_far: list[Page] = []
+
+        async def ask(facts: Facts, number: int) -> Found:
+            facts = {**facts, "page": str(following.first + number * following.step)}
+            page = await self._get(self._source, self._request(self._source, listing.url, facts))
+            read = await asyncio.to_thread(pages.read, self._source, page)
+            if not read.items and await asyncio.to_thread(is_barred, page.text()):
+                raise gates.blocked(self._source, "the listing")
+            await asyncio.to_thread(self._tally.page, read.items, page.url, facts)
+            self._count(len(read.items))
+            self._heed(read)
+            read_so_far.append(page)
+            return Found(items=len(read.items), total=read.total, is_partial=read.is_partial)
+
+        found = await searching.search(said, following.most, before, ask, now())
+        for error in found.errors:
+            if not isinstance(error, RateLimited):
+                self._tally.notes[f"a word could not be searched for ({error.reason})"] += 1
+        self._trace.text, self._trace.gap = read_so_far[0].text(), found.gap
+        self._trace.left = len({mark(word) for word in said.words} - set(found.turns))
+        left = windows.stored(found.windows)
+        return self._done(
+            read_so_far[0], replace(self._memory, read=found.turns, word=found.word, windows=left, left=0)
+        )
+
     async def _ask(self, since: Since) -> None:
         """Ask from where on there is anything to read: what came before is not ours to catch up with."""
         page = await self._session.get(
@@ -118,7 +139,8 @@ class Reading:
         asked = self._definition.listing.since
         if asked and self._is_whole:
             after.since = memory.since(asked, self._memory.since, found)
-        in_one = not (asked or self._definition.index or self._definition.kind in ("walk", "sitemap"))
+        several = self._definition.index or self._definition.search or self._definition.kind in ("walk", "sitemap")
+        in_one = not (asked or several)
         if in_one:
             self._trace.gap = self._trace.gap or self._memory.is_gap(self._marks)
             if self._is_whole:
@@ -143,7 +165,7 @@ class Reading:
         most = listing.pages.most if listing.pages else 1
         contents, asked = {hash(page.body)}, {page.url}
         for number in range(1, most + 1):
-            read = await asyncio.to_thread(self._read, source, page)
+            read = await asyncio.to_thread(pages.read, source, page)
             marks = await asyncio.to_thread(self._tally.page, read.items, page.url, context)
             self._count(len(read.items))
             is_known = bool(marks) and set(marks) <= set(self._marks)
@@ -192,7 +214,7 @@ class Reading:
             self._tally.notes[f"a further page could not be had ({error.reason})"] += 1
             return None
 
-    def _following(self, source: Source, page: Page, read: _Read, number: int, context: Facts) -> _Request | None:
+    def _following(self, source: Source, page: Page, read: Read, number: int, context: Facts) -> _Request | None:
         """Return the request for the next page, or None after the last."""
         pages = self._definition.listing.pages
         if pages is None:
@@ -225,7 +247,7 @@ class Reading:
         body = kinds.body(source, listing.body, facts) if listing.method == "POST" else None
         return _Request(url=source.fill(url, facts, partly=True), body=body)
 
-    async def _get(self, source: Source, request: _Request, validators: Validators) -> Page:
+    async def _get(self, source: Source, request: _Request, validators: Validators = _AS_IT_COMES) -> Page:
         began = monotonic()
         index = source.definition.index
         is_index = index is not None and not self._trace.steps
@@ -240,21 +262,7 @@ class Reading:
             raise TooLarge(message, mend="raise max_bytes, or set listing.url to a shorter listing")
         return page
 
-    def _read(self, source: Source, page: Page) -> _Read:
-        """Read a page. Blocks: not for the event loop."""
-        text, listing = page.text(), source.definition.listing
-        items = kinds.items(source, text)
-        pages = listing.pages
-        cursor = kinds.value(source, text, pages.cursor)[:_LONGEST] if pages and pages.cursor and items else ""
-        wait, quota = (kinds.value(source, text, where) for where in (listing.wait, listing.quota))
-        return _Read(
-            items=items,
-            cursor=cursor,
-            wait=min(float(wait[:12]), LONGEST_PAUSE) if _is_number(wait) else None,
-            quota=int(quota[:9]) if _is_number(quota) else None,
-        )
-
-    def _heed(self, read: _Read) -> None:
+    def _heed(self, read: Read) -> None:
         """Do as a page asks."""
         if read.quota is not None:
             self._trace.quota = read.quota
@@ -354,7 +362,7 @@ class Reading:
     def _check_empty(self, page: Page) -> None:
         """Raise EmptyListing, or Blocked, unless an empty listing is what this source may have."""
         source, listing, read = self._source, self._definition.listing, self._tally.listing()
-        is_usual = self._definition.kind == "walk" or listing.since or self._is_nested
+        is_usual = self._definition.kind == "walk" or listing.since or self._definition.search or self._is_nested
         is_unchanged = self._definition.index and not self._children
         text = page.text()
         if not read.items:

@@ -10,14 +10,16 @@ from types import SimpleNamespace, TracebackType
 from typing import Final, Self
 
 import aiohttp
+import structlog
 from multidict import CIMultiDict
 from yarl import URL
 
 from leakwatch.addresses import socket_factory
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import BadContent, BadRedirect, Blocked, FetchError, RateLimited, Unreachable
-from leakwatch.fetch import quota, redirects, robots
-from leakwatch.fetch.body import ENCODINGS, Body, Broken
+from leakwatch.fetch import apps, quota, redirects, robots
+from leakwatch.fetch.answer import read, says_limit, tags, unchanged
+from leakwatch.fetch.body import ENCODINGS, Broken
 from leakwatch.fetch.failures import LONGEST_PAUSE, from_exception, from_status
 from leakwatch.fetch.git import Git
 from leakwatch.fetch.limits import PATIENCE, Limits, Resting, Turn, shared
@@ -27,19 +29,19 @@ from leakwatch.fetch.quota import Quota
 from leakwatch.fetch.redirects import Onward
 from leakwatch.fetch.robots import Robots, keeps_out
 from leakwatch.fetch.source import Source
-from leakwatch.fetch.tokens import Tokens
-from leakwatch.model import Reference, Via
+from leakwatch.fetch.tokens import Known, NoToken, Taken, Tokens, Unmade
+from leakwatch.model import Reference, Via, now
 from leakwatch.units import Rate
 
+log: Final = structlog.get_logger(__name__)
 Observe = Callable[[str, str, int], None]
 """Told of every request: the source, "ok" or the failure's reason, and the bytes of body that came."""
 
 _CONDITIONS: Final = frozenset({"If-None-Match", "If-Modified-Since"})
 _NO_VALIDATORS: Final = Validators()
-_LONGEST_VALIDATOR: Final = 512
 _TYPE: Final = "Content-Type"
 _JSON: Final = "application/json"
-_REFUSAL: Final = 2_000  # bytes of a refusal that are read
+_ANSWER: Final = 100_000  # bytes of an answer with a token
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -60,7 +62,7 @@ class Session:
         self._clients: dict[tuple[str, str], aiohttp.ClientSession] = {}  # by proxy and password; "": directly
         self._resting: dict[str, float] = {}  # until when a source is paused, by name
         self._is_open = False
-        self._pools: dict[tuple[str, tuple[str, ...]], Tokens] = {}
+        self._known: dict[str, Known] = {}  # of the tokens of a site, by its base URL
         self.robots = Robots(http.user_agent, self._robots_txt)
 
     async def __aenter__(self) -> Self:
@@ -153,7 +155,7 @@ class Session:
             delay = await self.robots.check(url, source)
             rate = Rate(1, delay) if delay > rate.interval else rate
         async with self._limits.turn(host, rate, source.concurrency) as turn:
-            pool = self._pool(source) if source.tokens and url.origin() in source.home else None
+            pool = self._pool(source) if url.origin() in source.home else None
             try:
                 answer = await (
                     self._charged(pool, url, source, ask, turn) if pool else self._exchange(url, source, ask, turn)
@@ -161,7 +163,7 @@ class Session:
             except FetchError as error:
                 if pool is None and isinstance(error, RateLimited) and error.retry_after:
                     self._limits.pause(host, error.retry_after)
-                if not isinstance(error, Resting):
+                if not isinstance(error, Resting | NoToken):
                     self._observe(source.name, error.reason, 0)
                 raise
             if pool is None and isinstance(answer, Page) and answer.quota.pause:
@@ -169,30 +171,79 @@ class Session:
             self._observe(source.name, "ok", answer.wire if isinstance(answer, Page) else 0)
             return answer
 
-    def _pool(self, source: Source) -> Tokens:
+    def _pool(self, source: Source) -> Tokens | None:
         """Return the source's tokens: whoever names the same ones shares what they may ask."""
-        return self._pools.setdefault((source.base_url, source.tokens), Tokens(source.tokens))
+        if not source.is_known_there:
+            return None
+        return Tokens(source.tokens, source.apps, known=self._known.setdefault(source.base_url, Known()))
+
+    def faults(self, source: Source) -> tuple[str, ...]:
+        """Say which of a source's tokens are not accepted now, and why."""
+        pool = self._pool(source)
+        return tuple(pool.faults()) if pool else ()
+
+    async def prove(self, source: Source) -> None:
+        """Have a token made for each of a source's Apps that has none: `faults` says which have failed."""
+        pool = self._pool(source)
+        if pool is None:
+            return
+        for unmade in await pool.unmade():
+            async with self._limits.turn(shared(URL(source.base_url)), source.rate, source.concurrency) as turn:
+                await self._make(pool, unmade, source, turn)
 
     async def _charged(self, pool: Tokens, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Page | Onward:
-        """Make one request with a token that can afford it.
+        """Make one request with a token that can afford it, and with another one if that is not accepted.
 
         The token is taken last, when the request may leave: while it waited, its token could be told to rest.
         """
+        while True:
+            taken = await self._taken(pool, url, source, turn)
+            told, failure = _Told(), None
+            try:
+                return await self._exchange(url, source, replace(ask, secret=taken.value, told=told), turn)
+            except FetchError as error:
+                failure = error
+                if told.status != HTTPStatus.UNAUTHORIZED:
+                    raise
+            finally:
+                await pool.settle(taken, told.quota, failure)
+            self._observe(source.name, failure.reason, 0)
+            mend = "make another one and write it into token_file; then send SIGHUP"
+            await pool.refuse(taken, Blocked(f"{url.host} does not accept the token (401)", mend=mend))
+            await turn.again()
+
+    async def _taken(self, pool: Tokens, url: URL, source: Source, turn: Turn) -> Taken:
+        """Take a token that can afford a request, after it was made if need be. Raises Resting, NoToken."""
+        while True:
+            try:
+                taken = await pool.take(source.path_of(url), str(url.host))
+            except FetchError:
+                turn.end()  # nothing leaves
+                raise
+            if isinstance(taken, Taken):
+                return taken
+            await self._make(pool, taken, source, turn)
+            await turn.again()
+
+    async def _make(self, pool: Tokens, unmade: Unmade, source: Source, turn: Turn) -> None:
+        """Have an App's token made, with a request before the turn's own. It is a login: no robots.txt speaks of it."""
+        result: apps.Given | FetchError = Unreachable(f"{unmade.app}: nobody waited for its token")
+        told, url = _Told(), URL(source.app_url(unmade.app))
         try:
-            taken = await pool.take(url.path, str(url.host))
-        except Resting:
-            turn.end()  # nothing leaves
-            raise
-        told, failure = _Told(), None
-        try:
-            answer = await self._exchange(url, source, replace(ask, secret=taken.value, told=told), turn)
+            proof = await asyncio.to_thread(unmade.app.proof, now())
+            ask = _Ask({"Accept": _JSON}, _ANSWER, body="", secret=proof, told=told)
+            answer = await self._exchange(url, source, ask, turn)
+            if isinstance(answer, Onward):
+                message = f"{unmade.app}: {url.host} leads elsewhere"
+                raise BadRedirect(message, mend="set base_url to where the site's REST API is now")
+            result = apps.given(unmade.app, answer.text())
+            self._observe(source.name, "ok", answer.wire)
         except FetchError as error:
-            failure = error
-            raise
-        else:
-            return answer
+            result = apps.refused(unmade.app, error, told.status)
+            log.warning("an App gives no token", source=source.name, app=unmade.app.id, reason=result.reason)
+            self._observe(source.name, error.reason, 0)
         finally:
-            await pool.settle(taken, told.quota, failure)
+            await pool.made(unmade, result)
 
     async def locate(self, source: Source, reference: Reference) -> Reference:
         """Return a reference with all that can be said of where it stands. Raises FetchError."""
@@ -243,19 +294,19 @@ class Session:
             ) as response:
                 said = quota.read(response.headers)
                 if ask.told is not None:
-                    ask.told.quota = said
+                    ask.told.quota, ask.told.status = said, response.status
                 if response.status in redirects.STATUSES and "Location" in response.headers:
                     return Onward(status=response.status, location=response.headers["Location"])
                 if response.status == HTTPStatus.NOT_MODIFIED and not _CONDITIONS.isdisjoint(ask.headers):
-                    return _unchanged(response, ask.redirects)
+                    return unchanged(response, ask.redirects)
                 if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-                    limited = response.status == HTTPStatus.FORBIDDEN and await _says_limit(response)
+                    limited = response.status == HTTPStatus.FORBIDDEN and await says_limit(response)
                     spent = said.pause if said.left == 0 else None
                     raise from_status(response.status, response.headers, where, spent=spent, limited=limited)
-                if source.robots == "obey" and keeps_out(_tags(response), self.robots.agent):
+                if source.robots == "obey" and keeps_out(tags(response), self.robots.agent):
                     mend = 'ask the site\'s operator; if they agree, set robots = "ignore" for this source'
                     raise Blocked(f"{where} tells {self.robots.agent} by X-Robots-Tag to stay away", mend=mend)
-                return await _read(response, ask.cap, ask.redirects)
+                return await read(response, ask.cap, ask.redirects)
         except FetchError:
             raise
         except Broken as broken:
@@ -302,58 +353,4 @@ class _Told:
     """What an answer says of how much may be asked, whatever else it says."""
 
     quota: Quota | None = None
-
-
-async def _says_limit(response: aiohttp.ClientResponse) -> bool:
-    """Whether a refusal is a limit by its own words, as GitHub's secondary ones are."""
-    return b"rate limit" in (await response.content.read(_REFUSAL)).lower()
-
-
-def _tags(response: aiohttp.ClientResponse) -> list[str]:
-    return response.headers.getall("X-Robots-Tag", [])
-
-
-def _unchanged(response: aiohttp.ClientResponse, redirects: int) -> Page:
-    return Page(
-        url=str(response.url),
-        status=response.status,
-        not_modified=True,
-        redirects=redirects,
-        quota=quota.read(response.headers),
-    )
-
-
-def _following(response: aiohttp.ClientResponse) -> str:
-    """The next page's address by the Link header, or ""."""
-    try:
-        link = response.links.get("next")
-    except ValueError:
-        return ""
-    return "" if link is None else str(link.get("url", ""))
-
-
-async def _read(response: aiohttp.ClientResponse, cap: int, redirects: int) -> Page:
-    headers = response.headers
-    body = Body(headers.get("Content-Encoding", ""), cap)
-    async for chunk in response.content.iter_any():
-        if not body.take(chunk):
-            response.close()  # the rest is not wanted, and not waited for
-            break
-    return Page(
-        url=str(response.url),
-        status=response.status,
-        body=body.whole(),
-        content_type=headers.get("Content-Type", ""),
-        validators=Validators(etag=_usable(headers, "ETag"), last_modified=_usable(headers, "Last-Modified")),
-        truncated=body.truncated,
-        wire=body.wire,
-        redirects=redirects,
-        following=_following(response),
-        quota=quota.read(headers),
-    )
-
-
-def _usable(headers: Mapping[str, str], name: str) -> str:
-    """A header that we may send back: what we could not, we must not keep, or every later poll would fail."""
-    value = headers.get(name, "")
-    return value if value.isascii() and value.isprintable() and len(value) <= _LONGEST_VALIDATOR else ""
+    status: int = 0

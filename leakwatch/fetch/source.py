@@ -10,9 +10,12 @@ from urllib.parse import quote, unquote, urlsplit
 from yarl import URL
 
 from leakwatch import definitions
-from leakwatch.config import Config, SourceConfig
+from leakwatch.config import Config, SecretProblem, SourceConfig
 from leakwatch.definitions import Definition, OverrideError, fill, placeholders
-from leakwatch.errors import ConfigError
+from leakwatch.errors import ConfigError, SecretError
+from leakwatch.fetch import windows
+from leakwatch.fetch.apps import App, private_key
+from leakwatch.model import now
 from leakwatch.toml import Problem, Problems, line_of
 from leakwatch.units import Rate
 
@@ -21,7 +24,7 @@ _OURS = "/:@,~"  # what a parameter, a cursor or an index's id keeps: it may sta
 _CAPTURED = {"url": ".+", "path": ".+"}
 _SEGMENT = r"[^/?&#]+"  # what any other fact is, where it stands in an address: a few of them must not be ambiguous
 _WEB_PORTS = (80, 443)
-_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since", "commit", "repository"})
+_ONE_BY_ONE = frozenset({"index", "page", "cursor", "since", "word", "from", "to", "commit", "repository"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,7 @@ class Source:
     proxy: str = ""  # the way there; "": directly
     proxy_password: str = field(default="", repr=False)  # of the user that the proxy's address names
     token: str = field(default="", repr=False)  # what the site wants to see of us
+    apps: tuple[App, ...] = ()  # GitHub Apps, whose tokens share the work of those
     abuse: str = ""  # who takes a document down there
     canary: Canary | None = None
 
@@ -74,7 +78,8 @@ class Source:
         if definition.index:
             return self.fill(definition.index.url, {})
         pages = definition.listing.pages
-        return self.fill(definition.listing.url, {"page": str(pages.first) if pages else ""}, partly=True)
+        searched = windows.first(definition.search, now()) if definition.search else {}
+        return self.fill(definition.listing.url, {"page": str(pages.first) if pages else "", **searched}, partly=True)
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -82,15 +87,21 @@ class Source:
         return tuple(dict.fromkeys(filter(None, map(str.strip, self.token.splitlines()))))
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """What the base URL's host is sent, the first token included."""
-        return self.headers_with(self.tokens[0] if self.tokens else "")
+    def is_known_there(self) -> bool:
+        """Whether the site is shown a token."""
+        return bool(self.tokens or self.apps)
 
     def headers_with(self, secret: str) -> Mapping[str, str]:
         """Return what the base URL's host is sent, one of the tokens included."""
         token = self.definition.token
         shown = {token.header: fill(token.form, {"token": secret})} if token and secret else {}
         return {**self.definition.headers, **shown}
+
+    def app_url(self, app: App) -> str:
+        """Return where an App's installation gives its tokens."""
+        token = self.definition.token
+        assert token is not None  # noqa: S101 - a source has no App without
+        return fill(token.app, {"base_url": self.base_url.rstrip("/"), "installation": app.installation})
 
     @cached_property
     def origins(self) -> frozenset[tuple[str, int]]:
@@ -105,6 +116,10 @@ class Source:
     def allows(self, url: URL) -> bool:
         """Whether an address is on one of the source's own hosts."""
         return url.scheme in ("http", "https") and (url.host or "", url.port or 0) in self.origins
+
+    def path_of(self, url: URL) -> str:
+        """Return an address's path as the site's API knows it: below the base URL's."""
+        return url.path.removeprefix(URL(self.base_url).path.rstrip("/"))
 
     @cached_property
     def home(self) -> frozenset[URL]:
@@ -229,9 +244,23 @@ def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
         proxy=entry.proxy or "",
         proxy_password=password,
         token=token,
+        apps=_apps(entry, config, index),
         abuse=entry.abuse or fill(definition.abuse, {"host": host}),
         canary=None if canary is None else Canary(url=canary.url, digest=canary.digest, every=canary.every),
     )
+
+
+def _apps(entry: SourceConfig, config: Config, index: int) -> tuple[App, ...]:
+    """Return the source's GitHub Apps. Raises SecretError for one whose key cannot be used."""
+    apps = []
+    for number, (app, key) in enumerate(zip(entry.apps, config.app_keys(index), strict=True)):
+        try:
+            private_key(key)
+        except SecretError as error:
+            setting = ("source", index, "apps", number, "key_file")
+            raise SecretProblem(config.problem(setting, error.message, error.mend)) from None
+        apps.append(App(id=app.id, installation=str(app.installation), key=key))
+    return tuple(apps)
 
 
 def _check(entry: SourceConfig, definition: Definition, base_url: str, token: str) -> None:
@@ -251,7 +280,9 @@ def _check(entry: SourceConfig, definition: Definition, base_url: str, token: st
         raise ConfigError(f"parameters.{missing[0]} is missing", mend=f'write parameters = {{ {missing[0]} = "…" }}')
     if token and not definition.token:
         raise ConfigError(f"{definition.title} takes no token", mend="leave token_file out")
-    if definition.token and definition.token.required and not token:
+    if entry.apps and not (definition.token and definition.token.app):
+        raise ConfigError(f"{definition.title} takes no GitHub Apps", mend="leave apps out")
+    if definition.token and definition.token.required and not (token or entry.apps):
         mend = "name the file in which it stands: token_file"
         raise ConfigError(f"{definition.title} wants a token", mend=mend)
 

@@ -1,15 +1,19 @@
 """A site's tokens, each with what it may still ask: of each resource so much until a moment, and when it has to rest.
 
 No request is begun that a token cannot afford. What is under way counts as spent until its answer says otherwise, and
-of what is not known yet (a first request, a new period) one request goes ahead and finds out.
+of what is not known yet (a first request, a new period) one request goes ahead and finds out. An App's token is made
+when it is to be used, and again before it ends; what its installation may ask goes on. A token that is not accepted
+rests, longer each time, and the others do its work.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
-from leakwatch.errors import FetchError, RateLimited
+from leakwatch.errors import Blocked, FetchError, RateLimited
+from leakwatch.fetch.apps import App, Given
 from leakwatch.fetch.limits import PATIENCE, Resting
 from leakwatch.fetch.quota import Quota
 
@@ -53,47 +57,100 @@ class _Allowance:
         self.reset_at = max(reset_at, self.reset_at) if is_same else reset_at
 
 
+class NoToken(Blocked):
+    """None of a source's tokens is accepted: nothing was asked of the site."""
+
+
 @dataclass(slots=True)
 class _Token:
     value: str = field(repr=False)
+    app: App | None = None  # whose it is; None: it was given to us for good
+    good_until: float = inf
+    is_being_made: bool = False
+    failure: FetchError | None = None  # why it cannot be used, or could not the last time
     rests_until: float = 0.0
-    strikes: int = 0  # times in a row that it was too much
+    strikes: int = 0  # times in a row that it was too much, or not accepted
     allowances: dict[str, _Allowance] = field(default_factory=dict)
+    apart: set[str] = field(default_factory=set)  # resources on which nothing draws but paths that are counted apart
+
+    def rest(self, now: float, seconds: float | None) -> None:
+        """Use it no more for so long, or, where nobody says how long, for longer each time."""
+        self.strikes += 1
+        backoff = min(_FIRST_REST * 2.0 ** (self.strikes - 1), _LONGEST_REST)
+        self.rests_until = max(self.rests_until, now + (seconds or backoff))
+
+    def is_able(self, resource: str, now: float) -> bool:
+        if self.is_being_made or self.rests_until > now:
+            return False
+        return all(allowance.affords(now) for allowance in self.of(resource))
 
     def of(self, resource: str) -> list[_Allowance]:
-        """What a request draws on; one of which that is not known yet could draw on any."""
-        known = self.allowances.get(resource)
-        return [known] if known else [*self.allowances.values(), _Allowance()]
+        """What a request draws on; one of which that is not known yet could draw on any that is not apart."""
+        if known := self.allowances.get(resource):
+            return [known]
+        others = self.allowances if _is_apart(resource) else self.allowances.keys() - self.apart
+        return [*(self.allowances[name] for name in others), _Allowance()]
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of a site's tokens, whichever sources have which of them."""
+
+    tokens: dict[str | App, _Token] = field(default_factory=dict)
+    resources: dict[str, str] = field(default_factory=dict)  # by the beginning of a path
+    apart: set[str] = field(default_factory=set)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def token(self, secret: str | App) -> _Token:
+        """Return what is known of a token, or of an App's, from now on."""
+        if secret not in self.tokens:
+            new = _Token("", secret, good_until=0.0) if isinstance(secret, App) else _Token(secret)
+            new.apart = self.apart
+            self.tokens[secret] = new
+        return self.tokens[secret]
 
 
 class Tokens:
-    """The tokens of one source, or of several that name the same."""
+    """The tokens of one source; what other sources of the site name as well is shared with them."""
 
-    def __init__(self, values: Sequence[str], patience: float = PATIENCE) -> None:
-        self._tokens = [_Token(value) for value in values]
-        self._resources: dict[str, str] = {}  # by the beginning of a path
+    def __init__(
+        self,
+        values: Sequence[str],
+        apps: Sequence[App] = (),
+        *,
+        patience: float = PATIENCE,
+        known: Known | None = None,
+    ) -> None:
+        known = known or Known()
+        self._tokens = [*map(known.token, values), *map(known.token, apps)]
+        self._resources = known.resources
+        self._apart = known.apart
+        self._changed = known.changed
         self._patience = patience
-        self._changed = asyncio.Condition()
 
-    async def take(self, path: str, host: str) -> "Taken":
-        """Wait for a token that can afford a request, and charge it. Raises Resting where that takes too long."""
+    async def take(self, path: str, host: str) -> "Taken | Unmade":
+        """Wait for a token that can afford a request, and charge it; one that has to be made first is not charged yet.
+
+        Raises Resting where that takes too long, and NoToken where none is accepted.
+        """
         clock = asyncio.get_running_loop().time
         async with self._changed:
             while True:
                 now = clock()
                 resource = self._resources.get(_beginning(path), _beginning(path))
-                able = [t for t in self._tokens if t.rests_until <= now and all(a.affords(now) for a in t.of(resource))]
-                if able:
+                if able := [token for token in self._tokens if token.is_able(resource, now)]:
                     token = max(able, key=lambda one: _left(one, resource))
+                    if token.app and now >= token.good_until:
+                        token.is_being_made = True
+                        return Unmade(token=token, app=token.app)
                     charged = token.of(resource)
                     token.allowances.setdefault(resource, charged[-1])
                     for allowance in charged:
                         allowance.take()
-                    return Taken(token=token, charged=charged, path=path)
+                    return Taken(token=token, value=token.value, charged=charged, path=path)
                 wait = self._wait(resource, now)
                 if wait is not None and wait > self._patience:
-                    message = f"{host} has been asked as much as its tokens may for another {wait:.0f} s"
-                    raise Resting(message, mend="it goes on then; more tokens in token_file share it", retry_after=wait)
+                    raise self._unable(host, wait)
                 try:
                     await asyncio.wait_for(self._changed.wait(), wait)
                 except TimeoutError:
@@ -110,13 +167,64 @@ class Tokens:
         # A resource that is spent is no offence, and the period ends it; a rest that is asked for holds for all.
         is_spent = quota is not None and quota.left == 0 and quota.rest is None
         if isinstance(error, RateLimited) and not is_spent:
-            token.strikes += 1
-            backoff = min(_FIRST_REST * 2.0 ** (token.strikes - 1), _LONGEST_REST)
-            token.rests_until = max(token.rests_until, now + (error.retry_after or backoff))
+            token.rest(now, error.retry_after)
         elif error is None:
-            token.strikes = 0
+            token.strikes, token.failure = 0, None
+        await self._tell()
+
+    async def refuse(self, taken: "Taken", error: FetchError) -> None:
+        """Take down that a token is not accepted: an App's is made anew, if it has worked since it was made."""
+        token, now = taken.token, asyncio.get_running_loop().time()
+        if token.rests_until > now or token.good_until <= now or token.value != taken.value:
+            return  # another request has said so already
+        if token.app and token.failure is None:
+            token.good_until = 0.0
+        else:
+            token.rest(now, None)
+        token.failure = error
+        await self._tell()
+
+    async def made(self, unmade: "Unmade", result: Given | FetchError) -> None:
+        """Take down what came of making an App's token."""
+        token, now = unmade.token, asyncio.get_running_loop().time()
+        token.is_being_made = False
+        if isinstance(result, Given):
+            token.value, token.good_until = result.value, now + result.seconds
+        else:
+            token.failure = result
+            token.rest(now, result.retry_after)
+        await self._tell()
+
+    async def unmade(self) -> Sequence["Unmade"]:
+        """Return every App whose token has still to be made, to be tried."""
+        now = asyncio.get_running_loop().time()
+        idle = [one for one in self._tokens if not (one.value or one.is_being_made or one.rests_until > now)]
+        found = [Unmade(token=one, app=one.app) for one in idle if one.app]
+        for one in found:
+            one.token.is_being_made = True
+        return found
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with tokens that are not accepted."""
+        plain = [token for token in self._tokens if token.app is None]
+        for token in self._tokens:
+            if token.failure is not None and token.rests_until > asyncio.get_running_loop().time():
+                name = "" if token.app else f"token {plain.index(token) + 1} of token_file: "
+                yield f"{name}{token.failure}"
+
+    async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+    def _unable(self, host: str, wait: float) -> Resting | NoToken:
+        failures = [token.failure for token in self._tokens if token.failure is not None]
+        if len(failures) < len(self._tokens):
+            message = f"{host} has been asked as much as its tokens may for another {wait:.0f} s"
+            return Resting(message, mend="it goes on then; more tokens in token_file share it", retry_after=wait)
+        first = next((one for one in failures if not one.transient), None)
+        if first is None:
+            return Resting(failures[0].message, mend=failures[0].mend, retry_after=wait)
+        return NoToken(first.message, mend=first.mend, retry_after=wait)
 
     def _learn(self, taken: "Taken", resource: str) -> None:
         """Know from now on what requests of this kind draw on."""
@@ -124,6 +232,10 @@ class Tokens:
         if self._resources.get(beginning) == resource:
             return
         self._resources[beginning] = resource
+        if _is_apart(beginning):
+            self._apart.add(resource)
+        else:
+            self._apart.discard(resource)
         for token in self._tokens:
             found = token.allowances.pop(beginning, None)
             known = token.allowances.get(resource)
@@ -147,16 +259,22 @@ class Taken:
     """A token that was charged with one request."""
 
     token: _Token
+    value: str = field(repr=False)  # the secret itself: for the request's header
     charged: list[_Allowance]  # the one that it is for last
     path: str = field(repr=False)
 
-    @property
-    def value(self) -> str:
-        """The secret itself: for the request's header."""
-        return self.token.value
+
+@dataclass(frozen=True, slots=True)
+class Unmade:
+    """An App whose token has to be made before it can be used."""
+
+    token: _Token
+    app: App
 
 
 def _rest(token: _Token, resource: str, now: float) -> float | None:
+    if token.is_being_made:
+        return None
     spent = [a.reset_at for a in token.of(resource) if a.left is not None and a.left <= 0]
     until = max([token.rests_until, *spent])
     return until - now if until > now else None
@@ -166,6 +284,10 @@ def _left(token: _Token, resource: str) -> int:
     """How much there is: the token with the most goes first."""
     known = [a.left for a in token.of(resource) if a.left is not None]
     return min(known, default=1_000_000)
+
+
+def _is_apart(beginning: str) -> bool:
+    return beginning.partition("/")[0] in _APART
 
 
 def _beginning(path: str) -> str:

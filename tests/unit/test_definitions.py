@@ -110,6 +110,25 @@ def test_what_is_wrong_with_what_is_opened_is_said(opening: str, says: str) -> N
     assert says in "\n".join(problems(GOOD.replace("[document]", opening, 1)).values())
 
 
+@pytest.mark.parametrize(
+    ("search", "says"),
+    [
+        ("words = []", "search.words"),
+        ('words = ["a"]', "search: {word} does not stand in listing.url"),
+        ('words = ["a"]\nwindow = "time"\nfirst = "1d"', "{from} does not stand in listing.url"),
+        ('words = ["a"]\nwindow = "number"\nfirst = "0"', "search.first: and last are numbers"),
+        ('words = ["a"]\nwindow = "time"\nfirst = "soon"', "search.first: write a duration as"),
+        ('words = ["a"]\n[index]\nurl = "{base_url}/{index}"\nid = "a"', "search: goes with a json or html listing"),
+        ('words = ["a"]\n[listing.pages]\nby = "link"', 'listing.pages.by: is "number" where a site is searched'),
+    ],
+)
+def test_what_is_wrong_with_a_search_is_said(search: str, says: str) -> None:
+    url = "{base_url}/{word}{from}{to}" if "from" not in says and "word" not in says else "{base_url}/recent"
+    url = "{base_url}/{word}" if "from" in says else url
+    toml = GOOD.replace("{base_url}/recent", url).replace("[document]", f"[search]\n{search}\n[document]", 1)
+    assert says in "\n".join(problems(toml).values())
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     toml = GOOD.replace('"li"', '"li["').replace('id = "a@href"', 'id = "a["').replace("{url}", "{no}")
     assert set(problems(toml)) == {11, 14, 18}

@@ -607,6 +607,9 @@ def test_check_says_what_keeps_repositories_from_being_fetched(
     assert "the folder of the mirrors cannot be made" in said.err
 
 
+APPS = 'apps = [{ id = 12, installation = 34, key_file = "token" }]\n'
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -619,6 +622,15 @@ def test_check_says_what_keeps_repositories_from_being_fetched(
             ("[database]", '[[source]]\nuse = "feed"\nenabled = false\ntoken_file = "token"\n[database]'),
             "everybody may read this secret",
         ),
+        (
+            ("[database]", f'[[source]]\nuse = "github-events"\n{APPS}[database]'),
+            "leakwatch.toml:3: the App's key is no private key in PEM",
+        ),
+        (
+            ("[database]", f'[[source]]\nuse = "feed"\nbase_url = "https://a.example/f"\n{APPS}[database]'),
+            "takes no GitHub Apps",
+        ),
+        (("[database]", '[[source]]\nuse = "github-events"\n[database]'), "wants a token"),
     ],
 )
 def test_check_refuses_what_would_not_run(

@@ -1,6 +1,7 @@
 """The shipped definitions of forges and registries, read by the whole flow: the API by its documents, git for real."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ import pytest
 
 from leakwatch.definitions import find, load
 from leakwatch.fetch import Source
+from leakwatch.fetch.apps import App
+from leakwatch.store import notices
 from leakwatch.units import Rate
 from tests.installation import customers
 from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_repositories import places
 from tests.integration.flow.test_watch import dead, poll_once, state
 from tests.integration.git.host import Host, Repository
-from tests.unit.containers.making import tarred
+from tests.unit.containers.making import tarred, zipped
+from tests.unit.fetch.test_apps import key, pem
 
 AT = "2026-11-23T22:44:36Z"
 
@@ -144,6 +148,68 @@ async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow
         "https://github.com/ada/tools/blob/2/a.env",
     }
     assert all(r.headers["Authorization"] == "Bearer made up" for r in host.requests)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_the_operator_is_told_of_an_app_that_is_not_accepted_while_tokens_do_its_work(
+    flow: Flow, host: Host
+) -> None:
+    host.answers["/events"] = []
+    lost = App(id="12", installation="34", key=pem(key(0)))
+    source = replace(shipped("github-new", host.url), token="one", apps=(lost,))
+    await flow.add(source)
+    await flow.watch._session.prove(source)
+    for _ in range(2):
+        await poll_once(flow, source)
+    async with flow.database.reading() as tx:
+        [told] = [n for n in await notices.notices(tx) if n.alarm == "token"]  # once
+    assert "GitHub App 12 (installation 34)" in (told.detail or "")
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_file_that_is_searched_for_is_fetched_as_it_is_and_a_message_is_read_as_it_stands(
+    flow: Flow, host: Host
+) -> None:
+    owners = customers(2, seed=85)
+    await flow.register(*owners)
+    repository = {"name": "tools", "full_name": "ada/tools", "owner": {"login": "ada"}}
+    page = f"https://github.com/ada/tools/blob/{'3' * 40}/app/.env"
+    file = {"name": ".env", "path": "app/.env", "sha": "4" * 40, "html_url": page, "repository": repository}
+    message = {"message": f"use {owners[1].key}", "committer": {"date": AT}}
+    commit = {"sha": "5" * 40, "html_url": "https://github.com/ada/tools/commit/5", "commit": message}
+    host.answers["/search/code"] = {"total_count": 1, "incomplete_results": False, "items": [file]}
+    found = {"total_count": 1, "incomplete_results": False, "items": [{**commit, "repository": repository}]}
+    host.answers["/search/commits"] = found
+    host.answers["/repos/ada/tools/contents/app/.env"] = f"KEY={owners[0].key}"
+    for name in ("github-code-search", "github-commit-search"):
+        await flow.add(shipped(name, host.url))
+        await poll_once(flow, flow.watched["site"])
+    assert {place.url for place in await places(flow)} == {page, "https://github.com/ada/tools/commit/5"}
+    [raw] = [r for r in host.requests if r.path.startswith("/repos")]
+    assert raw.headers["Accept"] == "application/vnd.github.raw+json"
+    words = load(find("github-code-search", Path("none"))).search
+    assert words is not None
+    asked = [r.query["q"] for r in host.requests if r.path == "/search/code"]
+    assert asked == [f'"{word}" in:file size:0..393216' for word in words.words]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_key_in_the_log_of_a_run_is_found_in_its_archive(flow: Flow, host: Host) -> None:
+    [owner] = customers(1, seed=86)
+    await flow.register(owner)
+    page = "https://github.com/ada/tools/actions/runs/7"
+    run = {"id": 7, "run_attempt": 1, "html_url": page, "display_title": "Build", "updated_at": AT}
+    host.answers["/repos/ada/tools/actions/runs"] = {"total_count": 1, "workflow_runs": [run]}
+    log = f"2026-11-23T22:44:36Z KEY={owner.key}\n"
+    host.answers["/repos/ada/tools/actions/runs/7/logs"] = zipped({"build/2_Run.txt": log.encode()})
+    await flow.add(shipped("github-actions", host.url, parameters={"owner": "ada", "repository": "tools"}))
+    await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert (place.url, place.title) == (page, "Build")
+    assert place.path.endswith("!/build/2_Run.txt")
 
 
 @pytest.mark.usefixtures("running")

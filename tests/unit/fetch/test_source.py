@@ -10,6 +10,7 @@ from leakwatch.fetch import Source, resolve
 from leakwatch.toml import Problems
 from leakwatch.units import Rate
 from tests.unit.fetch.sites import HTML, SAMPLE, source
+from tests.unit.fetch.test_apps import key, pem
 
 CONFIG = """\
 [database]
@@ -76,6 +77,16 @@ def test_the_sources_own_word_goes_before_all(tmp_path: Path) -> None:
     assert (one.name, one.base_url, one.every) == ("mine", "https://other.example", 3600.0)
     assert (one.rate, one.concurrency, one.max_bytes) == (Rate(2, 1.0), 3, 7000)
     assert (one.observe, one.backlog) == (True, "skip")
+
+
+def test_an_app_stands_beside_tokens_by_its_number_or_its_client_id(tmp_path: Path) -> None:
+    (tmp_path / "app.pem").write_text(pem(key(0)))
+    table = '[[source]]\nuse = "github-events"\napps = [{ id = 12, installation = 34, key_file = "app.pem" }, '
+    table += '{ id = "Iv23.x", installation = 35, key_file = "app.pem" }]'
+    [one] = resolve(configured(tmp_path, table))
+    assert [(app.id, app.installation) for app in one.apps] == [("12", "34"), ("Iv23.x", "35")]
+    assert one.app_url(one.apps[1]) == "https://api.github.com/app/installations/35/access_tokens"
+    assert "PRIVATE" not in repr(one)
 
 
 def test_an_override_changes_what_it_names_and_nothing_beside_it(tmp_path: Path) -> None:
