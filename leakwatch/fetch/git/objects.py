@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
@@ -26,7 +27,9 @@ _MISSING: Final = b"?"
 _PIECE: Final = 1_048_576
 _LONGEST_LINE: Final = 65_536  # of a header: a path may be long
 _ORIGIN: Final = "--format=%x01%H%x02%an%x02%cI%x02%s"
-_MOST_LOG: Final = 4_000_000  # bytes of the log that names one blob
+_EACH: Final = ("-m", "--raw", "--no-abbrev", "--no-renames")
+_MOST_LOG: Final = 16_000_000  # bytes of the log that names some blobs
+_TOGETHER: Final = 200  # blobs that are named by one walk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,16 +123,36 @@ def origin(leash: Leash, repository: Path, named: Named) -> Origin | None:
     if named.kind == "tag":
         return None
     where = ("--", named.path) if named.path else ()
-    each = ("-m", "--raw", "--no-abbrev", "--no-renames", f"--find-object={named.oid}")
-    which = ("--all", *each, *where) if named.kind == "blob" else ("--no-walk", named.oid)
+    which = (
+        ("--all", *_EACH, f"--find-object={named.oid}", *where) if named.kind == "blob" else ("--no-walk", named.oid)
+    )
     said = leash.read("log", "-z", _ORIGIN, *which, most=_MOST_LOG, repository=repository)
     for entry in said.decode("utf-8", "replace").split("\x01")[1:]:
-        facts, _, changes = entry.partition("\n") if "\n" in entry else entry.partition("\0")
-        if named.kind == "blob" and f" {named.oid} " not in _after(changes or entry):
-            continue  # this commit took it away
-        commit, author, at, subject = (facts.split("\0")[0].split("\x02") + [""] * 4)[:4]
-        return Origin(commit=commit, author=author, subject=subject, at=_moment(at))
+        found, changes = _entry(entry)
+        if named.kind != "blob" or f" {named.oid} " in _after(changes):  # else this commit took it away
+            return found
     return None
+
+
+def commits(leash: Leash, repository: Path, blobs: Collection[str]) -> dict[str, str]:
+    """Return by which commit each blob came, of several the newest: of many blobs in one walk of the history."""
+    found: dict[str, str] = {}
+    left = iter(blobs)
+    while some := tuple(islice(left, _TOGETHER)):
+        asked = (f"--find-object={oid}" for oid in some)
+        said = leash.read("log", "-z", _ORIGIN, "--all", *_EACH, *asked, most=_MOST_LOG, repository=repository)
+        for entry in said.decode("utf-8", "replace").split("\x01")[1:]:
+            origin_, changes = _entry(entry)
+            for oid in set(_after(changes).split()).intersection(some):
+                found.setdefault(oid, origin_.commit)
+    return found
+
+
+def _entry(entry: str) -> tuple[Origin, str]:
+    """Return the commit of an entry of the log, and what it changed."""
+    facts, _, changes = entry.partition("\n") if "\n" in entry else entry.partition("\0")
+    commit, author, at, subject = (facts.split("\0")[0].split("\x02") + [""] * 4)[:4]
+    return Origin(commit=commit, author=author, subject=subject, at=_moment(at)), changes or entry
 
 
 def _after(changes: str) -> str:

@@ -5,7 +5,7 @@ A repository is known by a reference (`Via.GIT`). Opened, it yields a reference 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -231,11 +231,6 @@ def _named(reference: Reference) -> Named:
     return Named(oid=reference.id, kind=kind, path=reference.path if kind == _BLOB else "")
 
 
-def _commit(leash: Leash, repository: Path, reference: Reference) -> str:
-    found = objects.origin(leash, repository, _named(reference))
-    return found.commit if found else ""
-
-
 def _is_oid(text: str) -> bool:
     return len(text) in (40, 64) and set(text) <= set("0123456789abcdef")
 
@@ -244,18 +239,30 @@ def _is_oid(text: str) -> bool:
 class History:
     """A repository to be scanned once."""
 
-    documents: Iterator[Document]
+    blobs: Iterator[Blob]  # all that it holds, each once. Blocks
     missing: Missing  # once they were read: how many files were left out for their size
-    commit: Callable[[Reference], str]  # that brought a document, as its full id; "" where none can be named. Blocks
+    commits: Callable[[Collection[str]], Mapping[str, str]]  # that brought some blobs, as full ids. Blocks
+    url: str
+
+    def document(self, blob: Blob) -> Document:
+        """Return a blob as a document."""
+        version = "" if blob.kind == _BLOB else blob.kind
+        address = f"{_SCHEME}{self.url}"
+        return _document(blob, Reference(url=address, id=blob.oid, version=version, path=blob.path, via=Via.OBJECT))
+
+    @property
+    def documents(self) -> Iterator[Document]:
+        """All that it holds, as documents."""
+        return map(self.document, self.blobs)
 
 
 @asynccontextmanager
 async def history(
     where: str, *, http: HttpConfig, git: GitConfig, max_bytes: int, name: str = "git"
 ) -> AsyncIterator[History]:
-    """Hold all documents of a repository, by its address or its folder: for scanning it once. Raises FetchError.
+    """Hold all that is in a repository, by its address or its folder: for scanning it once. Raises FetchError.
 
-    The documents are read while they are asked for, and block. A folder is read where it is, without its own
+    It is read while it is asked for, which blocks. A folder is read where it is, without its own
     settings. Nothing is kept.
     """
     url = await asyncio.to_thread(_address, where)
@@ -268,9 +275,10 @@ async def history(
         found = await asyncio.to_thread(_here, leash, mirror, place, max_bytes)
         missing = Missing()
         yield History(
-            documents=_walked(leash, mirror.repository, found, url=url, cap=max_bytes, missing=missing),
+            blobs=objects.walking(leash, mirror.repository, found, (), cap=max_bytes, missing=missing),
             missing=missing,
-            commit=partial(_commit, leash, mirror.repository),
+            commits=partial(objects.commits, leash, mirror.repository),
+            url=url,
         )
 
 
@@ -290,12 +298,3 @@ def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequenc
         return mirror.tips(leash)
     mirror.borrow(leash, objects_there, found.tips)
     return found.tips
-
-
-def _walked(  # noqa: PLR0913 - what there is to say of a walk
-    leash: Leash, repository: Path, tips: Sequence[str], *, url: str, cap: int, missing: Missing
-) -> Iterator[Document]:
-    address = f"{_SCHEME}{url}"
-    for blob in objects.walking(leash, repository, tips, (), cap=cap, missing=missing):
-        version = "" if blob.kind == _BLOB else blob.kind
-        yield _document(blob, Reference(url=address, id=blob.oid, version=version, path=blob.path, via=Via.OBJECT))
