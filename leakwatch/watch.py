@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from leakwatch import coverage, frontier, metrics
+from leakwatch import coverage, elsewhere, frontier, metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched, TooLarge
@@ -180,6 +180,7 @@ class Watch:
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
             await self._missed(tx, source, admitted.missed + oversized)
+            await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)
             await self._engine.enqueue(tx, self._jobs.later(source, what.later, job.attempts))

@@ -73,6 +73,7 @@ def command(  # noqa: PLR0913 - its options
         size=found.size,
         seconds=perf_counter() - began,
         left=found.left + folders.left,
+        elsewhere=sorted(found.elsewhere),
         problems=[*folders.problems, *found.problems],
     )
     for line in FORMATS[form](survey):

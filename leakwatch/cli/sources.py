@@ -45,6 +45,8 @@ _KEPT: Final = (
     "gaps",
     "left",
     "missed",
+    "lfs",
+    "submodules",
     "quota",
     "bytes",
     "canary_at",

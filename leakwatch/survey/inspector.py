@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, NamedTuple, final
 from leakwatch.containers.kinds import sniff
 from leakwatch.containers.opener import Opener
 from leakwatch.errors import whereabouts
-from leakwatch.fetch.git import Blob, History
+from leakwatch.fetch.git import Blob, History, may_point, pointers
 from leakwatch.fetch.page import is_bytewise
 from leakwatch.match import Digester, DigestSieve
 from leakwatch.members import parts
@@ -68,6 +68,7 @@ class Inspected:
     size: int = 0  # bytes
     hits: list[Hit] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)  # what was not looked at, by the word for why
+    elsewhere: set[str] = field(default_factory=set)  # submodules' addresses, that nobody followed
     problems: list[str] = field(default_factory=list)
 
     def add(self, other: "Inspected") -> None:
@@ -76,6 +77,7 @@ class Inspected:
         self.size += other.size
         self.hits += other.hits
         self.left += other.left
+        self.elsewhere |= other.elsewhere
         self.problems += other.problems
 
 
@@ -131,8 +133,16 @@ class Inspector:
         for blobs in _together(history.blobs):
             inspected.files += len(blobs)
             inspected.size += sum(len(blob.body) for blob in blobs)
+            self._point(history, blobs, inspected)
             marked = self._marked(blobs) if self._needs_marker else range(len(blobs))
             yield from (history.document(blobs[number]) for number in sorted(marked))
+
+    def _point(self, history: History, blobs: Sequence[Blob], inspected: Inspected) -> None:
+        """Say what blobs point at that is not in the repository."""
+        found = pointers(history.document(blob) for blob in blobs if may_point(blob))
+        inspected.left["lfs"] += found.files
+        inspected.left["submodule"] += found.submodules
+        inspected.elsewhere.update(self._scanner.redact(address, self._sieve) for address in found.shown)
 
     def _marked(self, blobs: Sequence[Blob]) -> set[int]:
         """Return the numbers of the blobs that hold a marker, or may hold one that their bytes do not show."""

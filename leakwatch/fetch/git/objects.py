@@ -10,7 +10,7 @@ Objects are walked, not paths: a tree that is entered a million times is read on
 
 import subprocess
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ _LONGEST_LINE: Final = 65_536  # of a header: a path may be long
 _ORIGIN: Final = "--format=%x01%H%x02%an%x02%cI%x02%s"
 _EACH: Final = ("-m", "--raw", "--no-abbrev", "--no-renames")
 _MOST_LOG: Final = 16_000_000  # bytes of the log that names some blobs
+_MOST_LISTED: Final = 256_000_000  # bytes of the names of all objects: some four million
 _TOGETHER: Final = 200  # blobs that are named by one walk
 
 
@@ -110,6 +111,23 @@ def walking(  # noqa: PLR0913 - what there is to say of a walk
             leash.check(listed)
 
 
+def unreached(leash: Leash, repository: Path, tips: Collection[str]) -> list[str]:
+    """Return what is there and no ref leads to any more: commits and tags, and the blobs that these do not lead to.
+
+    What was amended, reset or forced away stays in a repository until it is cleaned up. Raises TooLarge.
+    """
+    every = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--batch-all-objects", "--unordered")
+    there = leash.read(*every, most=_MOST_LISTED, repository=repository).decode("ascii", "replace").splitlines()
+    found: list[str] = []
+    for kinds in (("commit", "tag"), ("blob",)):
+        with _lines([*tips, *found]) as asked:
+            known = ("rev-list", "--objects", "--no-object-names", "--stdin", "--ignore-missing", "--missing=allow-any")
+            reached = leash.read(*known, most=_MOST_LISTED, repository=repository, stdin=asked)
+        left = {oid for oid, _, kind in (line.partition(" ") for line in there) if kind in kinds}
+        found += sorted(left.difference(reached.decode("ascii", "replace").split()))
+    return found
+
+
 def reading(leash: Leash, repository: Path, named: Sequence[Named], *, cap: int) -> Iterator[Blob]:
     """Yield those of some objects that are there, in their order."""
     with _lines(f"{one.oid} {_one_line(one.path)}" for one in named) as asked:
@@ -182,7 +200,7 @@ def _revisions(
 
 
 @contextmanager
-def _lines(lines: Iterator[str] | Sequence[str]) -> Iterator[IO[bytes]]:
+def _lines(lines: Iterable[str]) -> Iterator[IO[bytes]]:
     """Keep what a command reads in a file without a name: a pipe could fill while nobody reads."""
     with tempfile.TemporaryFile() as file:
         for line in lines:

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from leakwatch.config import GitConfig, HttpConfig
-from leakwatch.errors import EmptyListing, FetchError, Gone
+from leakwatch.errors import EmptyListing, FetchError, Gone, TooLarge
 from leakwatch.fetch.git import objects
 from leakwatch.fetch.git.leash import Leash
 from leakwatch.fetch.git.mirror import Listed, Mirror, Mirrors, Refs, refs
@@ -288,7 +288,10 @@ def _address(where: str) -> str:
 
 
 def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequence[str]:
-    """Have a repository's objects at hand, and return the tips of its refs: a local one's are borrowed, not copied."""
+    """Have a repository's objects at hand, and return the tips of its refs.
+
+    A local one's are borrowed, not copied; there what no ref leads to any more is a tip, too.
+    """
     found = refs(leash, place)
     folder = Path(unquote(urlsplit(place.url).path)) if place.protocols == "file" else None
     inside = [folder / ".git" / "objects", folder / "objects"] if folder else []
@@ -297,4 +300,7 @@ def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequenc
         mirror.sync(leash, place, largest=max_bytes, found=found)
         return mirror.tips(leash)
     mirror.borrow(leash, objects_there, found.tips)
-    return found.tips
+    try:
+        return [*found.tips, *objects.unreached(leash, mirror.repository, found.tips)]
+    except TooLarge:  # so many objects that their names alone would fill our memory
+        return found.tips

@@ -330,6 +330,33 @@ async def test_many_files_are_named_by_their_commits_in_one_walk(
     assert found == {**dict(zip(oids, commits, strict=True)), same: commits[-1]}
 
 
+async def test_what_was_amended_reset_or_never_committed_is_read_where_it_lies(host: Host, tmp_path: Path) -> None:
+    tools = host.create("tools")
+    tools.commit({"a.env": "kept"})
+    tools.commit({"dir/b.env": "amended away"}, "first try")
+    tools.commit({"dir/b.env": "instead"}, "second try", amend=True)
+    tools.commit({"c.env": "reset away"})
+    tools.git("reset", "--quiet", "--hard", "HEAD^")
+    (tools.work / "d.env").write_text("never committed")
+    tools.git("add", "d.env")
+    tools.git("rm", "--quiet", "--force", "d.env")
+    async with history(str(tools.work), http=http_config(), git=GitConfig(), max_bytes=2000) as found:
+        texts = {document.text: document.reference.path for document in found.documents}
+    assert texts.items() >= {"kept": "a.env", "amended away": "dir/b.env", "instead": "dir/b.env"}.items()
+    assert texts.items() >= {"reset away": "c.env", "never committed": ""}.items()
+    assert any("first try" in text for text in texts)
+
+
+async def test_where_there_are_too_many_objects_to_name_what_refs_lead_to_is_read(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakwatch.fetch.git.objects._MOST_LISTED", 10)
+    tools = host.create("tools")
+    tools.commit({"a.env": "kept"})
+    async with history(str(tools.work), http=http_config(), git=GitConfig(), max_bytes=2000) as found:
+        assert "kept" in {document.text for document in found.documents}
+
+
 async def test_a_history_of_something_else_is_refused(tmp_path: Path) -> None:
     for where, kind in (
         ("http://127.0.0.1:1/x.git", ForbiddenAddress),
