@@ -3,6 +3,7 @@
 from leakwatch.definitions.definition import Definition
 from leakwatch.definitions.files import OverrideError, available, find, load, shipped
 from leakwatch.definitions.model import (
+    CatchUp,
     DocumentPlace,
     Expected,
     Fields,
@@ -20,6 +21,7 @@ from leakwatch.definitions.model import (
 from leakwatch.definitions.templates import fill, placeholders, split_attribute
 
 __all__ = [
+    "CatchUp",
     "Definition",
     "DocumentPlace",
     "Expected",

@@ -26,7 +26,7 @@ _PLACES: Final = frozenset({"repository", "commit", "path", "id"})
 
 def wrong(definition: Described) -> Sequence[Wrong]:
     """Return everything that is wrong with a definition whose settings are each of their type."""
-    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown, _unopened)
+    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown, _unopened, _uncaught)
     return [one for look in looks for one in look(definition)]
 
 
@@ -88,6 +88,18 @@ def _unopened(definition: Described) -> Iterator[Wrong]:
         yield ("open", "items"), "is missing: say where in the page its items are"
 
 
+def _uncaught(definition: Described) -> Iterator[Wrong]:
+    catchup, listing = definition.catchup, definition.listing
+    if catchup is None:
+        return
+    if definition.index or listing.since or definition.kind not in ("html", "json", "feed"):
+        yield ("catchup",), "is for a plain listing: html, json or feed, without index and since, which have no gaps"
+    if not catchup.document.url:
+        yield ("catchup", "document"), "url is missing: say where the item {id} is fetched"
+    if catchup.document.opens == "listing" and not definition.open:
+        yield ("catchup", "document", "opens"), "needs [open]: how the page is read"
+
+
 def _opening(opening: Open) -> _Selectors:
     selectors: _Selectors = {("open", "fields", name): where for name, where in opening.fields.named().items()}
     return selectors | {("open", name): getattr(opening, name) for name in ("items", "each")}
@@ -126,13 +138,15 @@ def _uncut(definition: Described) -> Iterator[Wrong]:
         patterns["index", "cut"] = definition.index.cut
     if definition.kind == "walk":
         patterns["listing", "items"] = definition.listing.items
+    if definition.catchup:
+        patterns["catchup", "newest"] = definition.catchup.newest
     for where, pattern in patterns.items():
         try:
             groups = re.compile(pattern).groups
         except re.error as error:
             yield where, f"is not a regular expression: {error}"
         else:
-            if pattern and groups != 1:
+            if groups != 1 and (pattern or where == ("catchup", "newest")):
                 yield where, "needs one group: (…) around what is kept"
 
 
@@ -154,6 +168,11 @@ def _unknown(definition: Described) -> Iterator[Wrong]:
     if definition.open:
         templates.append((("open", "document", "url"), definition.open.document.url, opened))
         templates.append((("open", "document", "page"), definition.open.document.page, opened))
+    if definition.catchup:
+        place = definition.catchup.document
+        templates.append((("catchup", "url"), definition.catchup.url, own))
+        templates.append((("catchup", "document", "url"), place.url, own | {"id", "version"}))
+        templates.append((("catchup", "document", "page"), place.page, own | {"id", "version"}))
     if pages:
         templates.append((("listing", "pages", "url"), pages.url, listed | {"cursor"}))
     if listing.since:

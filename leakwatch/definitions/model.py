@@ -128,6 +128,25 @@ class Open(Strict):
     document: DocumentPlace = DocumentPlace()
 
 
+class CatchUp(Strict):
+    """A list of all that there is, as JSON, by which is found what a gap swallowed.
+
+    In each item stands a number that grows with every change anywhere. What has a greater one than was seen is opened
+    or fetched, as `document` says.
+    """
+
+    url: str  # template of {base_url} and the parameters
+    accept: HeaderValue = "application/json"
+    items: str  # the name of the array: a member of the whole
+    id: str  # the name of the member of an item that is its id
+    serial: str  # that of its number
+    newest: str  # a regular expression whose one group, in the first 4,096 bytes, is the greatest number of all
+    every: Duration = 3600.0  # it is asked at most so often, and whole only after a gap
+    most: Annotated[int, Field(ge=1, le=10_000)] = 5_000  # items of one poll; the others wait for the next
+    max_bytes: Size = 100_000_000  # of the whole, decompressed
+    document: DocumentPlace = DocumentPlace()
+
+
 class Token(Strict):
     """A secret that the site wants to see: its value comes from the source's `token_file`, never from here.
 
@@ -199,5 +218,6 @@ class Described(Strict):
     cut: Fields = Fields()  # for a fact: a regular expression whose one group is what is kept of it
     document: DocumentPlace = DocumentPlace()
     open: Open | None = None
+    catchup: CatchUp | None = None
     frontier: Annotated[int, Field(ge=1)] | None = None  # documents that may wait; more are missed; None: all wait
     samples: Annotated[list[Sample], Field(alias="sample", min_length=1)]

@@ -151,6 +151,11 @@ class Source:
         """What reads a page that a document turned out to be, as if it were a listing of its own."""
         return replace(self, definition=self.definition.of_open)
 
+    @cached_property
+    def of_catchup(self) -> "Source":
+        """What names the items of the list that is read after a gap, as if it were a listing of its own."""
+        return replace(self, definition=self.definition.of_catchup)
+
     def fill(self, template: str, facts: Mapping[str, str], *, partly: bool = False) -> str:
         """Put the base URL and an item's facts into a template; "" where a fact that it needs is missing.
 

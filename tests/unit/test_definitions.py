@@ -110,6 +110,37 @@ def test_what_is_wrong_with_what_is_opened_is_said(opening: str, says: str) -> N
     assert says in "\n".join(problems(GOOD.replace("[document]", opening, 1)).values())
 
 
+CATCHUP = """
+[catchup]
+url = "{base_url}/all"
+items = "projects"
+id = "name"
+serial = "serial"
+newest = '"serial": ([0-9]+)'
+document = { url = "{base_url}/{id}" }
+[document]"""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "says"),
+    [
+        ("([0-9]+)", "[0-9]+", "catchup.newest: needs one group"),
+        ('"serial": ([0-9]+)', "", "catchup.newest: needs one group"),
+        ("([0-9]+)", "(", "catchup.newest: is not a regular expression"),
+        ('url = "{base_url}/{id}"', "", "catchup.document: url is missing"),
+        ('/{id}" }', '/{id}", opens = "listing" }', "catchup.document.opens: needs [open]"),
+        ('/{id}" }', '/{title}" }', "{title} is not known here: use base_url, id, version"),
+        ("{base_url}/all", "{since}", "{since} is not known here: use base_url"),
+        ('serial = "serial"\n', "", "catchup.serial is missing"),
+        ("[catchup]", '[index]\nurl = "x"\nid = "a"\nitems = "a"\n[catchup]', "catchup: is for a plain listing"),
+    ],
+)
+def test_what_is_wrong_with_a_list_for_after_gaps_is_said(good: str, bad: str, says: str) -> None:
+    assert parse(GOOD.replace("[document]", CATCHUP, 1), Definition, file="site.toml").catchup
+    assert good in CATCHUP
+    assert says in "\n".join(problems(GOOD.replace("[document]", CATCHUP.replace(good, bad, 1), 1)).values())
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     toml = GOOD.replace('"li"', '"li["').replace('id = "a@href"', 'id = "a["').replace("{url}", "{no}")
     assert set(problems(toml)) == {11, 14, 18}
