@@ -26,7 +26,7 @@ _PLACES: Final = frozenset({"repository", "commit", "path", "id"})
 
 def wrong(definition: Described) -> Sequence[Wrong]:
     """Return everything that is wrong with a definition whose settings are each of their type."""
-    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown, _unopened, _uncaught)
+    looks = (_incomplete, _unselected, _contradictory, _unreadable, _uncut, _unknown, _unopened, _uncaught, _untold)
     return [one for look in looks for one in look(definition)]
 
 
@@ -100,6 +100,22 @@ def _uncaught(definition: Described) -> Iterator[Wrong]:
         yield ("catchup", "document", "opens"), "needs [open]: how the page is read"
 
 
+def _untold(definition: Described) -> Iterator[Wrong]:
+    push = definition.push
+    if push is None:
+        return
+    if definition.kind in ("folder", "urls", "walk", "sitemap"):
+        yield ("push",), "is for a site that lists: html, json, feed or git"
+    if not push.fields.version:
+        yield ("push", "fields"), "version is missing: without it nothing tells a change from what is known"
+    if not (push.fields.id or push.fields.url):
+        yield ("push", "fields"), "id or url is missing: a document needs an identity"
+    if push.fields.text:
+        yield ("push", "fields", "text"), "is not taken from a push: what it names is fetched"
+    if push.prefix and push.check == "secret":
+        yield ("push", "prefix"), 'is for check = "hmac-sha256"'
+
+
 def _opening(opening: Open) -> _Selectors:
     selectors: _Selectors = {("open", "fields", name): where for name, where in opening.fields.named().items()}
     return selectors | {("open", name): getattr(opening, name) for name in ("items", "each")}
@@ -117,6 +133,9 @@ def _unreadable(definition: Described) -> Iterator[Wrong]:
         selectors["listing", "pages", "cursor"] = listing.pages.cursor
     if listing.since:
         selectors["listing", "since", "answer"] = listing.since.answer
+    if definition.push:
+        told: _Selectors = {("push", "fields", n): where for n, where in definition.push.fields.named().items()}
+        yield from _misunderstood("json", {**told, ("push", "items"): definition.push.items})
     if definition.open:
         yield from _misunderstood(definition.open.kind, _opening(definition.open))
     yield from _misunderstood(definition.kind, selectors)
@@ -140,6 +159,8 @@ def _uncut(definition: Described) -> Iterator[Wrong]:
         patterns["listing", "items"] = definition.listing.items
     if definition.catchup:
         patterns["catchup", "newest"] = definition.catchup.newest
+    if definition.push:
+        patterns |= {("push", "cut", name): pattern for name, pattern in definition.push.cut.named().items()}
     for where, pattern in patterns.items():
         try:
             groups = re.compile(pattern).groups

@@ -141,6 +141,38 @@ def test_what_is_wrong_with_a_list_for_after_gaps_is_said(good: str, bad: str, s
     assert says in "\n".join(problems(GOOD.replace("[document]", CATCHUP.replace(good, bad, 1), 1)).values())
 
 
+PUSH = """
+[push]
+header = "X-Secret"
+items = "@"
+fields = { id = "id", version = "v" }
+[document]"""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "says"),
+    [
+        (', version = "v"', "", "push.fields: version is missing"),
+        ('id = "id", ', "", "push.fields: id or url is missing"),
+        ('version = "v"', 'version = "v["', "push.fields.version: is not JMESPath"),
+        ('items = "@"', 'items = "@["', "push.items: is not JMESPath"),
+        ('id = "id"', 'id = "id", text = "t"', "push.fields.text: is not taken from a push"),
+        ('items = "@"', 'items = "@"\nprefix = "sha256="', "push.prefix: is for check"),
+        ('items = "@"', 'items = "@"\ncut = { id = "x" }', "push.cut.id: needs one group"),
+        ('"X-Secret"', '"a b"', "push.header"),
+    ],
+)
+def test_what_is_wrong_with_a_push_is_said(good: str, bad: str, says: str) -> None:
+    assert parse(GOOD.replace("[document]", PUSH, 1), Definition, file="site.toml").push
+    assert good in PUSH
+    assert says in "\n".join(problems(GOOD.replace("[document]", PUSH.replace(good, bad, 1), 1)).values())
+
+
+def test_what_lists_nothing_takes_no_pushes() -> None:
+    folder = 'name = "f"\ntitle = "F"\nkind = "folder"\n' + PUSH.removesuffix("[document]")
+    assert "push: is for a site that lists" in "\n".join(problems(folder + GOOD[GOOD.index("[[sample]]") :]).values())
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     toml = GOOD.replace('"li"', '"li["').replace('id = "a@href"', 'id = "a["').replace("{url}", "{no}")
     assert set(problems(toml)) == {11, 14, 18}
