@@ -73,6 +73,8 @@ _DEFINED: Final = (
     "rate",
     "parameters",
     "token",
+    "push",
+    "catchup",
     "hosts",
 )
 
@@ -149,6 +151,11 @@ def _said(definition: definitions.Definition, name: str, value: Any) -> Any:  # 
         case "token":
             needed = "needed" if value.required else "not needed"
             return f"in the header {value.header}, {needed}: token_file"
+        case "push":
+            shows = "the secret" if value.check == "secret" else "a signature of the body"
+            return f"POST /hooks/NAME with {shows} in the header {value.header}: push_secret_file"
+        case "catchup":
+            return f"after a gap GET {value.url}, once in {value.every:g} s at most"
     return " ".join(value.split()) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""What sites tell of their own accord, over a real socket: let in by a secret, fetched at once, harmless if repeated."""
+"""What sites tell of their own accord, over a real socket: let in by a secret, fetched at once, harmless again."""
 
 import asyncio
 import hashlib
