@@ -196,6 +196,8 @@ async def test_what_is_off_stands_below_what_needs_a_person_and_says_how_to_chan
         ("4chan", "board"),
         ("hackernews", "nothing yet: made from documents"),
         ("url-list", "GET"),
+        ("pypi", "after a gap GET"),
+        ("gitea", "POST /hooks/NAME with a signature of the body"),
     ):
         said = await installation.run("sources", "show", name)
         assert words in said.out, said.out
