@@ -242,7 +242,7 @@ class History:
     blobs: Iterator[Blob]  # all that it holds, each once. Blocks
     missing: Missing  # once they were read: how many files were left out for their size
     commits: Callable[[Collection[str]], Mapping[str, str]]  # that brought some blobs, as full ids. Blocks
-    url: str
+    url: str  # where it is
 
     def document(self, blob: Blob) -> Document:
         """Return a blob as a document."""
