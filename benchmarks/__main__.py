@@ -7,7 +7,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import daemon, firehose, history, keys, mails, report, scan, sources, worst
+from benchmarks import cost, daemon, firehose, history, keys, mails, report, scan, sources, worst
 from benchmarks.measuring import Result, machine
 
 YARDSTICKS: Final[dict[str, Callable[[], Awaitable[Result | list[Result]]]]] = {
@@ -18,6 +18,7 @@ YARDSTICKS: Final[dict[str, Callable[[], Awaitable[Result | list[Result]]]]] = {
     "idle": daemon.idle,
     "sources": sources.sources,
     "history": history.history,
+    "cost": cost.cost,
     "firehose": firehose.firehose,
     "mails": mails.mails,
     "keys": keys.keys,

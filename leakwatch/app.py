@@ -29,6 +29,7 @@ from leakwatch.model import now
 from leakwatch.notify import Channels, Composer, Issuer, Links, Returns, WebhookChannel, webhook_channel
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Pipeline
+from leakwatch.pushes import Pushes
 from leakwatch.registered import Registered
 from leakwatch.relay import Relay
 from leakwatch.scan import Detector, Scanner
@@ -39,7 +40,7 @@ from leakwatch.store.opening import connect
 from leakwatch.supervisor import Supervisor
 from leakwatch.watch import Watch
 from leakwatch.watchman import Watchman
-from leakwatch.web import Pages, Web
+from leakwatch.web import Hooks, Pages, Web
 
 log: Final = structlog.get_logger(__name__)
 GRACE: Final = 20.0  # seconds that work in flight has to settle when we are told to stop
@@ -154,7 +155,16 @@ class App:
             redact=scanner.redact,
             proxies=config.web.proxy_networks,
         )
-        self._web = Web(config.web.listen, checks, metrics.REGISTRY, pages=pages)
+        pushes = Pushes(
+            watched=self.sources,
+            database=self.database,
+            engine=self.engine,
+            pipeline=pipeline,
+            pepper=self._pepper,
+            noticed=watch.noticed,
+        )
+        hooks = Hooks(pushes, config.web.proxy_networks)
+        self._web = Web(config.web.listen, checks, metrics.REGISTRY, pages=pages, hooks=hooks)
         self._bounces = paths and Bounces(database=self.database, announcer=tell, returns=paths)
         self._lmtp: Lmtp | None = None
         if self._bounces and config.bounces.lmtp:

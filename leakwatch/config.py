@@ -38,6 +38,7 @@ from leakwatch.values import (
 
 LOCATIONS: Final = (Path("/etc/leakwatch/leakwatch.toml"), Path("leakwatch.toml"))
 _CACHE: Final = Path("/var/cache/leakwatch")  # the unit's CacheDirectory
+_LEAST_SECRET: Final = 16  # characters that nobody guesses
 _WEBHOOK_SECRET: Final = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2,3}={0,2})?")
 
 
@@ -209,6 +210,7 @@ class SourceConfig(Strict):
     proxy_password_file: str | None = None
     token_file: str | None = None
     apps: list[AppConfig] = []
+    push_secret_file: str | None = None
     abuse: str | None = None
     canary: CanaryConfig | None = None
     override: dict[str, Any] = {}
@@ -301,6 +303,14 @@ class Config(Strict):
     def proxy_password(self, index: int) -> str:
         """Read the password for the proxy of the source with that index, or "". Raises SecretError."""
         return self._secret_of_source("proxy password", index, "proxy_password_file")
+
+    def push_secret(self, index: int) -> str:
+        """Read what who pushes to the source with that index must know, or "". Raises SecretError."""
+        secret = self._secret_of_source("push secret", index, "push_secret_file")
+        if secret and len(secret) < _LEAST_SECRET:
+            what, mend = f"the push secret has fewer than {_LEAST_SECRET} characters", "make one: openssl rand -hex 32"
+            raise SecretProblem(self.problem(("source", index, "push_secret_file"), what, mend))
+        return secret
 
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""

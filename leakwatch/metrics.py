@@ -30,6 +30,7 @@ _missed: Final = Counter(
     ["source"],
     registry=REGISTRY,
 )
+_told: Final = Counter("leakwatch_pushes", "What sites told by themselves.", ["source", "outcome"], registry=REGISTRY)
 _gaps: Final = Counter(
     "leakwatch_source_gaps",
     "Polls whose listing had nothing of what the one before saw.",
@@ -115,6 +116,11 @@ def forget_source(name: str) -> None:
 def gap(source: str) -> None:
     """Count a poll that shared nothing with the one before."""
     _gaps.labels(source).inc()
+
+
+def told(source: str, outcome: str) -> None:
+    """Count a push from who knew the secret."""
+    _told.labels(source, outcome).inc()
 
 
 def missed(source: str, count: int) -> None:

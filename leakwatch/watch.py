@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from leakwatch import coverage, frontier, metrics
+from leakwatch import coverage, elsewhere, frontier, metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched, TooLarge
@@ -35,6 +35,7 @@ _BACKLOG: Final = 1000  # jobs of one source that wait: beyond, it is not polled
 _SURE: Final = 1  # looks before the one after which a document counts as missing: at first it may not be there yet
 _AWAY: Final = 3600.0  # seconds until work is tried again whose source is not configured
 _ORPHANED: Final = "configure it again; what was given up by then: `leakwatch jobs retry`, or `leakwatch jobs drop`"
+_MADE_GOOD: Final = "They are looked for in the list of all that there is. "
 _HOUR: Final = timedelta(hours=1)
 
 
@@ -147,7 +148,14 @@ class Watch:
         outcome = await self._pipeline.process(batch, source, settle)
         metrics.polled(source.name, metrics.OK)
         tell = log.info if batch.documents or outcome.new else log.debug
-        tell("polled", source=source.name, inline=len(batch.documents), new=len(outcome.new), skipped=skip)
+        tell(
+            "polled",
+            source=source.name,
+            inline=len(batch.documents),
+            new=len(outcome.new),
+            skipped=skip,
+            caught=polled.trace.caught,
+        )
 
     async def fetch(self, job: Job) -> None:
         """Fetch a job's references, and hand the documents to the pipeline; what failed becomes a job of its own."""
@@ -180,6 +188,7 @@ class Watch:
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
             await self._missed(tx, source, admitted.missed + oversized)
+            await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)
             await self._engine.enqueue(tx, self._jobs.later(source, what.later, job.attempts))
@@ -290,6 +299,7 @@ class Watch:
             detail = (
                 f"Source {source.name}: a listing had nothing of what the last poll saw, or told us that it is not "
                 f"whole, so documents were missed. "
+                f"{_MADE_GOOD if source.definition.catchup else ''}"
                 f"It is polled every {interval:.0f} s: lower `every` or `fastest`, if the site allows."
             )
             await self._announcer.alarm(tx, sources.GAP, detail, once=Once(f"{source.name} gap"))

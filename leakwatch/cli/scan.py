@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import IO, Final
@@ -15,7 +16,7 @@ from leakwatch.cli.frame import UNFINISHED, WRONG, Frame, progress, run, visible
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import ConfigError, InputError
 from leakwatch.fetch.git import history
-from leakwatch.survey import FORMATS, Crew, Folders, Hit, Inspected, Inspector, Known, Leak, Survey, shown
+from leakwatch.survey import FORMATS, Crew, Folders, Hit, Inspected, Inspector, Leak, Survey, shown
 from leakwatch.survey.owners import Owners, Register
 
 _LARGEST: Final = 1 << 30
@@ -29,6 +30,7 @@ _STDIN: Final = "-"
 )
 @click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Show unlikely ones too: examples, placeholders.")
+@click.option("--plain", is_flag=True, help="Keys as they stand alone, under no disguise: several times as fast.")
 @click.option("--offline", is_flag=True, help="Do not ask the database what belongs to a customer.")
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes.  [default: one on each core]")
 @click.option("--max-size", type=click.IntRange(1), default=_LARGEST, show_default=True, help="Bytes of a file.")
@@ -41,6 +43,7 @@ def command(  # noqa: PLR0913 - its options
     git: str | None,
     form: str,
     everything: bool,
+    plain: bool,
     offline: bool,
     jobs: int,
     max_size: int,
@@ -58,7 +61,8 @@ def command(  # noqa: PLR0913 - its options
     with ExitStack() as stack:
         register = None if offline else _register(frame, stack)
         known = register and register.known()
-        found = _gathered(_inspected(frame, known, paths, git, Crew(known, jobs).inspect(folders.jobs())))
+        files = Crew(known, jobs, plain=plain).inspect(folders.jobs())
+        found = _gathered(_inspected(frame, partial(Inspector, known, plain=plain), paths, git, files))
         owners = register.owners({d for hit in found.hits for d in hit.digests}) if register else {}
     leaks, hidden = shown([_leak(hit, owners) for hit in found.hits], everything=everything)
     survey = Survey(
@@ -69,6 +73,7 @@ def command(  # noqa: PLR0913 - its options
         size=found.size,
         seconds=perf_counter() - began,
         left=found.left + folders.left,
+        elsewhere=sorted(found.elsewhere),
         problems=[*folders.problems, *found.problems],
     )
     for line in FORMATS[form](survey):
@@ -89,15 +94,15 @@ def _register(frame: Frame, stack: ExitStack) -> Register | None:
 
 
 def _inspected(
-    frame: Frame, known: Known | None, paths: Sequence[Path], git: str | None, files: Iterable[Inspected]
+    frame: Frame, inspector: Callable[[], Inspector], paths: Sequence[Path], git: str | None, files: Iterable[Inspected]
 ) -> Iterable[Inspected]:
     """What is to be scanned: a repository, standard input, or files."""
     if git is not None:
-        return [run(_repository(frame, known, git))]
-    return _stdin(known) if Path(_STDIN) in paths else files
+        return [run(_repository(frame, inspector, git))]
+    return _stdin(inspector) if Path(_STDIN) in paths else files
 
 
-async def _repository(frame: Frame, known: Known | None, where: str) -> Inspected:
+async def _repository(frame: Frame, made: Callable[[], Inspector], where: str) -> Inspected:
     try:
         config = configuration.load(frame.path)
         http, limits = config.http, config.git
@@ -106,15 +111,15 @@ async def _repository(frame: Frame, known: Known | None, where: str) -> Inspecte
             raise InputError(f"no configuration says who fetches {visible(where)}", mend="name one with -c") from error
         http, limits = HttpConfig(user_agent="leakwatch scan (+https://localhost)"), GitConfig()
     inspected = Inspected()
-    with closing(Inspector(known)) as inspector:
+    with closing(made()) as inspector:
         async with history(where, http=http, git=limits, max_bytes=http.max_bytes) as found:
             await asyncio.to_thread(inspector.history, found, inspected)
     return inspected
 
 
-def _stdin(known: Known | None) -> Iterator[Inspected]:
+def _stdin(made: Callable[[], Inspector]) -> Iterator[Inspected]:
     inspected = Inspected()
-    with closing(Inspector(known)) as inspector:
+    with closing(made()) as inspector:
         inspector.stream(sys.stdin.buffer, "(standard input)", inspected)
     yield inspected
 

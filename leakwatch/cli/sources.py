@@ -45,6 +45,8 @@ _KEPT: Final = (
     "gaps",
     "left",
     "missed",
+    "lfs",
+    "submodules",
     "quota",
     "bytes",
     "canary_at",
@@ -72,6 +74,8 @@ _DEFINED: Final = (
     "rate",
     "parameters",
     "token",
+    "push",
+    "catchup",
     "hosts",
 )
 
@@ -128,7 +132,7 @@ def show_(frame: Frame, *, name: str, as_json: bool) -> None:
     show([{"setting": n, "value": value} for n, value in rows.items()], as_json=as_json)
 
 
-def _said(definition: definitions.Definition, name: str, value: Any) -> Any:  # noqa: PLR0911 - one for each setting
+def _said(definition: definitions.Definition, name: str, value: Any) -> Any:  # noqa: C901, PLR0911 - one for each setting
     """A setting as a person reads it."""
     match name:
         case "verified":
@@ -150,6 +154,11 @@ def _said(definition: definitions.Definition, name: str, value: Any) -> Any:  # 
             return f"in the header {value.header}, {needed}: token_file" + (" or apps" if value.app else "")
         case "search":
             return f"for {len(value.words)} words: {', '.join(value.words)}"
+        case "push":
+            shows = "the secret" if value.check == "secret" else "a signature of the body"
+            return f"POST /hooks/NAME with {shows} in the header {value.header}: push_secret_file"
+        case "catchup":
+            return f"after a gap GET {value.url}, once in {value.every:g} s at most"
     return " ".join(value.split()) if isinstance(value, str) else value
 
 

@@ -3,6 +3,7 @@
 from leakwatch.definitions.definition import Definition
 from leakwatch.definitions.files import OverrideError, available, find, load, shipped
 from leakwatch.definitions.model import (
+    CatchUp,
     DocumentPlace,
     Expected,
     Fields,
@@ -11,6 +12,7 @@ from leakwatch.definitions.model import (
     Listing,
     Open,
     Pages,
+    Push,
     Quiet,
     Sample,
     Search,
@@ -21,6 +23,7 @@ from leakwatch.definitions.model import (
 from leakwatch.definitions.templates import fill, placeholders, split_attribute
 
 __all__ = [
+    "CatchUp",
     "Definition",
     "DocumentPlace",
     "Expected",
@@ -31,6 +34,7 @@ __all__ = [
     "Open",
     "OverrideError",
     "Pages",
+    "Push",
     "Quiet",
     "Sample",
     "Search",

@@ -27,7 +27,18 @@ _PLACES: Final = frozenset({"repository", "commit", "path", "id"})
 
 def wrong(definition: Described) -> Sequence[Wrong]:
     """Return everything that is wrong with a definition whose settings are each of their type."""
-    looks = (_incomplete, _unselected, _contradictory, _unsearchable, _unreadable, _uncut, _unknown, _unopened)
+    looks = (
+        _incomplete,
+        _unselected,
+        _contradictory,
+        _unsearchable,
+        _unreadable,
+        _uncut,
+        _unknown,
+        _unopened,
+        _uncaught,
+        _untold,
+    )
     return [one for look in looks for one in look(definition)]
 
 
@@ -109,6 +120,34 @@ def _unopened(definition: Described) -> Iterator[Wrong]:
         yield ("open", "items"), "is missing: say where in the page its items are"
 
 
+def _uncaught(definition: Described) -> Iterator[Wrong]:
+    catchup, listing = definition.catchup, definition.listing
+    if catchup is None:
+        return
+    if definition.index or listing.since or definition.kind not in ("html", "json", "feed"):
+        yield ("catchup",), "is for a plain listing: html, json or feed, without index and since, which have no gaps"
+    if not catchup.document.url:
+        yield ("catchup", "document"), "url is missing: say where the item {id} is fetched"
+    if catchup.document.opens == "listing" and not definition.open:
+        yield ("catchup", "document", "opens"), "needs [open]: how the page is read"
+
+
+def _untold(definition: Described) -> Iterator[Wrong]:
+    push = definition.push
+    if push is None:
+        return
+    if definition.kind in ("folder", "urls", "walk", "sitemap"):
+        yield ("push",), "is for a site that lists: html, json, feed or git"
+    if not push.fields.version:
+        yield ("push", "fields"), "version is missing: without it nothing tells a change from what is known"
+    if not (push.fields.id or push.fields.url):
+        yield ("push", "fields"), "id or url is missing: a document needs an identity"
+    if push.fields.text:
+        yield ("push", "fields", "text"), "is not taken from a push: what it names is fetched"
+    if push.prefix and push.check == "secret":
+        yield ("push", "prefix"), 'is for check = "hmac-sha256"'
+
+
 def _opening(opening: Open) -> _Selectors:
     selectors: _Selectors = {("open", "fields", name): where for name, where in opening.fields.named().items()}
     return selectors | {("open", name): getattr(opening, name) for name in ("items", "each")}
@@ -128,6 +167,9 @@ def _unreadable(definition: Described) -> Iterator[Wrong]:
         selectors["listing", "since", "answer"] = listing.since.answer
     if definition.search:
         selectors |= {("search", name): getattr(definition.search, name) for name in ("total", "partial")}
+    if definition.push:
+        told: _Selectors = {("push", "fields", n): where for n, where in definition.push.fields.named().items()}
+        yield from _misunderstood("json", {**told, ("push", "items"): definition.push.items})
     if definition.open:
         yield from _misunderstood(definition.open.kind, _opening(definition.open))
     yield from _misunderstood(definition.kind, selectors)
@@ -149,13 +191,17 @@ def _uncut(definition: Described) -> Iterator[Wrong]:
         patterns["index", "cut"] = definition.index.cut
     if definition.kind == "walk":
         patterns["listing", "items"] = definition.listing.items
+    if definition.catchup:
+        patterns["catchup", "newest"] = definition.catchup.newest
+    if definition.push:
+        patterns |= {("push", "cut", name): pattern for name, pattern in definition.push.cut.named().items()}
     for where, pattern in patterns.items():
         try:
             groups = re.compile(pattern).groups
         except re.error as error:
             yield where, f"is not a regular expression: {error}"
         else:
-            if pattern and groups != 1:
+            if groups != 1 and (pattern or where == ("catchup", "newest")):
                 yield where, "needs one group: (…) around what is kept"
 
 
@@ -178,6 +224,11 @@ def _unknown(definition: Described) -> Iterator[Wrong]:
     if definition.open:
         templates.append((("open", "document", "url"), definition.open.document.url, opened))
         templates.append((("open", "document", "page"), definition.open.document.page, opened))
+    if definition.catchup:
+        place = definition.catchup.document
+        templates.append((("catchup", "url"), definition.catchup.url, own))
+        templates.append((("catchup", "document", "url"), place.url, own | {"id", "version"}))
+        templates.append((("catchup", "document", "page"), place.page, own | {"id", "version"}))
     if pages:
         templates.append((("listing", "pages", "url"), pages.url, listed | {"cursor"}))
     if listing.since:

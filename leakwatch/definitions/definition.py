@@ -54,6 +54,31 @@ class Definition(Described):
             }
         )
 
+    @cached_property
+    def of_catchup(self) -> "Definition":
+        """What names the items of the list that is read after a gap, as if it were a listing of its own."""
+        catchup = self.catchup
+        assert catchup is not None  # noqa: S101 - asked only where there is one
+        return self.model_copy(
+            update={
+                "kind": "json",
+                "listing": Listing(),
+                "fields": Fields(id=catchup.id, version=catchup.serial),
+                "cut": Fields(),
+                "document": catchup.document,
+                "index": None,
+            }
+        )
+
+    @cached_property
+    def of_push(self) -> "Definition":
+        """What reads a push, as if it were a listing of its own."""
+        push = self.push
+        assert push is not None  # noqa: S101 - asked only where there is one
+        listing = Listing(items=push.items)
+        update = {"kind": "json", "listing": listing, "fields": push.fields, "cut": push.cut, "index": None}
+        return self.model_copy(update=update)
+
 
 def _error(what: str) -> PydanticCustomError:
     return PydanticCustomError("definition", "{what}", {"what": what})

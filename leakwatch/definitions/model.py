@@ -145,6 +145,39 @@ class Open(Strict):
     document: DocumentPlace = DocumentPlace()
 
 
+class CatchUp(Strict):
+    """A list of all that there is, as JSON, by which is found what a gap swallowed.
+
+    In each item stands a number that grows with every change anywhere. What has a greater one than was seen is opened
+    or fetched, as `document` says.
+    """
+
+    url: str  # template of {base_url} and the parameters
+    accept: HeaderValue = "application/json"
+    items: str  # the name of the array: a member of the whole
+    id: str  # the name of the member of an item that is its id
+    serial: str  # that of its number
+    newest: str  # a regular expression whose one group, in the first 4,096 bytes, is the greatest number of all
+    every: Duration = 3600.0  # it is asked at most so often, and whole only after a gap
+    most: Annotated[int, Field(ge=1, le=10_000)] = 5_000  # items of one poll; the others wait for the next
+    max_bytes: Size = 100_000_000  # of the whole, decompressed
+    document: DocumentPlace = DocumentPlace()
+
+
+class Push(Strict):
+    """How the site itself tells what has changed, by a POST to /hooks/NAME: what is checked, and what it names.
+
+    The secret comes from the source's `push_secret_file`. Where what is named lies, `document` says as of a listing's.
+    """
+
+    header: Header  # that carries the secret, or the signature
+    check: Literal["secret", "hmac-sha256"] = "secret"  # hmac-sha256: of the body under the secret, in hexadecimal
+    prefix: str = ""  # what stands before a signature: "sha256="
+    items: str  # JMESPath from the JSON that is sent to a list of what has changed
+    fields: Fields  # JMESPath; what has no version cannot be told from what is known, and has the source polled
+    cut: Fields = Fields()
+
+
 class Token(Strict):
     """A secret that the site wants to see: its value comes from the source's `token_file`, never from here.
 
@@ -179,7 +212,7 @@ class Sample(Strict):
     source: Annotated[str, Field(min_length=1)]  # from what, and when
     base_url: Site = "https://site.example"
     body: str
-    of: Literal["listing", "index", "open"] = "listing"  # index: expect's ids are those of the listings
+    of: Literal["listing", "index", "open", "push"] = "listing"  # index: expect's ids are those of the listings
     index: str = ""  # of a listing: what the index calls it
     parent: str = ""  # of a page that is opened: what the listing calls it
     expect: list[Expected]
@@ -218,5 +251,7 @@ class Described(Strict):
     cut: Fields = Fields()  # for a fact: a regular expression whose one group is what is kept of it
     document: DocumentPlace = DocumentPlace()
     open: Open | None = None
+    catchup: CatchUp | None = None
+    push: Push | None = None
     frontier: Annotated[int, Field(ge=1)] | None = None  # documents that may wait; more are missed; None: all wait
     samples: Annotated[list[Sample], Field(alias="sample", min_length=1)]

@@ -70,6 +70,15 @@ class Page:
         return self.body.decode(self.charset, "replace")
 
 
+def is_bytewise(body: bytes) -> bool:
+    """Whether each ASCII character of a text is the same byte in its body: of all charsets but the wide ones."""
+    head = body[:_SNIFFED]
+    is_wide = body.startswith(tuple(mark for mark, _ in _BOMS)) or (
+        b"\0" in head and (head.count(0) > len(head) // 4 or _META.search(head) is not None)
+    )
+    return not is_wide
+
+
 def _charset(body: bytes, content_type: str) -> str:
     for mark, charset in _BOMS:
         if body.startswith(mark):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from leakwatch.errors import BadContent, FetchError, Unreachable
-from leakwatch.fetch import folder, gates, kinds, urls, walk
+from leakwatch.fetch import catchup, folder, gates, kinds, urls, walk
 from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.opening import Opened, listed
@@ -52,7 +52,8 @@ async def poll(
         case "urls":
             return await urls.poll(session, source, checkpoint, trace)
         case _:
-            return await Reading(session, source, checkpoint, trace).poll()
+            polled = await Reading(session, source, checkpoint, trace).poll()
+            return await catchup.after(session, source, checkpoint, polled) if source.definition.catchup else polled
 
 
 def parse(source: Source, text: str, listing_url: str, index: str = "") -> Listing:

@@ -58,6 +58,7 @@ class Source:
     proxy_password: str = field(default="", repr=False)  # of the user that the proxy's address names
     token: str = field(default="", repr=False)  # what the site wants to see of us
     apps: tuple[App, ...] = ()  # GitHub Apps, whose tokens share the work of those
+    push_secret: str = field(default="", repr=False)  # what the site must know that tells us of news itself
     abuse: str = ""  # who takes a document down there
     canary: Canary | None = None
 
@@ -166,6 +167,16 @@ class Source:
         """What reads a page that a document turned out to be, as if it were a listing of its own."""
         return replace(self, definition=self.definition.of_open)
 
+    @cached_property
+    def of_catchup(self) -> "Source":
+        """What names the items of the list that is read after a gap, as if it were a listing of its own."""
+        return replace(self, definition=self.definition.of_catchup)
+
+    @cached_property
+    def of_push(self) -> "Source":
+        """What reads a push, as if it were a listing of its own."""
+        return replace(self, definition=self.definition.of_push)
+
     def fill(self, template: str, facts: Mapping[str, str], *, partly: bool = False) -> str:
         """Put the base URL and an item's facts into a template; "" where a fact that it needs is missing.
 
@@ -245,6 +256,7 @@ def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
         proxy_password=password,
         token=token,
         apps=_apps(entry, config, index),
+        push_secret=config.push_secret(index),
         abuse=entry.abuse or fill(definition.abuse, {"host": host}),
         canary=None if canary is None else Canary(url=canary.url, digest=canary.digest, every=canary.every),
     )
@@ -282,6 +294,8 @@ def _check(entry: SourceConfig, definition: Definition, base_url: str, token: st
         raise ConfigError(f"{definition.title} takes no token", mend="leave token_file out")
     if entry.apps and not (definition.token and definition.token.app):
         raise ConfigError(f"{definition.title} takes no GitHub Apps", mend="leave apps out")
+    if entry.push_secret_file and not definition.push:
+        raise ConfigError(f"{definition.title} takes no pushes", mend="leave push_secret_file out")
     if definition.token and definition.token.required and not (token or entry.apps):
         mend = "name the file in which it stands: token_file"
         raise ConfigError(f"{definition.title} wants a token", mend=mend)

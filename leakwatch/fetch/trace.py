@@ -33,6 +33,7 @@ class Trace:
     listing: Listing | None = field(default=None, repr=False)  # None: there was nothing to read, or it could not be
     steps: list[Step] = field(default_factory=list, repr=False)
     gap: bool = False  # nothing of what the last poll saw is there: documents were missed in between
+    caught: int | None = None  # what gaps before have swallowed and was found now; None: it was not looked for
     left: int = 0  # listings or documents that wait for the next poll: there were more than one poll takes
     quota: int | None = None  # requests that are left, as far as the site says
     interval: float | None = None  # seconds between two polls that the site asks for

@@ -175,9 +175,9 @@ class _Definition(_Format):
     def _takes_its_examples(self) -> Self:
         for template in self.examples:
             key = synthetic.fill(template, _random(template))
-            if not re.fullmatch(self.pattern, key):
+            if not re.fullmatch(self.pattern.encode(), key.encode()):
                 raise ValueError(f"the pattern does not take the whole of the example {template}")
-            shown = re.match(self.prefix, key)
+            shown = re.match(self.prefix.encode(), key.encode())
             if shown is None or len(key) - shown.end() < _LEAST_HIDDEN:
                 raise ValueError(f"the prefix does not begin, or shows too much of, the example {template}")
         return self
@@ -214,6 +214,7 @@ def load(paths: Iterable[Path]) -> Sequence[Detector]:
     """Read files of detectors. Raises Problems, each with file and line."""
     problems: list[Problem] = []
     detectors: dict[str, Detector] = {}
+    places: dict[str, tuple[Path, int]] = {}
     for path in paths:
         try:
             found = _read(path)
@@ -223,6 +224,12 @@ def load(paths: Iterable[Path]) -> Sequence[Detector]:
         for index, detector in enumerate(found):
             if detectors.setdefault(detector.id, detector) is not detector:
                 problems.append(_problem(path, ("detector", index, "id"), f"the id {detector.id} is taken"))
+            places.setdefault(detector.id, (path, index))
+    why = expressions.untaken(list(dict.fromkeys(find for detector in detectors.values() for find in detector.find)))
+    for detector in detectors.values() if why else ():
+        path, index = places[detector.id]
+        refused = [f"detector.{index}.find: {why[find]}" for find in detector.find if find in why]
+        problems += [_problem(path, ("detector", index, "find"), what) for what in refused]
     if problems:
         raise Problems(problems)
     return tuple(detectors.values())

@@ -40,14 +40,24 @@ def _size(characters: str) -> int:
 
 
 def refusal(expression: str) -> str:
-    """Return why an expression cannot be looked for, or "" if it can."""
+    """Return why an expression cannot be looked for, as far as its look tells, or ""."""
     if _OPEN_LENGTH.search(_ATOMS.sub("", expression)) or _is_uneven(expression):
         return f"{expression} has no one length: write the shortest form, or several, in `find`"
-    try:
-        compiled([expression])
-    except hyperscan.error as error:
-        return f"hyperscan does not take {expression}: {error}"
     return ""
+
+
+def untaken(expressions: Sequence[str]) -> dict[str, str]:
+    """Return which expressions hyperscan does not take, and why. One that is compiled alone takes milliseconds."""
+    with suppress(hyperscan.error):
+        compiled(expressions)
+        return {}
+    found: dict[str, str] = {}
+    for expression in expressions:
+        try:
+            compiled([expression])
+        except hyperscan.error as error:
+            found[expression] = f"hyperscan does not take {expression}: {error}"
+    return found
 
 
 def _is_uneven(expression: str) -> bool:
@@ -62,10 +72,11 @@ def _length(alternative: str) -> int:
 
 def compiled(expressions: Sequence[str]) -> hyperscan.Database:
     """Return one database; a match carries its expression's place in the sequence as its id."""
-    return _compiled([expression.encode() for expression in expressions], hyperscan.HS_FLAG_SOM_LEFTMOST)
+    return _compiled(tuple(expression.encode() for expression in expressions), hyperscan.HS_FLAG_SOM_LEFTMOST)
 
 
-def _compiled(expressions: Sequence[bytes], flags: int | Sequence[int]) -> hyperscan.Database:
+@cache
+def _compiled(expressions: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hyperscan.Database:
     database = hyperscan.Database()
     database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=flags)
     return database
@@ -80,7 +91,7 @@ class Search:
     """One database, and for each thread the working memory that hyperscan needs. Threads may share it."""
 
     def __init__(self, expressions: Sequence[bytes], flags: int | Sequence[int]) -> None:
-        self._database = _compiled(expressions, flags)
+        self._database = _compiled(tuple(expressions), flags if isinstance(flags, int) else tuple(flags))
         self._threads = threading.local()
 
     def __call__(self, data: bytes, on_match: OnMatch) -> None:

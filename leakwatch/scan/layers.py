@@ -64,15 +64,15 @@ class Layer:
         return start, end
 
 
-def peel(data: bytes, budget: Budget | None = None) -> Iterator[Layer]:
+def peel(data: bytes, budget: Budget | None = None, depth: int = DEPTH) -> Iterator[Layer]:
     """Yield the text itself, then what is under its disguises, then under those, as far as the budget goes."""
     budget = budget or Budget.of(data)
     layer: Layer | None = Layer(data)
-    for _ in range(DEPTH + 1):
+    for deep in range(depth + 1):
         if layer is None:
             return
         yield layer
-        layer = _under(layer, budget)
+        layer = _under(layer, budget) if deep < depth else None
 
 
 def _under(layer: Layer, budget: Budget) -> Layer | None:

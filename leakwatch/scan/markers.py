@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from typing import Final, final
 
 import hyperscan
@@ -43,6 +43,17 @@ class Markers:
         """Find the places in some bytes at which a key may begin, to be read from there."""
         places, skipped = self._places(data, self._limit + len(data) // _ROOM)
         return Reader(data, places, self._limit, skipped)
+
+    def marked(self, texts: Sequence[bytes]) -> set[int]:
+        """Return the numbers of the texts in which a key may begin or end. Few small ones are read as one."""
+        starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
+        found: set[int] = set()
+
+        def on_match(_expression: int, start: int, end: int, _flags: int, _context: object) -> None:
+            found.update(range(bisect_right(starts, start) - 1, bisect_right(starts, end - 1)))
+
+        self._search(b"\n".join(texts), on_match)
+        return found
 
     def _places(self, data: bytes, limit: int) -> tuple[Places, int]:
         """Where a key may begin and of which formats, and how many such places were left out."""

@@ -63,6 +63,8 @@ class SourceState:
     missing: int  # of both, since one was had
     missing_reason: str | None  # why the last of these was: gone, blocked
     waiting: int  # jobs of its documents that keep it from being polled; 0: it is polled
+    lfs: int  # files that its repositories point at and do not hold
+    submodules: int  # that they point at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,12 @@ async def scanned(tx: Transaction, name: str, count: int, latency: float | None 
 async def missed(tx: Transaction, name: str, count: int, at: datetime) -> None:
     """Count documents that are known to exist and will not be looked at."""
     counted = {"missed": source.c.missed + count, "missed_at": at}
+    await tx.execute(update(source).where(source.c.name == name).values(**counted))
+
+
+async def pointed(tx: Transaction, name: str, *, lfs: int, submodules: int) -> None:
+    """Count what repositories point at, and nobody follows."""
+    counted = {"lfs": source.c.lfs + lfs, "submodules": source.c.submodules + submodules}
     await tx.execute(update(source).where(source.c.name == name).values(**counted))
 
 

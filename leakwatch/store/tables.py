@@ -166,6 +166,8 @@ source = Table(
     Column("missing", Integer, nullable=False, server_default=text("0")),  # of both, since one was had
     Column("missing_reason", Text),  # why the last of these was: gone, blocked
     Column("waiting", Integer, nullable=False, server_default=text("0")),  # jobs that keep it from being polled
+    Column("lfs", BigInteger, nullable=False, server_default=text("0")),  # files that repositories point at, elsewhere
+    Column("submodules", BigInteger, nullable=False, server_default=text("0")),  # that they point at
     comment="A place we poll: its checkpoint, when it is due, and how it fares.",
 )
 

@@ -24,9 +24,10 @@ _inspector: Inspector | None = None  # of this process
 class Crew:
     """Inspects files in several processes; a few files in this one."""
 
-    def __init__(self, known: Known | None, processes: int = 0) -> None:
-        """`processes`: 0 for one on each core that we may use."""
+    def __init__(self, known: Known | None, processes: int = 0, *, plain: bool = False) -> None:
+        """`processes`: 0 for one on each core that we may use; `plain`: no disguises."""
         self._known = known
+        self._plain = plain
         self._processes = processes or len(os.sched_getaffinity(0))
 
     def inspect(self, jobs: Iterable[Job]) -> Iterator[Inspected]:
@@ -34,12 +35,12 @@ class Crew:
         jobs = iter(jobs)
         few = list(islice(jobs, _SMALL + 1))
         if self._processes == 1 or len(few) <= _SMALL:
-            with closing(Inspector(self._known)) as inspector:
+            with closing(Inspector(self._known, plain=self._plain)) as inspector:
                 yield from map(inspector.files, chain(few, jobs))
             return
         # Not forked: hyperscan's memory and the threads of progress bars do not survive that.
         with ProcessPoolExecutor(
-            self._processes, get_context("spawn"), initializer=_begin, initargs=(self._known,)
+            self._processes, get_context("spawn"), initializer=_begin, initargs=(self._known, self._plain)
         ) as pool:
             try:
                 yield from self._shared(pool, chain(few, jobs))
@@ -59,9 +60,9 @@ class Crew:
             yield waiting.popleft().result()
 
 
-def _begin(known: Known | None) -> None:
+def _begin(known: Known | None, plain: bool) -> None:  # noqa: FBT001 - as a pool hands it over
     global _inspector  # noqa: PLW0603 - what a process of a pool keeps between its jobs
-    _inspector = Inspector(known)
+    _inspector = Inspector(known, plain=plain)
 
 
 def _inspect(job: Job) -> Inspected:

@@ -14,7 +14,8 @@ from leakwatch.containers.kinds import sniff
 from leakwatch.containers.opener import Opener
 from leakwatch.core import DigestSieve
 from leakwatch.errors import whereabouts
-from leakwatch.fetch.git import History
+from leakwatch.fetch.git import Blob, History, may_point, pointers
+from leakwatch.fetch.page import is_bytewise
 from leakwatch.match import Digester
 from leakwatch.members import parts
 from leakwatch.model import Candidate, Document, Field, Position, Reference
@@ -24,6 +25,7 @@ from leakwatch.survey.files import Job
 from leakwatch.survey.likelihood import Likelihood, Verdict, judge
 
 _WINDOW: Final = 16_000_000  # bytes of a file that are scanned at once
+_AT_ONCE: Final = 256_000  # bytes of a history that are looked at as one
 _OVERLAP: Final = 64_000  # bytes of one window that the next begins with: a key in between is whole in one of them
 _NEIGHBOURS: Final = 4  # places before a key at which one may begin that it is a part of
 _ALIKE: Final = 4  # characters that all ways to read a key begin with
@@ -67,6 +69,7 @@ class Inspected:
     size: int = 0  # bytes
     hits: list[Hit] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)  # what was not looked at, by the word for why
+    elsewhere: set[str] = field(default_factory=set)  # submodules' addresses, that nobody followed
     problems: list[str] = field(default_factory=list)
 
     def add(self, other: "Inspected") -> None:
@@ -75,6 +78,7 @@ class Inspected:
         self.size += other.size
         self.hits += other.hits
         self.left += other.left
+        self.elsewhere |= other.elsewhere
         self.problems += other.problems
 
 
@@ -82,8 +86,10 @@ class Inspected:
 class Inspector:
     """Looks at files, by the detectors that are shipped and, if it is told, by what is registered."""
 
-    def __init__(self, known: Known | None) -> None:
-        self._scanner = Scanner(shipped())
+    def __init__(self, known: Known | None, *, plain: bool = False) -> None:
+        """`plain`: keys that stand there as they are alone, under no disguise."""
+        self._scanner = Scanner(shipped(), plain=plain)
+        self._needs_marker = plain and known is None
         self._opener = Opener()
         self._sieve: DigestSieve | None = None
         self._digester: Digester | None = None
@@ -109,17 +115,41 @@ class Inspector:
 
     def history(self, history: History, inspected: Inspected) -> None:
         """Look at all that ever was in a repository; a likely key is told with the commit that brought its file."""
-        for document in history.documents:
-            inspected.files += 1
-            inspected.size += document.size
+        likely: list[tuple[Reference, slice]] = []
+        for document in self._worth_reading(history, inspected):
             before = len(inspected.hits)
             for part in parts(self._opener, document, inspected.left):
                 self._text(part, inspected, set())
-            new = inspected.hits[before:]
-            if any(hit.likelihood is not Likelihood.UNLIKELY for hit in new):
-                commit = history.commit(document.reference)
-                inspected.hits[before:] = [hit._replace(commit=commit) for hit in new]
+            new = slice(before, len(inspected.hits))
+            if any(hit.likelihood is not Likelihood.UNLIKELY for hit in inspected.hits[new]):
+                likely.append((document.reference, new))
+        commits = history.commits({reference.id for reference, _ in likely if not reference.version})
+        for reference, places in likely:
+            commit = reference.id if reference.version == "commit" else commits.get(reference.id, "")
+            inspected.hits[places] = [hit._replace(commit=commit) for hit in inspected.hits[places]]
         inspected.left["too-large"] += history.missing.count
+
+    def _worth_reading(self, history: History, inspected: Inspected) -> Iterator[Document]:
+        """Yield what there is; where only a marker counts, without most of what has none, many looked at as one."""
+        for blobs in _together(history.blobs):
+            inspected.files += len(blobs)
+            inspected.size += sum(len(blob.body) for blob in blobs)
+            self._point(history, blobs, inspected)
+            marked = self._marked(blobs) if self._needs_marker else range(len(blobs))
+            yield from (history.document(blobs[number]) for number in sorted(marked))
+
+    def _point(self, history: History, blobs: Sequence[Blob], inspected: Inspected) -> None:
+        """Say what blobs point at that is not in the repository."""
+        found = pointers(history.document(blob) for blob in blobs if may_point(blob))
+        inspected.left["lfs"] += found.files
+        inspected.left["submodule"] += found.submodules
+        inspected.elsewhere.update(self._scanner.redact(address, self._sieve) for address in found.shown)
+
+    def _marked(self, blobs: Sequence[Blob]) -> set[int]:
+        """Return the numbers of the blobs that hold a marker, or may hold one that their bytes do not show."""
+        texts = [text for blob in blobs for text in (blob.body, blob.path.encode("utf-8", "surrogatepass"))]
+        marked = {number // 2 for number in self._scanner.marked(texts)}
+        return marked.union(n for n, blob in enumerate(blobs) if not is_bytewise(blob.body) or sniff(blob.body))
 
     def stream(self, file: BinaryIO, name: str, inspected: Inspected) -> None:
         """Look at what can be read from a file, by the name that it is shown with."""
@@ -176,6 +206,19 @@ class Inspector:
         prefix = candidate.masked.partition("…")[0]
         key = candidate.plaintext.reveal()
         return judge(key, prefix, detector, sound=self._scanner.sound(candidate), is_glued=candidate.is_glued)
+
+
+def _together(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
+    """Yield blobs, so many bytes of them together."""
+    some: list[Blob] = []
+    size = 0
+    for blob in blobs:
+        some.append(blob)
+        size += len(blob.body)
+        if size >= _AT_ONCE:
+            yield some
+            some, size = [], 0
+    yield some
 
 
 def _by_place(candidates: Iterable[Candidate]) -> list[list[Candidate]]:

@@ -53,6 +53,7 @@ class Survey:
     size: int = 0  # bytes
     seconds: float = 0.0
     left: Counter[str] = field(default_factory=Counter)
+    elsewhere: Sequence[str] = ()  # submodules' addresses, that nobody followed
     problems: list[str] = field(default_factory=list)
 
 
@@ -82,6 +83,7 @@ def as_json(survey: Survey) -> Iterator[str]:
                 "hidden": survey.hidden,
                 "matched": survey.is_matched,
                 "left": {name: count for name, count in sorted(survey.left.items()) if count},
+                "elsewhere": [*survey.elsewhere],
                 "problems": survey.problems,
             },
             "findings": [_record(leak) for leak in survey.leaks],
@@ -138,7 +140,8 @@ def _summary(survey: Survey) -> str:
     left = ", ".join(f"{name}: {count:,}" for name, count in sorted(survey.left.items()) if count)
     files = "1 file" if survey.files == 1 else f"{survey.files:,} files"
     looked = f"{files}, {survey.size / 1e6:,.1f} MB in {survey.seconds:.1f} s"
-    return f"{looked}: {found or 'nothing found'}{hidden}" + (f"\nnot looked at: {left}" if left else "")
+    elsewhere = "".join(f"\nnot followed: {address}" for address in survey.elsewhere)
+    return f"{looked}: {found or 'nothing found'}{hidden}" + (f"\nnot looked at: {left}" if left else "") + elsewhere
 
 
 def _record(leak: Leak) -> dict[str, Any]:

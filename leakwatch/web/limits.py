@@ -9,6 +9,7 @@ from typing import Final, final
 from aiohttp import web
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Networks = Sequence[Network]
 _CLIENTS: Final = 10_000  # remembered at most: whoever asked longest ago is forgotten
 _HOUSE: Final = 64  # bits of an IPv6 address that one house has
 _UNKNOWN: Final = "?"

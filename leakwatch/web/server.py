@@ -1,4 +1,7 @@
-"""The web server: `/healthz`, `/readyz` and `/metrics` for the machines that watch us, `/a/` for customers."""
+"""The web server: `/healthz`, `/readyz` and `/metrics` for the machines that watch us, `/a/` for customers.
+
+And `/hooks/` for sites that tell of what is new there.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from leakwatch.errors import ConfigError, LeakwatchError
+from leakwatch.web.hooks import Hooks
 from leakwatch.web.pages import BODY, Pages
 
 log: Final = structlog.get_logger(__name__)
@@ -35,7 +39,7 @@ class Web:
     away is not among them, or its outage would become ours.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is served, named once in app.py
         self,
         listen: str,
         checks: Mapping[str, Check],
@@ -43,11 +47,13 @@ class Web:
         *,
         alive: Mapping[str, Check] | None = None,
         pages: Pages | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._host, _, self._port = listen.rpartition(":")
         self._checks = checks
         self._alive = alive or {}
         self._pages = pages
+        self._hooks = hooks
         self._registry = registry
         self._runner: web.AppRunner | None = None
 
@@ -66,6 +72,8 @@ class Web:
         app.router.add_get("/metrics", self._metrics)
         if self._pages is not None:
             app.router.add_routes(self._pages.routes())
+        if self._hooks is not None:
+            app.router.add_routes(self._hooks.routes())
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_CLOSING)
         await self._runner.setup()
         try:

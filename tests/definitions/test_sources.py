@@ -10,6 +10,7 @@ from leakwatch.definitions import Definition, Expected, Sample, available, load
 from leakwatch.fetch import Source, kinds, parse
 from leakwatch.fetch.opening import listed
 from leakwatch.model import Document, Reference
+from leakwatch.pushes import read
 from leakwatch.units import Rate
 
 FILES = sorted(available(Path("no-such-folder")))
@@ -39,6 +40,8 @@ def found(source: Source, sample: Sample) -> list[Document | Reference]:
     if sample.of == "open":
         opened = listed(source, Reference(url="", id=sample.parent), sample.body, source.base_url)
         return [*opened.documents, *opened.references]
+    if sample.of == "push":
+        return [*read(source, sample.body).references]
     listing = parse(source, sample.body, source.listing_url, sample.index)
     return [*listing.documents, *listing.references]
 

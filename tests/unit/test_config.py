@@ -265,6 +265,17 @@ def test_what_is_no_secret_of_a_webhook_is_told_with_its_line(path: Path, bad: s
     assert bad not in str(told.value)
 
 
+def test_a_push_secret_is_long_enough_and_told_to_nobody(path: Path) -> None:
+    config = configured(path, ("[[source]]\n", '[[source]]\npush_secret_file = "push"\n'))
+    (path.parent / "push").write_text(f"{'x' * 16}\n")
+    assert config.push_secret(0) == "x" * 16
+    for short in ("", "correct-horse"):
+        (path.parent / "push").write_text(short)
+        with pytest.raises(SecretError, match=r"leakwatch\.toml:\d+: the push secret.*") as told:
+            config.push_secret(0)
+        assert "horse" not in str(told.value)
+
+
 def test_a_summary_is_at_seven_unless_said_otherwise(path: Path) -> None:
     assert configured(path).notices.summary == time(7)
     assert configured(path, ("breaker =", 'summary = "00:00"\nbreaker =')).notices.summary == time(0)

@@ -129,6 +129,69 @@ def test_what_is_wrong_with_a_search_is_said(search: str, says: str) -> None:
     assert says in "\n".join(problems(toml).values())
 
 
+CATCHUP = """
+[catchup]
+url = "{base_url}/all"
+items = "projects"
+id = "name"
+serial = "serial"
+newest = '"serial": ([0-9]+)'
+document = { url = "{base_url}/{id}" }
+[document]"""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "says"),
+    [
+        ("([0-9]+)", "[0-9]+", "catchup.newest: needs one group"),
+        ('"serial": ([0-9]+)', "", "catchup.newest: needs one group"),
+        ("([0-9]+)", "(", "catchup.newest: is not a regular expression"),
+        ('url = "{base_url}/{id}"', "", "catchup.document: url is missing"),
+        ('/{id}" }', '/{id}", opens = "listing" }', "catchup.document.opens: needs [open]"),
+        ('/{id}" }', '/{title}" }', "{title} is not known here: use base_url, id, version"),
+        ("{base_url}/all", "{since}", "{since} is not known here: use base_url"),
+        ('serial = "serial"\n', "", "catchup.serial is missing"),
+        ("[catchup]", '[index]\nurl = "x"\nid = "a"\nitems = "a"\n[catchup]', "catchup: is for a plain listing"),
+    ],
+)
+def test_what_is_wrong_with_a_list_for_after_gaps_is_said(good: str, bad: str, says: str) -> None:
+    assert parse(GOOD.replace("[document]", CATCHUP, 1), Definition, file="site.toml").catchup
+    assert good in CATCHUP
+    assert says in "\n".join(problems(GOOD.replace("[document]", CATCHUP.replace(good, bad, 1), 1)).values())
+
+
+PUSH = """
+[push]
+header = "X-Secret"
+items = "@"
+fields = { id = "id", version = "v" }
+[document]"""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "says"),
+    [
+        (', version = "v"', "", "push.fields: version is missing"),
+        ('id = "id", ', "", "push.fields: id or url is missing"),
+        ('version = "v"', 'version = "v["', "push.fields.version: is not JMESPath"),
+        ('items = "@"', 'items = "@["', "push.items: is not JMESPath"),
+        ('id = "id"', 'id = "id", text = "t"', "push.fields.text: is not taken from a push"),
+        ('items = "@"', 'items = "@"\nprefix = "sha256="', "push.prefix: is for check"),
+        ('items = "@"', 'items = "@"\ncut = { id = "x" }', "push.cut.id: needs one group"),
+        ('"X-Secret"', '"a b"', "push.header"),
+    ],
+)
+def test_what_is_wrong_with_a_push_is_said(good: str, bad: str, says: str) -> None:
+    assert parse(GOOD.replace("[document]", PUSH, 1), Definition, file="site.toml").push
+    assert good in PUSH
+    assert says in "\n".join(problems(GOOD.replace("[document]", PUSH.replace(good, bad, 1), 1)).values())
+
+
+def test_what_lists_nothing_takes_no_pushes() -> None:
+    folder = 'name = "f"\ntitle = "F"\nkind = "folder"\n' + PUSH.removesuffix("[document]")
+    assert "push: is for a site that lists" in "\n".join(problems(folder + GOOD[GOOD.index("[[sample]]") :]).values())
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     toml = GOOD.replace('"li"', '"li["').replace('id = "a@href"', 'id = "a["').replace("{url}", "{no}")
     assert set(problems(toml)) == {11, 14, 18}

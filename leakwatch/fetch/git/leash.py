@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from fcntl import F_SETPIPE_SZ, fcntl
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -36,6 +37,7 @@ NO_PROTOCOL: Final = "none"  # nothing is fetched: what is missing stays missing
 _MEMORY: Final = 3 * 2**20  # KiB of address space for one git: what it unpacks in memory is bounded by it
 _BLOCK: Final = 512  # bytes, the unit of `ulimit -f`
 _BEAT: Final = 0.2  # seconds between two looks at what a fetch has brought
+_PIPE: Final = 1 << 20  # bytes that a git may be ahead of who reads it
 _TOLD: Final = 20_000  # bytes of what git complains about
 # The shell sets the limits before git begins, so that everything git starts has them.
 _LIMITED: Final = ("/bin/sh", "-c", 'ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"', "leakwatch-git")
@@ -212,7 +214,11 @@ class Leash:
                 env=self._environment(protocols, config or {}),
                 cwd=self._home,
                 start_new_session=True,
+                bufsize=_PIPE,
             )
+            if process.stdout is not None:
+                with suppress(OSError):  # others may have taken what the user may have
+                    fcntl(process.stdout, F_SETPIPE_SZ, _PIPE)
             self._processes.append((process, complaints))
         return process
 

@@ -10,10 +10,11 @@ Objects are walked, not paths: a tree that is entered a million times is read on
 
 import subprocess
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
@@ -26,7 +27,10 @@ _MISSING: Final = b"?"
 _PIECE: Final = 1_048_576
 _LONGEST_LINE: Final = 65_536  # of a header: a path may be long
 _ORIGIN: Final = "--format=%x01%H%x02%an%x02%cI%x02%s"
-_MOST_LOG: Final = 4_000_000  # bytes of the log that names one blob
+_EACH: Final = ("-m", "--raw", "--no-abbrev", "--no-renames")
+_MOST_LOG: Final = 16_000_000  # bytes of the log that names some blobs
+_MOST_LISTED: Final = 256_000_000  # bytes of the names of all objects: some four million
+_TOGETHER: Final = 200  # blobs that are named by one walk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,23 @@ def walking(  # noqa: PLR0913 - what there is to say of a walk
             leash.check(listed)
 
 
+def unreached(leash: Leash, repository: Path, tips: Collection[str]) -> list[str]:
+    """Return what is there and no ref leads to any more: commits and tags, and the blobs that these do not lead to.
+
+    What was amended, reset or forced away stays in a repository until it is cleaned up. Raises TooLarge.
+    """
+    every = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--batch-all-objects", "--unordered")
+    there = leash.read(*every, most=_MOST_LISTED, repository=repository).decode("ascii", "replace").splitlines()
+    found: list[str] = []
+    for kinds in (("commit", "tag"), ("blob",)):
+        with _lines([*tips, *found]) as asked:
+            known = ("rev-list", "--objects", "--no-object-names", "--stdin", "--ignore-missing", "--missing=allow-any")
+            reached = leash.read(*known, most=_MOST_LISTED, repository=repository, stdin=asked)
+        left = {oid for oid, _, kind in (line.partition(" ") for line in there) if kind in kinds}
+        found += sorted(left.difference(reached.decode("ascii", "replace").split()))
+    return found
+
+
 def reading(leash: Leash, repository: Path, named: Sequence[Named], *, cap: int) -> Iterator[Blob]:
     """Yield those of some objects that are there, in their order."""
     with _lines(f"{one.oid} {_one_line(one.path)}" for one in named) as asked:
@@ -120,16 +141,36 @@ def origin(leash: Leash, repository: Path, named: Named) -> Origin | None:
     if named.kind == "tag":
         return None
     where = ("--", named.path) if named.path else ()
-    each = ("-m", "--raw", "--no-abbrev", "--no-renames", f"--find-object={named.oid}")
-    which = ("--all", *each, *where) if named.kind == "blob" else ("--no-walk", named.oid)
+    which = (
+        ("--all", *_EACH, f"--find-object={named.oid}", *where) if named.kind == "blob" else ("--no-walk", named.oid)
+    )
     said = leash.read("log", "-z", _ORIGIN, *which, most=_MOST_LOG, repository=repository)
     for entry in said.decode("utf-8", "replace").split("\x01")[1:]:
-        facts, _, changes = entry.partition("\n") if "\n" in entry else entry.partition("\0")
-        if named.kind == "blob" and f" {named.oid} " not in _after(changes or entry):
-            continue  # this commit took it away
-        commit, author, at, subject = (facts.split("\0")[0].split("\x02") + [""] * 4)[:4]
-        return Origin(commit=commit, author=author, subject=subject, at=_moment(at))
+        found, changes = _entry(entry)
+        if named.kind != "blob" or f" {named.oid} " in _after(changes):  # else this commit took it away
+            return found
     return None
+
+
+def commits(leash: Leash, repository: Path, blobs: Collection[str]) -> dict[str, str]:
+    """Return by which commit each blob came, of several the newest: of many blobs in one walk of the history."""
+    found: dict[str, str] = {}
+    left = iter(blobs)
+    while some := tuple(islice(left, _TOGETHER)):
+        asked = (f"--find-object={oid}" for oid in some)
+        said = leash.read("log", "-z", _ORIGIN, "--all", *_EACH, *asked, most=_MOST_LOG, repository=repository)
+        for entry in said.decode("utf-8", "replace").split("\x01")[1:]:
+            origin_, changes = _entry(entry)
+            for oid in set(_after(changes).split()).intersection(some):
+                found.setdefault(oid, origin_.commit)
+    return found
+
+
+def _entry(entry: str) -> tuple[Origin, str]:
+    """Return the commit of an entry of the log, and what it changed."""
+    facts, _, changes = entry.partition("\n") if "\n" in entry else entry.partition("\0")
+    commit, author, at, subject = (facts.split("\0")[0].split("\x02") + [""] * 4)[:4]
+    return Origin(commit=commit, author=author, subject=subject, at=_moment(at)), changes or entry
 
 
 def _after(changes: str) -> str:
@@ -159,7 +200,7 @@ def _revisions(
 
 
 @contextmanager
-def _lines(lines: Iterator[str] | Sequence[str]) -> Iterator[IO[bytes]]:
+def _lines(lines: Iterable[str]) -> Iterator[IO[bytes]]:
     """Keep what a command reads in a file without a name: a pipe could fill while nobody reads."""
     with tempfile.TemporaryFile() as file:
         for line in lines:

@@ -5,7 +5,7 @@ A repository is known by a reference (`Via.GIT`). Opened, it yields a reference 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from leakwatch.config import GitConfig, HttpConfig
-from leakwatch.errors import EmptyListing, FetchError, Gone
+from leakwatch.errors import EmptyListing, FetchError, Gone, TooLarge
 from leakwatch.fetch.git import objects
 from leakwatch.fetch.git.leash import Leash
 from leakwatch.fetch.git.mirror import Listed, Mirror, Mirrors, Refs, refs
@@ -231,11 +231,6 @@ def _named(reference: Reference) -> Named:
     return Named(oid=reference.id, kind=kind, path=reference.path if kind == _BLOB else "")
 
 
-def _commit(leash: Leash, repository: Path, reference: Reference) -> str:
-    found = objects.origin(leash, repository, _named(reference))
-    return found.commit if found else ""
-
-
 def _is_oid(text: str) -> bool:
     return len(text) in (40, 64) and set(text) <= set("0123456789abcdef")
 
@@ -244,18 +239,30 @@ def _is_oid(text: str) -> bool:
 class History:
     """A repository to be scanned once."""
 
-    documents: Iterator[Document]
+    blobs: Iterator[Blob]  # all that it holds, each once. Blocks
     missing: Missing  # once they were read: how many files were left out for their size
-    commit: Callable[[Reference], str]  # that brought a document, as its full id; "" where none can be named. Blocks
+    commits: Callable[[Collection[str]], Mapping[str, str]]  # that brought some blobs, as full ids. Blocks
+    url: str  # where it is
+
+    def document(self, blob: Blob) -> Document:
+        """Return a blob as a document."""
+        version = "" if blob.kind == _BLOB else blob.kind
+        address = f"{_SCHEME}{self.url}"
+        return _document(blob, Reference(url=address, id=blob.oid, version=version, path=blob.path, via=Via.OBJECT))
+
+    @property
+    def documents(self) -> Iterator[Document]:
+        """All that it holds, as documents."""
+        return map(self.document, self.blobs)
 
 
 @asynccontextmanager
 async def history(
     where: str, *, http: HttpConfig, git: GitConfig, max_bytes: int, name: str = "git"
 ) -> AsyncIterator[History]:
-    """Hold all documents of a repository, by its address or its folder: for scanning it once. Raises FetchError.
+    """Hold all that is in a repository, by its address or its folder: for scanning it once. Raises FetchError.
 
-    The documents are read while they are asked for, and block. A folder is read where it is, without its own
+    It is read while it is asked for, which blocks. A folder is read where it is, without its own
     settings. Nothing is kept.
     """
     url = await asyncio.to_thread(_address, where)
@@ -268,9 +275,10 @@ async def history(
         found = await asyncio.to_thread(_here, leash, mirror, place, max_bytes)
         missing = Missing()
         yield History(
-            documents=_walked(leash, mirror.repository, found, url=url, cap=max_bytes, missing=missing),
+            blobs=objects.walking(leash, mirror.repository, found, (), cap=max_bytes, missing=missing),
             missing=missing,
-            commit=partial(_commit, leash, mirror.repository),
+            commits=partial(objects.commits, leash, mirror.repository),
+            url=url,
         )
 
 
@@ -280,7 +288,10 @@ def _address(where: str) -> str:
 
 
 def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequence[str]:
-    """Have a repository's objects at hand, and return the tips of its refs: a local one's are borrowed, not copied."""
+    """Have a repository's objects at hand, and return the tips of its refs.
+
+    A local one's are borrowed, not copied; there what no ref leads to any more is a tip, too.
+    """
     found = refs(leash, place)
     folder = Path(unquote(urlsplit(place.url).path)) if place.protocols == "file" else None
     inside = [folder / ".git" / "objects", folder / "objects"] if folder else []
@@ -289,13 +300,7 @@ def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequenc
         mirror.sync(leash, place, largest=max_bytes, found=found)
         return mirror.tips(leash)
     mirror.borrow(leash, objects_there, found.tips)
-    return found.tips
-
-
-def _walked(  # noqa: PLR0913 - what there is to say of a walk
-    leash: Leash, repository: Path, tips: Sequence[str], *, url: str, cap: int, missing: Missing
-) -> Iterator[Document]:
-    address = f"{_SCHEME}{url}"
-    for blob in objects.walking(leash, repository, tips, (), cap=cap, missing=missing):
-        version = "" if blob.kind == _BLOB else blob.kind
-        yield _document(blob, Reference(url=address, id=blob.oid, version=version, path=blob.path, via=Via.OBJECT))
+    try:
+        return [*found.tips, *objects.unreached(leash, mirror.repository, found.tips)]
+    except TooLarge:  # so many objects that their names alone would fill our memory
+        return found.tips

@@ -157,7 +157,8 @@ def test_all_that_ever_was_in_a_repository_is_scanned_and_told_by_its_commit(
     (tmp_path / "repo").mkdir()
     git("init", "-q")
     (tmp_path / "repo/.env").write_text(f"A=1\nKEY={GROQ}\n")
-    git("add", ".env")
+    (tmp_path / "repo/.gitmodules").write_text('[submodule "m"]\n\tpath = m\n\turl = https://git.example.com/m.git\n')
+    git("add", ".")
     git("commit", "-qm", "first")
     commit = git("rev-parse", "HEAD")
     (tmp_path / "repo/.env").write_text("A=1\n")
@@ -165,6 +166,8 @@ def test_all_that_ever_was_in_a_repository_is_scanned_and_told_by_its_commit(
     said = leakwatch("scan", "--offline", "--git", "repo")
     assert said.status == 1, said.err
     assert f".env  (since {commit[:12]})" in said.out
+    assert "not looked at: submodule: 1\nnot followed: https://git.example.com/m.git\n" in said.out
+    assert f".env  (since {commit[:12]})" in leakwatch("scan", "--offline", "--plain", "--git", "repo").out
     records = json.loads(leakwatch("scan", "--offline", "--format", "json", "--git", "repo").out)["findings"]
     assert {(r["detector"], r["line"], r["commit"]) for r in records} >= {("groq", 2, commit)}
     assert {r["detector"] for r in records} >= {"groq", "anthropic-api"}

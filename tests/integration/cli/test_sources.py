@@ -85,6 +85,7 @@ async def test_a_dry_run_says_what_would_be_sent_and_shows_no_token(installation
         ('parameters = { board = "g" }\nproxy = "socks5://u:p@h:1"', "a password does not stand"),
         ('parameters = { board = "g" }\nproxy_password_file = "none"', "cannot be read"),
         ('parameters = { board = "g" }\nproxy_password_file = "sources/api.toml"', "a proxy password without a user"),
+        ('parameters = { board = "g" }\npush_secret_file = "none"', "An API takes no pushes"),
         ('parameters = { board = "g" }\nproxy = "ftp://h:1"', "write a proxy as"),
         ('parameters = { board = "g" }\nquiet = "25:00-06:00"', "22:00-06:00"),
     ],
@@ -195,6 +196,8 @@ async def test_what_is_off_stands_below_what_needs_a_person_and_says_how_to_chan
         ("4chan", "board"),
         ("hackernews", "nothing yet: made from documents"),
         ("url-list", "GET"),
+        ("pypi", "after a gap GET"),
+        ("gitea", "POST /hooks/NAME with a signature of the body"),
     ):
         said = await installation.run("sources", "show", name)
         assert words in said.out, said.out

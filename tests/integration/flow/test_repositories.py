@@ -220,3 +220,19 @@ def test_what_waits_is_packed_with_all_that_is_known_of_it() -> None:
 
     one = Reference(url="u", id="1", via=Via.GIT, commit="a b", path="p")
     assert _unpacked(json.loads(json.dumps(_packed(one)))) == one
+
+
+@pytest.mark.usefixtures("running")
+async def test_what_a_repository_points_at_is_counted_where_the_operator_looks(
+    flow: Flow, host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tools = host.create("tools")
+    lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
+    modules = '[submodule "m"]\n\tpath = m\n\turl = https://ada@git.example.com/m.git\n'
+    tools.commit({".gitmodules": modules, "weights.bin": lfs, "more.bin": f"{lfs}x 1\n"})
+    tools.push()
+    await flow.add(source(tools.url, TOML))
+    await poll_once(flow, flow.watched["site"])
+    found = await state(flow, "site")
+    assert (found.lfs, found.submodules) == (2, 1)
+    assert "https://git.example.com/m.git" in capsys.readouterr().out

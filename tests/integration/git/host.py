@@ -123,11 +123,11 @@ async def _backend(root: Path, request: web.Request) -> web.StreamResponse:
             "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
             "REMOTE_ADDR": "127.0.0.1",
         },
-        stdin=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.PIPE if body else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    said, _ = await process.communicate(body)
+    said, _ = await process.communicate(body or None)
     head, _, content = said.partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
     status = int(headers.pop("Status", "200").split()[0])

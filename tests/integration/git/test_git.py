@@ -1,5 +1,9 @@
 """Repositories over HTTP, from git's own back-end: what is found in them, once each, and named by its commit."""
 
+import base64
+import io
+import zipfile
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -8,9 +12,12 @@ import pytest
 from leakwatch.config import GitConfig
 from leakwatch.errors import BadContent, BadRedirect, EmptyListing, FetchError, ForbiddenAddress, Gone
 from leakwatch.fetch import Session, Source, fetch, poll
-from leakwatch.fetch.git import history
+from leakwatch.fetch.git import history, objects
+from leakwatch.fetch.git.leash import Leash
 from leakwatch.fetch.polling import Fetched
 from leakwatch.model import Document, Reference, Via
+from leakwatch.scan import shipped, synthesize
+from leakwatch.survey import Inspected, Inspector, Likelihood
 from tests.integration.git.host import AUTHOR, Host, Repository
 from tests.unit.fetch.sites import http_config, source
 
@@ -282,6 +289,72 @@ async def test_a_history_is_walked_whole_for_one_scan(host: Host, local: bool) -
     assert {"one", "two"} <= set(texts)
     assert any("the message" in text for text in texts)
     assert (found.missing.count, sum(d.truncated for d in documents)) == ((0, 1) if local else (1, 0))
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_history_is_inspected_whether_or_not_most_of_it_is_only_skimmed(host: Host, plain: bool) -> None:
+    chance = Random(11)
+    keys = {d.id: synthesize(d, chance) for d in shipped() if d.id in {"groq", "anthropic-api", "openai-project"}}
+    groq, anthropic, openai = (keys[name] for name in ("groq", "anthropic-api", "openai-project"))
+    tools = host.create("tools")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("inner/.env", f"K={openai}")
+    many = {f"{n}.txt": f"nothing here {n}\n" * 9000 for n in range(8)}
+    brought = tools.commit({"a.env": f"A=1\nK={groq}\n", "wide.txt": f"K={anthropic}".encode("utf-16"), **many})
+    message = tools.commit({"a.env": "A=1\n", "in.zip": packed.getvalue()}, f"away with {anthropic}")
+    tools.commit({"b64.txt": base64.b64encode(f"-{groq}".encode())}, "hidden")
+    inspected = Inspected()
+    with closing(Inspector(None, plain=plain)) as inspector:
+        async with history(str(tools.work), http=http_config(), git=GitConfig(), max_bytes=200_000) as found:
+            inspector.history(found, inspected)
+    hits = {(hit.path, hit.commit, hit.line) for hit in inspected.hits if hit.likelihood is Likelihood.LIKELY}
+    as_it_is = {("a.env", brought, 2), ("wide.txt", brought, 1), ("in.zip!/inner/.env", message, 1)}
+    assert hits >= as_it_is
+    assert ("", message) in {(path, commit) for path, commit, _ in hits}
+    assert any(path == "b64.txt" for path, *_ in hits) is not plain
+    assert inspected.files == 8 + 5 + 3
+
+
+async def test_many_files_are_named_by_their_commits_in_one_walk(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakwatch.fetch.git.objects._TOGETHER", 2)
+    tools = host.create("tools")
+    commits = [tools.commit({"a.txt": f"text {n}", f"{n}.txt": "the same"}) for n in range(4)]
+    tools.push()
+    oids = [tools.git("rev-parse", f"{commit}:a.txt") for commit in commits]
+    same = tools.git("rev-parse", "HEAD:0.txt")
+    with Leash(tmp_path / "home", agent="x", seconds=30, most_bytes=10**8, where="host") as leash:
+        found = objects.commits(leash, tools.bare, [*oids, same, "1" * 40])
+    assert found == {**dict(zip(oids, commits, strict=True)), same: commits[-1]}
+
+
+async def test_what_was_amended_reset_or_never_committed_is_read_where_it_lies(host: Host, tmp_path: Path) -> None:
+    tools = host.create("tools")
+    tools.commit({"a.env": "kept"})
+    tools.commit({"dir/b.env": "amended away"}, "first try")
+    tools.commit({"dir/b.env": "instead"}, "second try", amend=True)
+    tools.commit({"c.env": "reset away"})
+    tools.git("reset", "--quiet", "--hard", "HEAD^")
+    (tools.work / "d.env").write_text("never committed")
+    tools.git("add", "d.env")
+    tools.git("rm", "--quiet", "--force", "d.env")
+    async with history(str(tools.work), http=http_config(), git=GitConfig(), max_bytes=2000) as found:
+        texts = {document.text: document.reference.path for document in found.documents}
+    assert texts.items() >= {"kept": "a.env", "amended away": "dir/b.env", "instead": "dir/b.env"}.items()
+    assert texts.items() >= {"reset away": "c.env", "never committed": ""}.items()
+    assert any("first try" in text for text in texts)
+
+
+async def test_where_there_are_too_many_objects_to_name_what_refs_lead_to_is_read(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakwatch.fetch.git.objects._MOST_LISTED", 10)
+    tools = host.create("tools")
+    tools.commit({"a.env": "kept"})
+    async with history(str(tools.work), http=http_config(), git=GitConfig(), max_bytes=2000) as found:
+        assert "kept" in {document.text for document in found.documents}
 
 
 async def test_a_history_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ UNKNOWN: dict[str, Any] = {
     "missing": 0,
     "missing_reason": None,
     "waiting": 0,
+    "lfs": 0,
+    "submodules": 0,
 }
 
 

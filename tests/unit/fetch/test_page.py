@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakwatch.fetch.page import Page
+from leakwatch.fetch.page import Page, is_bytewise
 
 
 def page(body: bytes, content_type: str = "") -> Page:
@@ -71,3 +71,13 @@ def test_plain_ascii_survives_whatever_is_said_of_it(text: str) -> None:
 
 def test_a_page_does_not_show_its_body() -> None:
     assert "secret" not in repr(page(b"secret"))
+
+
+@given(
+    st.sampled_from(["utf-8", "latin-1", "utf-16", "utf-16-le", "utf-32-be", "shift_jis", "koi8-r"]),
+    st.text("ab é漢\0"),
+)
+def test_a_text_whose_bytes_are_not_its_characters_is_known(charset: str, around: str) -> None:
+    body = f"{around} token {around}".encode(charset, "ignore")
+    if is_bytewise(body) and "token" in page(body).text():
+        assert b"token" in body

@@ -93,7 +93,11 @@ def test_of_a_private_key_the_base_64_is_the_key() -> None:
         ("'exk-[a-z]{20,40}'", "'exk-[a-z'", "example.toml:12: detector.0.pattern: it is not a regular expression"),
         ("'exk-'", "'exk-('", "example.toml:13: detector.0.prefix: it is not a regular expression"),
         ("{20,40}'", "+'", "example.toml:9: detector.0.find: exk-[a-z]+ has no one length"),
-        ("[a-z]{20,40}'", r"([a-z])\1'", "example.toml:9: detector.0.find: hyperscan does not take"),
+        (
+            "'exk-'",
+            "'exk-'\nfind = ['(a)\\1', 'exk-']",
+            "example.toml:14: detector.0.find: hyperscan does not take",
+        ),
         ('id = "example"', 'id = "Example Key"', "example.toml:10: detector.0.id: write it in small letters"),
         ("'exk-'", "'exk-'\ngroup = 'EX'", "example.toml:14: detector.0.group: write it in small letters"),
         ("'exk-'", "'exk-'\nform = 'der'", "example.toml:14: detector.0.form"),

@@ -1,3 +1,4 @@
+import base64
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from tests.unit.scan.making import MARKED, made, named, variable
 
 UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others
 SCANNER = Scanner(shipped())
+PLAIN = Scanner(shipped(), plain=True)
 KeysIn = Callable[[str], list[str]]
 KEY_CHARACTERS = synthetic.ALPHABETS["alnum"] + "-_+/="
 GLUED = st.text(KEY_CHARACTERS, max_size=40)
@@ -286,3 +288,24 @@ def test_a_candidate_is_sound_where_its_checksum_agrees_and_where_nothing_is_kno
     token = first(made(named("groq"), 1))
     assert SCANNER.sound(replace(token, detector="unknown"))
     assert SCANNER.sound(token)
+
+
+@UNHURRIED
+@given(st.lists(st.tuples(ANYTHING, st.none() | st.tuples(st.sampled_from(MARKED), st.integers())), max_size=6))
+def test_texts_that_are_looked_at_as_one_are_told_apart(
+    parts: list[tuple[str, tuple[Detector, int] | None]],
+) -> None:
+    texts = [around + (made(*key) if key else "") + around for around, key in parts]
+    marked = SCANNER.marked([text.encode("utf-8", "surrogatepass") for text in texts])
+    assert marked >= {number for number, (_, key) in enumerate(parts) if key}
+    assert marked >= {number for number, text in enumerate(texts) if scanned(text, PLAIN)}
+    assert marked <= set(range(len(texts)))
+
+
+def test_a_plain_scan_leaves_disguises_alone() -> None:
+    plain, hidden = made(named("groq"), 3), made(named("groq"), 4)
+    text = f"{plain} {base64.b64encode(hidden.encode()).decode()}"
+    keys = {candidate.plaintext.reveal() for candidate in scanned(text, PLAIN)}
+    assert plain in keys
+    assert hidden not in keys
+    assert {plain, hidden} <= {candidate.plaintext.reveal() for candidate in scanned(text)}

@@ -1,0 +1,121 @@
+"""What a site tells of its own accord: it names what has changed, and that is fetched at once, not at the next poll.
+
+A push is a hint and nothing more. Who sends it must know the source's push secret. Where what it names is fetched, the
+definition says, on the source's own hosts; what is known already stays known, so a push that is sent again does
+nothing, and one that names nothing that can be used has the source polled.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import Final, final
+
+import structlog
+
+from leakwatch import frontier, metrics
+from leakwatch.engine import Engine
+from leakwatch.fetch import kinds
+from leakwatch.fetch.listing import Listing, Tally
+from leakwatch.fetch.source import Source
+from leakwatch.fetch_jobs import FETCH, FetchJobs
+from leakwatch.frontier import Admitted
+from leakwatch.model import Batch, now
+from leakwatch.pepper import Pepper
+from leakwatch.pipeline import Outcome, Pipeline
+from leakwatch.store import sources
+from leakwatch.store.database import Database, Transaction
+
+log: Final = structlog.get_logger(__name__)
+MOST: Final = 262_144  # bytes of a push
+_ITEMS: Final = 100  # of one push: what names more has the source polled besides
+_APART: Final = 15.0  # seconds between two polls for which pushes ask
+_WAITING: Final = 10_000  # documents of a source, where its definition bounds no frontier
+
+
+@final
+class Pushes:
+    """Takes what sites tell, once it is sure who tells it."""
+
+    def __init__(  # noqa: PLR0913 - the parts, named once in app.py
+        self,
+        *,
+        watched: Mapping[str, Source],
+        database: Database,
+        engine: Engine,
+        pipeline: Pipeline,
+        pepper: Pepper,
+        noticed: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """`watched` changes with the configuration; `noticed` has a source polled."""
+        self._watched = watched
+        self._database = database
+        self._engine = engine
+        self._pipeline = pipeline
+        self._jobs = FetchJobs(pepper)
+        self._noticed = noticed
+        self._polled: dict[str, float] = {}  # when a push had a source polled, by its name
+
+    def sender(self, name: str, headers: Mapping[str, str], body: bytes | None) -> Source | None:
+        """Return the source that a push is for, if who sends it knows its secret.
+
+        Without a body it is told who cannot be let in whatever they send: None as well.
+        """
+        source = self._watched.get(name)
+        push = source.definition.push if source else None
+        if source is None or push is None or not source.push_secret:
+            return None
+        shown = headers.get(push.header, "").encode("utf-8", "surrogateescape")
+        if not shown:
+            return None
+        if push.check == "secret":
+            return source if _same(shown, source.push_secret.encode()) else None
+        if body is None:
+            return source
+        digest = hmac.digest(source.push_secret.encode(), body, hashlib.sha256).hex()
+        return source if _same(shown, f"{push.prefix}{digest}".encode()) else None
+
+    async def take(self, source: Source, text: str) -> int:
+        """Take what a push names; return how much of it was new. Raises FetchError for what is no push of its kind."""
+        listing = await asyncio.to_thread(read, source, text)
+        versioned = [one for one in listing.references if one.version]
+        if not versioned or listing.items > _ITEMS or len(versioned) < len(listing.references):
+            await self._poll(source)
+        admitted = await self._admitted(source, Batch(source=source.name, references=tuple(versioned[:_ITEMS])))
+
+        async def settle(tx: Transaction, outcome: Outcome) -> None:
+            await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
+            if admitted.missed:
+                await sources.missed(tx, source.name, admitted.missed, now())
+                metrics.missed(source.name, admitted.missed)
+
+        batch = Batch(source=source.name, references=admitted.taken)
+        outcome = await self._pipeline.process(batch, source, settle)
+        log.info("told", source=source.name, items=listing.items, new=len(outcome.new), missed=admitted.missed)
+        return len(outcome.new)
+
+    async def _poll(self, source: Source) -> None:
+        """Have a source polled, if it was not just now."""
+        at = monotonic()
+        if at - self._polled.get(source.name, -_APART) >= _APART:
+            self._polled[source.name] = at
+            await self._noticed(source.name)
+
+    async def _admitted(self, source: Source, batch: Batch) -> Admitted:
+        async with self._database.reading() as tx:
+            waiting = (await self._engine.waiting(tx, FETCH)).get(source.name, 0)
+        return frontier.admit(batch.references, waiting=waiting, most=source.definition.frontier or _WAITING)
+
+
+def read(source: Source, text: str) -> Listing:
+    """Read a push as its definition says. Blocks: not for the event loop. Raises FetchError."""
+    inner = source.of_push
+    tally = Tally(inner)
+    tally.page(kinds.items(inner, text)[: _ITEMS + 1], source.base_url)
+    return tally.listing()
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    """Compare in a time that tells neither the secret nor its length."""
+    return hmac.compare_digest(hashlib.sha256(one).digest(), hashlib.sha256(other).digest())
