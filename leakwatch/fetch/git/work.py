@@ -301,6 +301,8 @@ def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequenc
         return mirror.tips(leash)
     mirror.borrow(leash, objects_there, found.tips)
     try:
-        return [*found.tips, *objects.unreached(leash, mirror.repository, found.tips)]
+        tips = [*found.tips, *objects.unreached(leash, mirror.repository, found.tips)]
     except TooLarge:  # so many objects that their names alone would fill our memory
         return found.tips
+    mirror.borrow(leash, objects_there, tips)  # refs, too, so that what is found there has its commit named
+    return tips

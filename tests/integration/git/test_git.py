@@ -333,15 +333,17 @@ async def test_many_files_are_named_by_their_commits_in_one_walk(
 async def test_what_was_amended_reset_or_never_committed_is_read_where_it_lies(host: Host, tmp_path: Path) -> None:
     tools = host.create("tools")
     tools.commit({"a.env": "kept"})
-    tools.commit({"dir/b.env": "amended away"}, "first try")
+    first = tools.commit({"dir/b.env": "amended away"}, "first try")
     tools.commit({"dir/b.env": "instead"}, "second try", amend=True)
     tools.commit({"c.env": "reset away"})
     tools.git("reset", "--quiet", "--hard", "HEAD^")
     (tools.work / "d.env").write_text("never committed")
     tools.git("add", "d.env")
     tools.git("rm", "--quiet", "--force", "d.env")
+    amended = tools.git("rev-parse", f"{first}:dir/b.env")
     async with history(str(tools.work), http=http_config(), git=GitConfig(), max_bytes=2000) as found:
         texts = {document.text: document.reference.path for document in found.documents}
+        assert found.commits([amended]) == {amended: first}
     assert texts.items() >= {"kept": "a.env", "amended away": "dir/b.env", "instead": "dir/b.env"}.items()
     assert texts.items() >= {"reset away": "c.env", "never committed": ""}.items()
     assert any("first try" in text for text in texts)
