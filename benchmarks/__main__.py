@@ -7,11 +7,12 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import cost, daemon, firehose, history, keys, mails, report, scan, sources, worst
+from benchmarks import cost, daemon, firehose, history, keys, mails, recall, report, scan, sources, worst
 from benchmarks.measuring import Result, machine
 
 YARDSTICKS: Final[dict[str, Callable[[], Awaitable[Result | list[Result]]]]] = {
     "scan": scan.scan,
+    "recall": recall.recall,
     "worst": worst.worst,
     "throughput": daemon.throughput,
     "latency": daemon.latency,

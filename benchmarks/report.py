@@ -39,12 +39,13 @@ def _section(result: dict[str, Any]) -> Iterator[str]:
     yield result["how"]
     yield ""
     notes = any(row["note"] for row in result["rows"])
-    yield f"| | {result['rows'][0]['unit']} | × {result['reference']} |" + (" |" if notes else "")
-    yield "|---|---:|---:|" + ("---|" if notes else "")
+    ratios = f" × {result['reference']} |" if result["reference"] else ""
+    yield f"| | {result['rows'][0]['unit']} |{ratios}" + (" |" if notes else "")
+    yield "|---|---:|" + ("---:|" if ratios else "") + ("---|" if notes else "")
     for row in result["rows"]:
-        ratio = "" if row["ratio"] is None else _figure(row["ratio"])
+        ratio = f" {'' if row['ratio'] is None else _figure(row['ratio'])} |" if ratios else ""
         unit = "" if row["unit"] == result["rows"][0]["unit"] else f" {row['unit']}"
-        yield f"| {row['what']} | {_figure(row['value'])}{unit} | {ratio} |" + (f" {row['note']} |" if notes else "")
+        yield f"| {row['what']} | {_figure(row['value'])}{unit} |{ratio}" + (f" {row['note']} |" if notes else "")
     yield ""
     yield f"The bar: {result['bar']}."
     if result["falls_short"]:

@@ -25,7 +25,7 @@ from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
 from leakwatch.store import documents, settings, sources
 from leakwatch.store.database import Database, Transaction
-from leakwatch.store.sources import Seen
+from leakwatch.store.sources import Seen, Start
 from leakwatch.units import left_of_quiet
 
 log: Final = structlog.get_logger(__name__)
@@ -105,7 +105,8 @@ class Watch:
             claim = await sources.claim(tx, name, min(max(learnt or source.every, fastest), slowest), at)
             if claim.claimed:
                 waiting = await self._waiting(tx, source)
-                await sources.behind(tx, name, waiting)
+                if waiting or claim.waiting:
+                    await sources.behind(tx, name, waiting)
                 await self._engine.enqueue(tx, [] if waiting else [poll_job(name)])
         return claim.next_poll_at
 
@@ -115,7 +116,8 @@ class Watch:
         if source is None:
             log.info("source is no longer watched", source=job.payload.decode())
             return
-        checkpoint = await self._checkpoint(source)
+        start = await self._start(source)
+        checkpoint = self._checkpoint(source, start)
         try:
             polled = await poll(self._session, source, checkpoint)
         except FetchError as error:
@@ -141,7 +143,7 @@ class Watch:
             await self._missed(tx, source, admitted.missed)
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
             await self._engine.enqueue(tx, self._jobs.failed(source, cut))
-            await self._polled(tx, source, polled, len(outcome.new) + len(batch.documents))
+            await self._polled(tx, source, polled, start.interval, len(outcome.new) + len(batch.documents))
             await self._noted(tx, source, polled.trace)
             await self._engine.complete(tx, job)
 
@@ -275,21 +277,22 @@ class Watch:
         detail = f"Source {source.name} is read in part: {notes}. See `leakwatch sources test {source.name}`."
         await self._announcer.alarm(tx, "partial", detail, once=Once(f"{source.name} partial"))
 
-    async def _checkpoint(self, source: Source) -> Checkpoint | None:
-        """Return where the last poll ended; None before the first, and where that was of another place."""
+    async def _start(self, source: Source) -> Start:
         async with self._database.reading() as tx:
-            sealed = await sources.checkpoint(tx, source.name)
+            return await sources.start(tx, source.name)
+
+    def _checkpoint(self, source: Source, start: Start) -> Checkpoint | None:
+        """Return where the last poll ended; None before the first, and where that was of another place."""
+        sealed = start.checkpoint
         kept = {} if sealed is None else json.loads(self._pepper.open(sealed, "checkpoint"))
         return kept["checkpoint"] if kept.get("whence") == source.whence else None
 
-    async def _polled(self, tx: Transaction, source: Source, polled: Poll, news: int) -> None:
+    async def _polled(self, tx: Transaction, source: Source, polled: Poll, learnt: float | None, news: int) -> None:
         checkpoint, trace, at = polled.batch.checkpoint, polled.trace, now()
         kept = json.dumps({"whence": source.whence, "checkpoint": None if checkpoint is None else dict(checkpoint)})
         sealed = None if checkpoint is None else self._pepper.seal(kept.encode(), "checkpoint")
         items = trace.listing.items if trace.listing else 0
-        interval = coverage.paced(
-            source, await sources.interval(tx, source.name), news=news, items=items, gap=trace.gap
-        )
+        interval = coverage.paced(source, learnt, news=news, items=items, gap=trace.gap)
         seen = Seen(news=news, gap=trace.gap, left=trace.left, quota=trace.quota, wire=trace.wire, interval=interval)
         recovered = await sources.polled(tx, source.name, checkpoint=sealed, now=at, seen=seen)
         if trace.interval:  # the site says how often it wants to be asked

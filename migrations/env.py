@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `leakwatch.store.schema` hands over, in its transaction."""
+"""Runs the migrations on the connection that `leakwatch.store.upgrading` hands over, in its transaction."""
 
 from typing import Literal
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import URL, make_url
 
-from leakwatch.store import schema
+from leakwatch.store import upgrading
 from leakwatch.store.database import Database
 from tests import postgres
 
@@ -116,7 +116,7 @@ async def _administer(url: URL, statement: str) -> None:
 
 async def _migrate(url: str) -> None:
     async with _opened(url) as database:
-        await schema.upgrade(database)
+        await upgrading.upgrade(database)
 
 
 @asynccontextmanager

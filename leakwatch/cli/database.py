@@ -12,7 +12,7 @@ from leakwatch.engine import processes
 from leakwatch.errors import InputError, StoreError
 from leakwatch.model import now
 from leakwatch.pepper import Pepper
-from leakwatch.store import copying, schema
+from leakwatch.store import copying, schema, upgrading
 from leakwatch.store.database import Database
 from leakwatch.store.opening import connect
 
@@ -30,7 +30,7 @@ def upgrade(frame: Frame) -> None:
     async def work() -> list[str]:
         database = connect(frame.config)
         try:
-            return await schema.upgrade(database)
+            return await upgrading.upgrade(database)
         finally:
             await database.close()
 

@@ -1,7 +1,18 @@
 """What every byte of a document goes through, compiled where there was a compiler: runs, the sieve, broken lines."""
 
-from leakwatch.core.plain import KEY, REACH, SHORTEST, Span
+from leakwatch.core.plain import KEY, REACH, SHORTEST, Span, line_break
 from leakwatch.core.sieve import DigestSieve, Sifted
 from leakwatch.core.twins import is_compiled, rejoined, stretches
 
-__all__ = ["KEY", "REACH", "SHORTEST", "DigestSieve", "Sifted", "Span", "is_compiled", "rejoined", "stretches"]
+__all__ = [
+    "KEY",
+    "REACH",
+    "SHORTEST",
+    "DigestSieve",
+    "Sifted",
+    "Span",
+    "is_compiled",
+    "line_break",
+    "rejoined",
+    "stretches",
+]

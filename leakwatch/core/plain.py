@@ -168,7 +168,7 @@ def rejoined(data: bytes, end: bytes) -> list[tuple[int, int, bytes]]:
     Most ends of lines look like that. What has neither a digit nor letters as mixed as a key's is taken for words.
     Where several lines follow one another, the key may have been broken over any of them.
     """
-    pattern = _break(end)
+    pattern = line_break(end)
     found: list[tuple[int, int, bytes]] = []
     for start, stop in stretches(data, [match.span() for match in pattern.finditer(data)]):
         if _MIXED.search(data, start, stop):
@@ -190,7 +190,8 @@ def _chains(data: bytes, lines: Sequence[Span]) -> Iterator[tuple[int, int, byte
 
 
 @cache
-def _break(end: bytes) -> re.Pattern[bytes]:
+def line_break(end: bytes) -> re.Pattern[bytes]:
+    """Return what finds the ends of lines over which a key may have been broken, with what begins the next."""
     mark = re.escape(end)
     left = rb"(?<=" + KEY + rb"{8}" + mark + rb")" + _MARGIN + rb"(?=" + KEY + rb")"
     right = rb"(?<=" + KEY + mark + rb")" + _MARGIN + rb"(?=" + KEY + rb"{8})"

@@ -49,6 +49,7 @@ class EmbeddedEngine:
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._running = Running(processes.this(), self._wake.set)
+        self._woken = False  # the loop is, by what we have done ourselves, rather than by its own clock
         self._abandoned = False  # handlers that do not even end when they are cancelled
         self._failed_turns = 0  # in a row
         self._expiry_due_at = now()
@@ -218,7 +219,7 @@ class EmbeddedEngine:
     async def _rest(self) -> None:
         """Wait until there may be something to do."""
         if not self._is_finished():
-            await _happens(self._wake, self._poll)
+            self._woken = await _happens(self._wake, self._poll)
             await asyncio.sleep(0)  # what ends together is settled together
             self._wake.clear()
 
@@ -242,13 +243,13 @@ class EmbeddedEngine:
         for run, verdict in self._running.dead():
             await self._bury(run, verdict)
         ended, at, claimed = self._running.ended(), now(), list[tuple[Queue, Job]]()
-        if not ended and not await self._is_due(at):
+        if not ended and not self._woken and not await self._is_due(at):
             return
         async with self._database.transaction() as tx:
             await self._settle(tx, ended)
             if not self._stopping.is_set():
                 await self._release_expired(tx, at)
-                for queue in self._queues.values():
+                for queue in await self._due(tx, at):
                     claimed += await self._claim(tx, queue, at, claimed)
         self._running.settled(ended)
         for queue, job in claimed:
@@ -258,7 +259,12 @@ class EmbeddedEngine:
         if self._stopping.is_set():
             return False
         async with self._database.reading() as tx:
-            return await jobs.any_due(tx, self._queues, now=at, held=self._running.held)
+            return bool(await self._due(tx, at))
+
+    async def _due(self, tx: Transaction, at: datetime) -> list[Queue]:
+        """The queues in which there is something to claim: of most there is nothing."""
+        names = await jobs.queues_due(tx, self._queues, now=at, held=self._running.held)
+        return [queue for name, queue in self._queues.items() if name in names]
 
     # Claiming
 

@@ -74,6 +74,7 @@ _NEAR: Final = frozenset(
         disguises.concatenation,
     )
 )
+_PRIVATE: Final = b"PRIVATE KEY"
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _FAR: Final = REACH + 512  # bytes to either side of the end of a hint: more than a key and an escape take
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
@@ -93,6 +94,7 @@ class Hints:
     def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
         whole = (0, len(data))
+        is_near = _PRIVATE not in data  # a private key is longer than what lies around a hint
         found: list[list[Span]] = [[] for _ in self._decoders]
         noted = [-_CLOSE] * len(found)  # where the hints ended of which what lies around is read
 
@@ -110,7 +112,7 @@ class Hints:
         self._search(data, on_match)
         for decoder, spans in zip(self._decoders, found, strict=True):
             if spans or not HINTS[decoder]:
-                yield decoder, spans if decoder in _NEAR else [whole]
+                yield decoder, spans if decoder in _NEAR and is_near else [whole]
 
 
 def _around(data: bytes, end: int) -> Span:

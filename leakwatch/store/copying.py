@@ -15,7 +15,7 @@ from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import Row, Select, Table, delete, exists, func, insert, select, text
 
 from leakwatch.errors import StoreError
-from leakwatch.store import jobs, registry, schema, settings
+from leakwatch.store import jobs, registry, schema, settings, upgrading
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.tables import job, metadata, setting
 
@@ -41,7 +41,7 @@ async def copy(source: Database, target: Database, *, fingerprint: str, advance:
     databases of another pepper, StoreError for a target that is neither empty nor an untouched copy.
     """
     await schema.check(source)
-    await schema.upgrade(target)
+    await upgrading.upgrade(target)
     async with source.transaction() as tx:
         await registry.bind_pepper(tx, fingerprint)
     async with source.reading() as old, target.transaction() as new:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from leakwatch.errors import ConfigError, DatabaseDown, StoreError
-from leakwatch.store.drivers import OPTIONS
+from leakwatch.store import drivers
 
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _BUSY_MILLISECONDS: Final = 10_000
@@ -89,9 +89,8 @@ class Database:
         self._failed_at = 0.0  # monotonic
         self._cannot_write = False  # a full disk, a lock: then it is no good sign that it can be read
         self._observe = observe
-        self.engine: AsyncEngine = create_async_engine(
-            self.url, hide_parameters=True, **OPTIONS[self.url.get_backend_name()]
-        )
+        options = drivers.options(self.url.get_backend_name())
+        self.engine: AsyncEngine = create_async_engine(self.url, hide_parameters=True, **options)
         self._writer: AbstractAsyncContextManager[Any] = nullcontext()
         if self.is_sqlite:
             # SQLite has one writer: waiting here is fair and instant, its own busy handler sleeps and guesses.

@@ -12,12 +12,25 @@ A step out of ``running`` compares the lease (owner and pick) before it swaps th
 job to another changes nothing by settling it late.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import (
+    CompoundSelect,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from leakwatch.store.database import Transaction, batches
 from leakwatch.store.tables import job
@@ -35,20 +48,6 @@ _EXPIRED: Final = and_(
     job.c.state == RUNNING, job.c.leased_until < bindparam("at"), job.c.id.not_in(bindparam("held", expanding=True))
 )
 # Statements of every turn are built once: building one takes as long as running it.
-_ANY_DUE: Final = (
-    select(job.c.id)
-    .where(
-        or_(
-            and_(
-                job.c.state == READY,
-                job.c.queue.in_(bindparam("queues", expanding=True)),
-                job.c.run_at <= bindparam("at"),
-            ),
-            _EXPIRED,
-        )
-    )
-    .limit(1)
-)
 _WAITING: Final = (
     select(job.c.id, job.c.lane, job.c.picks)
     .where(
@@ -71,6 +70,9 @@ _EXTEND: Final = (
     update(job)
     .where(job.c.id.in_(bindparam("ids", expanding=True)), job.c.owner == bindparam("by"))
     .values(leased_until=bindparam("until"))
+)
+_BACKLOG: Final = select(func.count()).where(
+    job.c.state.in_((READY, RUNNING)), job.c.queue == bindparam("of_queue"), job.c.lane == bindparam("of_lane")
 )
 _SETTLE: Final = delete(job).where(_HELD)
 _RELEASE_EXPIRED: Final = update(job).where(_EXPIRED).values(_FREE)
@@ -141,10 +143,21 @@ async def insert(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> list[int
     return list((await tx.execute(statement, rows)).scalars())
 
 
-async def any_due(tx: Transaction, queues: Collection[str], *, now: datetime, held: Collection[int]) -> bool:
-    """Whether there is a job to claim, or one whose lease has run out and that is not among those held here."""
-    facts = {"queues": [*queues], "at": now, "held": [*held]}
-    return (await tx.execute(_ANY_DUE, facts)).first() is not None
+async def queues_due(tx: Transaction, queues: Iterable[str], *, now: datetime, held: Collection[int]) -> set[str]:
+    """Return those queues that have a job to claim, or one whose lease has run out and that is not held here."""
+    return set((await tx.execute(_due(tuple(queues)), {"at": now, "held": [*held]})).scalars())
+
+
+@cache
+def _due(queues: tuple[str, ...]) -> CompoundSelect[str]:
+    """One look at the first job of each queue, however many wait."""
+    expired = select(job.c.queue).where(_EXPIRED, job.c.queue.in_(queues))
+    return union_all(*map(_is_due, queues), expired)
+
+
+def _is_due(queue: str) -> Select[str]:
+    waits = exists().where(job.c.state == READY, job.c.queue == queue, job.c.run_at <= bindparam("at"))
+    return select(literal(queue)).where(waits)
 
 
 async def waiting(tx: Transaction, queue: str, *, now: datetime, full: Collection[str], limit: int) -> list[Waiting]:
@@ -275,11 +288,8 @@ async def revive(tx: Transaction, ids: Collection[int], *, now: datetime) -> int
 
 async def backlog(tx: Transaction, queue: str, lane: str, *, before: datetime | None = None) -> int:
     """Return how many jobs of a lane wait or run: all, or those that were added before a moment."""
-    mine = and_(job.c.state.in_((READY, RUNNING)), job.c.queue == queue, job.c.lane == lane)
-    query = select(func.count()).where(mine)
-    if before is not None:
-        query = query.where(job.c.created_at < before)
-    count: int = (await tx.execute(query)).scalar_one()
+    query = _BACKLOG if before is None else _BACKLOG.where(job.c.created_at < before)
+    count: int = (await tx.execute(query, {"of_queue": queue, "of_lane": lane})).scalar_one()
     return count
 
 

@@ -1,28 +1,30 @@
-"""The schema's version: what the database has, what this leakwatch needs, and how to get there.
+"""The schema's version: what the database has, and what this leakwatch needs.
 
 There is no alembic.ini: `migrations/` is found like the shipped definitions, in the package or beside it in a
-checkout. Migrations go forward only; going back is restoring the backup from before `leakwatch db upgrade`.
+checkout. A migration's file begins with its revision, and they are in order, so that a daemon need not read them.
 """
 
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from leakwatch.errors import SchemaOutdated
 from leakwatch.store.database import Database
 
 _PACKAGE: Final = Path(__file__).parent.parent
+_TABLE: Final = "alembic_version"
 
 
 def migrations() -> Path:
     """Return the folder of the migrations: in the package, or beside it in a checkout."""
     inside = _PACKAGE / "migrations"
     return inside if inside.is_dir() else _PACKAGE.parent / "migrations"
+
+
+def revisions() -> list[str]:
+    """Return the revisions that this version knows, in order; it needs the last."""
+    return sorted(path.name.partition("_")[0] for path in (migrations() / "versions").glob("*_*.py"))
 
 
 async def current(database: Database) -> str | None:
@@ -33,48 +35,24 @@ async def current(database: Database) -> str | None:
 
 async def check(database: Database) -> None:
     """Make sure that the schema is the one that this version needs. Raises SchemaOutdated."""
-    script = ScriptDirectory.from_config(_config())
-    needed, found = script.get_current_head(), await current(database)
-    _refuse_newer(script, found)
+    found, needed = await current(database), revisions()[-1]
+    refuse_newer(found)
     if found != needed:
         has = f"at revision {found}" if found else "without a schema"
         message = f"the database is {has}, this version of leakwatch needs {needed}"
         raise SchemaOutdated(message, mend="run `leakwatch db upgrade`")
 
 
-async def upgrade(database: Database) -> list[str]:
-    """Bring the database to the newest revision in one transaction; return the revisions applied, in order.
-
-    Raises SchemaOutdated for a database that is newer than this version.
-    """
-    async with database.migrating() as connection:
-        return await connection.run_sync(_upgrade)
-
-
-def _upgrade(connection: Connection) -> list[str]:
-    config = _config()
-    config.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(config)
-    before = _current(connection)
-    _refuse_newer(script, before)
-    command.upgrade(config, "head")
-    return [step.revision for step in script.iterate_revisions("head", before or "base")][::-1]
-
-
-def _refuse_newer(script: ScriptDirectory, found: str | None) -> None:
-    if found is None or any(found == known.revision for known in script.walk_revisions()):
+def refuse_newer(found: str | None) -> None:
+    """Refuse a revision that this version does not know. Raises SchemaOutdated."""
+    known = revisions()
+    if found is None or found in known:
         return
-    newest = script.get_current_head()
-    message = f"the database is at revision {found}, which is newer than this version of leakwatch ({newest})"
+    message = f"the database is at revision {found}, which is newer than this version of leakwatch ({known[-1]})"
     raise SchemaOutdated(message, mend="run the version that upgraded it, or a later one")
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))  # `%` interpolates
-    config.set_main_option("path_separator", "newline")
-    return config
+    if not inspect(connection).has_table(_TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {_TABLE}")).scalar()  # noqa: S608 - a name of our own

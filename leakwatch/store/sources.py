@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import case, func, literal, or_, select, update
+from sqlalchemy import bindparam, case, func, literal, or_, select, update
 
 from leakwatch.errors import Blocked, Gone
 from leakwatch.store import settings
@@ -19,6 +19,23 @@ _FADING: Final = 0.98  # of the longest lull, at each news
 _SHARE: Final = 0.1  # of a new latency in the smoothed one
 _WATCHED: Final = "watched"  # the setting: a JSON list
 _LONGEST_WAIT: Final = timedelta(days=2)  # a site may ask for a day
+# Statements of every poll are built once: building one takes as long as running it.
+_MINE: Final = source.c.name == bindparam("source_name")  # parameters named as columns are are an UPDATE's values
+_START: Final = select(source.c.checkpoint, source.c.interval).where(_MINE)
+_INTERVAL: Final = select(source.c.interval).where(_MINE)
+_DUE: Final = or_(source.c.next_poll_at <= bindparam("at"), source.c.next_poll_at > bindparam("furthest"))
+_CLAIM: Final = update(source).where(_MINE, _DUE).returning(source.c.next_poll_at, source.c.waiting)
+_WAS: Final = select(source.c.alarmed_at, source.c.polled_at, source.c.news_at, source.c.lull).where(_MINE)
+_POLLED: Final = (
+    update(source)
+    .where(_MINE)
+    .values(
+        polls=source.c.polls + 1,
+        bytes=source.c.bytes + bindparam("wire"),
+        news=source.c.news + bindparam("new"),
+        gaps=source.c.gaps + bindparam("gap"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +44,15 @@ class Claim:
 
     claimed: bool
     next_poll_at: datetime
+    waiting: int = 0  # jobs that kept it from being polled the last time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a poll begins with."""
+
+    checkpoint: bytes | None  # sealed; None before the first
+    interval: float | None  # seconds between two polls, as learnt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,19 +133,18 @@ async def claim(tx: Transaction, name: str, every: float, now: datetime) -> Clai
 
     One that lies further ahead than any wait could have put it was set by a clock that was wrong: it is due as well.
     """
-    furthest = now + timedelta(seconds=every) + _LONGEST_WAIT
-    due = source.c.name == name, or_(source.c.next_poll_at <= now, source.c.next_poll_at > furthest)
-    moved = update(source).where(*due).values(next_poll_at=now + timedelta(seconds=every))
-    taken = (await tx.execute(moved.returning(source.c.next_poll_at))).scalar()
+    following = now + timedelta(seconds=every)
+    facts = {"source_name": name, "at": now, "furthest": following + _LONGEST_WAIT, "next_poll_at": following}
+    taken = (await tx.execute(_CLAIM, facts)).first()
     if taken is not None:
-        return Claim(claimed=True, next_poll_at=taken)
+        return Claim(claimed=True, next_poll_at=taken.next_poll_at, waiting=taken.waiting)
     next_poll_at = await tx.execute(select(source.c.next_poll_at).where(source.c.name == name))
     return Claim(claimed=False, next_poll_at=next_poll_at.scalar_one())
 
 
 async def interval(tx: Transaction, name: str) -> float | None:
     """Return the seconds between two polls that were learnt, or None."""
-    found: float | None = (await tx.execute(select(source.c.interval).where(source.c.name == name))).scalar()
+    found: float | None = (await tx.execute(_INTERVAL, {"source_name": name})).scalar()
     return found
 
 
@@ -130,10 +155,10 @@ async def postpone(tx: Transaction, name: str, next_poll_at: datetime) -> None:
     await tx.execute(update(source).where(source.c.name == name).values(next_poll_at=later))
 
 
-async def checkpoint(tx: Transaction, name: str) -> bytes | None:
-    """Return where the next poll starts, sealed; None before the first."""
-    value: bytes | None = (await tx.execute(select(source.c.checkpoint).where(source.c.name == name))).scalar()
-    return value
+async def start(tx: Transaction, name: str) -> Start:
+    """Return what the next poll of a source begins with."""
+    row = (await tx.execute(_START, {"source_name": name})).one_or_none()
+    return Start(checkpoint=None, interval=None) if row is None else Start(checkpoint=row[0], interval=row[1])
 
 
 async def polled(
@@ -143,13 +168,12 @@ async def polled(
 
     A checkpoint of None leaves the one that is there.
     """
-    columns = (source.c.alarmed_at, source.c.polled_at, source.c.news_at, source.c.lull)
-    was = (await tx.execute(select(*columns).where(source.c.name == name))).one_or_none()
-    worked = {"polled_at": now, "succeeded_at": now, "polls": source.c.polls + 1}
+    was = (await tx.execute(_WAS, {"source_name": name})).one_or_none()
+    worked = {"polled_at": now, "succeeded_at": now, "wire": 0, "new": 0, "gap": 0}
     cleared = {"failures": 0, "reason": None, "detail": None, "alarmed_at": None}
     moved = {} if checkpoint is None else {"checkpoint": checkpoint}
     learnt = {} if seen is None or was is None else _learnt(seen, was.polled_at, was.news_at, was.lull, now)
-    await tx.execute(update(source).where(source.c.name == name).values(**worked, **cleared, **moved, **learnt))
+    await tx.execute(_POLLED, {"source_name": name, **worked, **cleared, **moved, **learnt})
     return was is not None and was.alarmed_at is not None
 
 
@@ -160,13 +184,13 @@ def _learnt(
     changed: dict[str, Any] = {
         "interval": seen.interval,
         "left": seen.left,
-        "bytes": source.c.bytes + seen.wire,
+        "wire": seen.wire,
         "quota": seen.quota,
     }
     if seen.gap:
-        changed |= {"gaps": source.c.gaps + 1, "gap_at": now}
+        changed |= {"gap": 1, "gap_at": now}
     if seen.news:
-        changed |= {"news": source.c.news + 1, "news_at": now}
+        changed |= {"new": 1, "news_at": now}
         # Time in which nobody looked says nothing of the source.
         is_watched = polled_at is not None and (now - polled_at).total_seconds() <= _AWAY * seen.interval
         if news_at is not None and is_watched:

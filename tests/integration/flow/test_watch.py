@@ -14,7 +14,7 @@ from leakwatch.demo import PasteSite, free_port
 from leakwatch.engine import Dead, Job, NewJob
 from leakwatch.errors import ScanFailed
 from leakwatch.fetch import Session, Source
-from leakwatch.model import Document, Reference, now
+from leakwatch.model import Checkpoint, Document, Reference, now
 from leakwatch.scan import Scanner, Sieve
 from leakwatch.store import findings, notices, settings, sources
 from leakwatch.store.sources import SourceState
@@ -40,6 +40,11 @@ async def dead(flow: Flow) -> list[Dead]:
 async def alarms(flow: Flow) -> list[str]:
     async with flow.database.reading() as tx:
         return [n.alarm for n in await notices.notices(tx) if n.kind == "alarm"][::-1]
+
+
+async def begins(flow: Flow, source: Source) -> Checkpoint | None:
+    async with flow.database.reading() as tx:
+        return flow.watch._checkpoint(source, await sources.start(tx, source.name))
 
 
 @pytest.fixture
@@ -89,7 +94,7 @@ async def test_the_checkpoint_is_sealed(flow: Flow, site: PasteSite) -> None:
     site.publish("one", "nothing")
     await poll_once(flow, source)
     async with flow.database.reading() as tx:
-        sealed = await sources.checkpoint(tx, "site")
+        sealed = (await sources.start(tx, "site")).checkpoint
     assert sealed is not None
     assert b"{" not in sealed[:1]
     assert b"basis" not in sealed
@@ -108,11 +113,11 @@ async def test_a_source_that_is_led_elsewhere_begins_anew(
         other.publish("there", "nothing")  # under the same id
         moved = replace(source, base_url=other.url)
         await flow.add(moved)
-        assert await flow.watch._checkpoint(source) is not None
-        assert await flow.watch._checkpoint(moved) is None
-        assert await flow.watch._checkpoint(replace(source, parameters={"board": "b"})) is None
+        assert await begins(flow, source) is not None
+        assert await begins(flow, moved) is None
+        assert await begins(flow, replace(source, parameters={"board": "b"})) is None
         await poll_once(flow, moved, until_documents=2 if backlog == "scan" else 0)
-        assert await flow.watch._checkpoint(moved) is not None
+        assert await begins(flow, moved) is not None
     assert (await state(flow, "site")).documents == (2 if backlog == "scan" else 0)
 
 

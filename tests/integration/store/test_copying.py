@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from leakwatch.errors import StoreError, WrongPepper
-from leakwatch.store import copying, registry, schema
+from leakwatch.store import copying, registry, schema, upgrading
 from leakwatch.store.copying import copy, holders
 from leakwatch.store.database import Database, Transaction
 from leakwatch.store.tables import Id, Instant, customer, job, metadata, registered_key
@@ -183,7 +183,7 @@ async def test_a_copy_that_has_been_worked_on_is_not_overwritten(full: Database,
 
 
 async def test_a_database_that_is_no_copy_is_not_overwritten(full: Database, target: Database) -> None:
-    await schema.upgrade(target)
+    await upgrading.upgrade(target)
     async with target.transaction() as tx:
         await register(tx, [registration("ann")])
     before = await _rows(target)
@@ -196,7 +196,7 @@ async def test_the_copy_of_another_installation_is_not_overwritten(
     full: Database, target: Database, tmp_path: Path
 ) -> None:
     other = Database(f"sqlite:///{tmp_path / 'other.db'}")
-    await schema.upgrade(other)
+    await upgrading.upgrade(other)
     async with other.transaction() as tx:
         await register(tx, [registration("somebody else")])
     await copy(other, target, fingerprint="another", advance=lambda _: None)

@@ -15,6 +15,10 @@ from tests.integration.store.making import after, register, registration, seen
 VALUE = "what nobody may read"
 counter = Table("counter", MetaData(), Column("name", Text, primary_key=True), Column("count", Integer))
 
+NUMBERS = text(
+    "WITH RECURSIVE n(i) AS (SELECT 1 WHERE :rows > 0 UNION ALL SELECT i + 1 FROM n WHERE i < :rows) SELECT i FROM n"
+)
+
 
 @pytest.fixture
 async def counting(database: Database) -> Database:
@@ -248,3 +252,22 @@ def test_a_password_goes_into_the_url_and_into_nothing_else() -> None:
 def test_batches() -> None:
     assert list(batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(batches([], 2)) == []
+
+
+@pytest.mark.parametrize("rows", [0, 1, 99, 100, 101, 1000])
+async def test_all_rows_come_at_once_or_in_parts(database: Database, rows: int) -> None:
+    """The driver's own cursor takes the first of them with the statement."""
+    query = NUMBERS.bindparams(rows=rows)
+    async with database.reading() as tx:
+        whole = list((await tx.execute(query)).scalars())
+        async with tx.connection.stream_scalars(query) as found:
+            parts = [number async for some in found.partitions(70) for number in some]
+    assert whole == parts == list(range(1, rows + 1))
+
+
+async def test_a_stream_may_be_left_before_its_end(database: Database) -> None:
+    query = NUMBERS.bindparams(rows=1000)
+    async with database.reading() as tx, tx.connection.stream_scalars(query) as found:
+        assert await anext(aiter(found)) == 1
+    async with database.transaction() as tx:
+        assert (await tx.execute(text("SELECT 2"))).scalar() == 2

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from leakwatch.errors import SchemaOutdated, StoreError
-from leakwatch.store import registry, schema
+from leakwatch.store import registry, schema, upgrading
 from leakwatch.store.database import Database
 from leakwatch.store.tables import metadata
 from tests.integration.store.making import register, registration
@@ -57,19 +58,24 @@ async def test_the_migrated_schema_is_the_one_of_the_models(database: Database) 
         assert await tx.connection.run_sync(_differences) == []
 
 
+def test_files_of_migrations_begin_with_their_revisions_and_are_in_order() -> None:
+    script = ScriptDirectory(schema.migrations())
+    assert [step.revision for step in script.walk_revisions()][::-1] == schema.revisions()
+
+
 async def test_a_database_is_upgraded_once(empty: Database) -> None:
     assert await schema.current(empty) is None
     with pytest.raises(SchemaOutdated, match=rf"without a schema.* needs {HEAD}: run `leakwatch db upgrade`"):
         await schema.check(empty)
-    assert await schema.upgrade(empty) == ALL
-    assert await schema.upgrade(empty) == []
+    assert await upgrading.upgrade(empty) == ALL
+    assert await upgrading.upgrade(empty) == []
     assert await schema.current(empty) == HEAD
     await schema.check(empty)
 
 
 async def test_two_nodes_upgrade_at_once(empty: Database) -> None:
     other = Database(empty.url.render_as_string(hide_password=False))
-    done = await asyncio.gather(schema.upgrade(empty), schema.upgrade(other))
+    done = await asyncio.gather(upgrading.upgrade(empty), upgrading.upgrade(other))
     await other.close()
     assert sorted(done) == [[], ALL]
 
@@ -78,7 +84,7 @@ async def test_an_old_database_is_told_to_upgrade(database: Database, next_migra
     next_migrations.write_text(_migration("pass"))
     with pytest.raises(SchemaOutdated, match=rf"at revision {HEAD}.* needs {NEXT}: run `leakwatch db upgrade`"):
         await schema.check(database)
-    assert await schema.upgrade(database) == [NEXT]
+    assert await upgrading.upgrade(database) == [NEXT]
     await schema.check(database)
 
 
@@ -88,7 +94,7 @@ async def test_a_newer_database_is_not_touched(database: Database) -> None:
     with pytest.raises(SchemaOutdated, match=rf"9999, which is newer than this version of leakwatch \({HEAD}\)"):
         await schema.check(database)
     with pytest.raises(SchemaOutdated, match="newer"):
-        await schema.upgrade(database)
+        await upgrading.upgrade(database)
 
 
 async def test_altering_a_table_keeps_what_refers_to_it(database: Database, next_migrations: Path) -> None:
@@ -100,7 +106,7 @@ async def test_altering_a_table_keeps_what_refers_to_it(database: Database, next
             'table.alter_column("name", new_column_name="called")'
         )
     )
-    assert await schema.upgrade(database) == [NEXT]
+    assert await upgrading.upgrade(database) == [NEXT]
     async with database.reading() as tx:
         assert (await tx.execute(text("SELECT count(*) FROM registered_key"))).scalar() == 3
         assert (await tx.execute(text("SELECT called FROM customer"))).scalar() == "ann"
@@ -109,7 +115,7 @@ async def test_altering_a_table_keeps_what_refers_to_it(database: Database, next
 async def test_a_migration_that_fails_changes_nothing(database: Database, next_migrations: Path) -> None:
     next_migrations.write_text(_migration("op.create_table('half', sa.Column('x', sa.Text)); raise RuntimeError"))
     with pytest.raises(RuntimeError):
-        await schema.upgrade(database)
+        await upgrading.upgrade(database)
     assert await schema.current(database) == HEAD
     async with database.reading() as tx:
         assert "half" not in await tx.connection.run_sync(lambda sync: inspect(sync).get_table_names())
@@ -122,7 +128,7 @@ async def test_a_migration_that_leaves_rows_dangling_is_refused(
         await register(tx, [registration("ann", 1)])
     next_migrations.write_text(_migration("op.execute('DELETE FROM customer')"))
     with pytest.raises(StoreError, match="points at no row of customer"):
-        await schema.upgrade(sqlite_database)
+        await upgrading.upgrade(sqlite_database)
     async with sqlite_database.transaction() as tx:
         assert [c.name for c in await registry.customers(tx)] == ["ann"]
         assert (await tx.execute(text("PRAGMA foreign_keys"))).scalar() == 1

@@ -6,7 +6,7 @@ from sqlalchemy.exc import NoResultFound
 
 from leakwatch.store import sources
 from leakwatch.store.database import Database
-from leakwatch.store.sources import Claim, Seen, SourceState
+from leakwatch.store.sources import Claim, Seen, SourceState, Start
 from tests.integration.store.making import after
 
 UNKNOWN: dict[str, Any] = {
@@ -86,12 +86,12 @@ async def test_a_poll_is_put_off_but_never_brought_forward(database: Database, n
 
 async def test_a_checkpoint_stays_until_the_next(database: Database, name: str) -> None:
     async with database.transaction() as tx:
-        assert await sources.checkpoint(tx, name) is None
+        assert await sources.start(tx, name) == Start(checkpoint=None, interval=None)
         await sources.polled(tx, name, checkpoint=b"sealed", now=after(1))
         await sources.polled(tx, name, checkpoint=None, now=after(2))
-        assert await sources.checkpoint(tx, name) == b"sealed"
+        assert (await sources.start(tx, name)).checkpoint == b"sealed"
         await sources.polled(tx, name, checkpoint=b"next", now=after(3))
-        assert await sources.checkpoint(tx, name) == b"next"
+        assert (await sources.start(tx, name)).checkpoint == b"next"
 
 
 async def test_failures_are_counted_until_a_poll_works(database: Database, name: str) -> None:
@@ -131,7 +131,7 @@ async def test_a_source_is_learnt_from_its_polls(database: Database, name: str) 
         for at, news in ((0, 3), (60, 0), (120, 0), (180, 1), (240, 1)):
             await sources.polled(tx, name, checkpoint=None, now=after(at), seen=seen(news))
         await sources.polled(tx, name, checkpoint=None, now=after(300), seen=seen(0, gap=True, left=2, quota=7))
-        assert await sources.interval(tx, name) == 60.0
+        assert await sources.interval(tx, name) == (await sources.start(tx, name)).interval == 60.0
     state = await _state(database, name)
     assert (state.news, state.news_at, state.bytes) == (3, after(240), 60)
     assert state.lull == pytest.approx(180 * 0.98)  # the longest, faded by one news

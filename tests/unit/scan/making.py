@@ -16,8 +16,3 @@ def named(identifier: str) -> Detector:
 def made(detector: Detector, seed: int) -> str:
     """A synthetic key as it stands in a text."""
     return synthetic.synthesize(detector, Random(seed))
-
-
-def variable(detector: Detector) -> str:
-    """What such a key is likely assigned to: where nothing is said of it, any name will do."""
-    return next(iter((*detector.env_vars, *detector.context)), "KEY")

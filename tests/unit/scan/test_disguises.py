@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.surroundings import DISGUISES, Disguise
+from leakwatch import pem
 from leakwatch.core import SHORTEST
 from leakwatch.scan import disguises, layers
 from leakwatch.scan.hints import HINTS, hints
@@ -143,6 +144,20 @@ def test_a_decoder_lays_no_key_bare_where_its_hint_is_absent(data: bytes) -> Non
             assert bare == [], decoder
 
 
+@pytest.mark.parametrize("margin", ["+", "-", "+ ", "> ", ">> ", "# ", "// ", " * ", "    ", "\t| "])
+def test_a_private_key_is_read_in_the_lines_of_a_diff_a_quotation_or_a_comment(margin: str) -> None:
+    key = fill("{pem:lines}", Random(2))
+    text = "".join(f"{margin}{line}\n" for line in ("config:", *key.splitlines(), "other"))
+    read = [f"-----BEGIN{block}" for layer in peel(text.encode()) for block in layer.data.decode().split("-----BEGIN")]
+    assert pem.body(key) in map(pem.body, read)
+
+
+def test_ends_of_private_keys_without_beginnings_hide_nothing() -> None:
+    begin, end = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+    text = f"{end}+\n+{begin}+\n+{begin}{'x' * 30_000}+\n+{end}"
+    assert not any(pem.body(layer.data.decode()) for layer in [*peel(text.encode())][1:])
+
+
 def test_a_list_of_encoded_keys_in_lines_is_decoded_line_by_line() -> None:
     """Lines that are joined take several times their size: that must not be the room of what else is in them."""
     keys = [fill("exai_{base64url:75}.{alnum:20}", Random(seed)).encode() for seed in range(3_000)]
@@ -210,6 +225,8 @@ HOSTILE = {
     "small bombs": b"\n".join([base64.b64encode(zlib.compress(bytes(60_000) + b"%d" % n)) for n in range(500)]),
     "line ends": b"a\n" * 150_000,
     "keys in lines": b"\n".join(b"%032x" % n for n in range(9_000)),
+    "private keys that do not end": b"-----BEGIN PRIVATE KEY-----\n> %41" * 8_000,
+    "private keys that are empty": b"-----BEGIN PRIVATE KEY-----\n+%41\n+-----END PRIVATE KEY-----" * 5_000,
     "zeros": b"\0" * 300_000,
     "a wide text": ("ab " * 50_000).encode("utf-16"),
     "numbers": b"[" + b"65," * 100_000,

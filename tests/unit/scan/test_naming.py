@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.recall import variable
 from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
 from leakwatch.scan.formats import Format
 from leakwatch.scan.naming import Names
-from tests.unit.scan.making import BARE, made, named, variable
+from tests.unit.scan.making import BARE, made, named
 
 NAMES = Names(map(Format, shipped()))
 GROUPS: dict[str, list[Detector]] = {}

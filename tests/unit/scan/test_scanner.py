@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.recall import variable
 from leakwatch.errors import DefinitionError
 from leakwatch.model import Candidate, Document, Field, Position, Reference
 from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
 from leakwatch.scan.scanner import Scanner
-from tests.unit.scan.making import MARKED, made, named, variable
+from tests.unit.scan.making import MARKED, made, named
 
 UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others
 SCANNER = Scanner(shipped())

@@ -12,13 +12,14 @@ from random import Random
 
 import pytest
 
+from benchmarks.recall import variable
 from leakwatch.core import DigestSieve
 from leakwatch.model import Document, Field
 from leakwatch.pepper import Pepper
 from leakwatch.scan import Detector, Scan, Scanner
 from leakwatch.scan.synthetic import fill
 from leakwatch.survey import Hit, Inspected, Inspector, Job, Known, Likelihood
-from tests.unit.scan.making import MARKED, made, named, variable
+from tests.unit.scan.making import MARKED, made, named
 
 KEY = made(named("groq"), 1)
 BARE = fill("{hex:32}", Random(2))

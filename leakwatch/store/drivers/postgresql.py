@@ -1,13 +1,11 @@
-"""How a connection is opened, by the driver of each kind of database."""
+"""Postgres, by asyncpg."""
 
-import asyncio
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import aiosqlite
 import asyncpg
 
 from leakwatch.errors import ConfigError
@@ -27,20 +25,7 @@ _UNUSABLE: Final = (
 _FILES: Final = ("sslrootcert", "sslcert", "sslkey")
 
 
-async def _open_sqlite(*arguments: Any, **more: Any) -> aiosqlite.Connection:
-    """Connect, and when that fails or is cancelled see the connection's thread to its end."""
-    opening = aiosqlite.connect(*arguments, **more)
-    thread = opening._thread  # noqa: SLF001 - SQLAlchemy reaches for it too
-    thread.daemon = True
-    try:
-        return await opening
-    except BaseException:
-        # It still has a word for the event loop: if that closed first, the thread would end in a traceback.
-        await asyncio.to_thread(thread.join)
-        raise
-
-
-async def _open_postgres(**parts: Any) -> asyncpg.Connection:
+async def _open(**parts: Any) -> asyncpg.Connection:
     """Connect to where the URL says. What follows its `?` are libpq's words, which asyncpg reads in a DSN alone.
 
     Raises ConfigError for words that cannot be used.
@@ -73,8 +58,4 @@ def _notice_silence(connection: asyncpg.Connection) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "sqlite": {"connect_args": {"async_creator_fn": _open_sqlite}},
-    "postgresql": {"connect_args": {"async_creator_fn": _open_postgres}, "pool_pre_ping": True},
-}
-"""What SQLAlchemy is told of each kind."""
+OPTIONS: Final[Mapping[str, Any]] = {"connect_args": {"async_creator_fn": _open}, "pool_pre_ping": True}
