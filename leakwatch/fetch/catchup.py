@@ -27,7 +27,7 @@ from leakwatch.fetch.trace import Poll
 from leakwatch.model import Checkpoint
 
 _HEAD: Final = 4096  # bytes in which the list says its greatest number
-_SPACE: Final = re.compile(r"[ \t\r\n]*")
+_SPACE: Final = re.compile(r"[ \t\r\n]+")
 _LONGEST: Final = 500  # characters of an id
 _DIGITS: Final = 18  # of a number: more is none
 _DECODER: Final = JSONDecoder()
