@@ -26,12 +26,12 @@ from typing import Final, NamedTuple
 import hyperscan
 import zstandard
 
+from leakwatch import pem
 from leakwatch.scan.expressions import Search
 
 KEY_CHARACTERS: Final = (string.ascii_letters + string.digits + "_.:~/+=-").encode()
 SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
 _REACH: Final = 4096  # bytes to either side of an escape that belong to its stretch
-_LONGEST_PEM: Final = 20_000  # bytes of a private key with all that hides it
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
 _FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one
 _SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
@@ -102,8 +102,8 @@ def broken_lines(data: bytes) -> Iterator[Undone]:
             for start, stop in _stretches(data, pattern):
                 if _MIXED.search(data, start, stop):
                     yield from _chains(data, start, stop, pattern)
-    for start, stop in _private_keys(data):
-        if (bare := _without_margin(data[start:stop])) != data[start:stop]:
+    for start, stop in pem.blocks(data):
+        if (bare := pem.without_margins(_BROKEN[b"\\\n"].sub(b"", data[start:stop]))) != data[start:stop]:
             yield Undone(start, stop, bare)
 
 
@@ -111,11 +111,20 @@ def _chains(data: bytes, start: int, stop: int, pattern: re.Pattern[bytes]) -> I
     """All the lines of a stretch joined, then any of them that follow one another; of many lines each two."""
     edges = [(start, start), *(found.span() for found in pattern.finditer(data, start, stop)), (stop, stop)]
     lines = [(here[1], after[0]) for here, after in pairwise(edges)]
-    several = range(len(lines) - 1, 1, -1) if len(lines) <= _FEW else (2,)
+    several = range(len(lines) - 1, 2, -1) if len(lines) <= _FEW else ()
     for count in (len(lines), *several):
         for first in range(len(lines) - count + 1):
             chain = lines[first : first + count]
-            yield from _kept(chain[0][0], chain[-1][1], b"".join(data[begin:end] for begin, end in chain))
+            yield from _joined(chain[0][0], chain[-1][1], b"".join(data[begin:end] for begin, end in chain))
+    if len(lines) > 2:  # noqa: PLR2004 - two are all of them
+        for (begin, end), (begins, ends) in pairwise(lines):
+            yield from _joined(begin, ends, data[begin:end] + data[begins:ends])
+
+
+def _joined(start: int, end: int, line: bytes) -> Iterator[Undone]:
+    """Keep a line in which there is room for a key: it holds nothing but a key's characters."""
+    if len(line) >= SHORTEST:
+        yield Undone(start, end, line)
 
 
 def base64(data: bytes) -> Iterator[Undone]:
@@ -131,8 +140,10 @@ def base64(data: bytes) -> Iterator[Undone]:
     for found in _BASE64.finditer(data):
         run, at = found[0], found.start()
         first, last = bisect_right(ends, at), bisect_right(ends, found.end())
-        for phase in range(_GROUP):
-            offsets = [(end - at) // _GROUP * 3 - 1 for end in ends[first:last] if (end - at) % _GROUP == phase]
+        groups: list[list[int]] = [[] for _ in range(_GROUP)]
+        for end in ends[first:last]:
+            groups[(end - at) % _GROUP].append((end - at) // _GROUP * 3 - 1)
+        for phase, offsets in enumerate(groups):
             if offsets:
                 undone = _from_base64(run[phase:])
                 for begin, end in _texts(undone, offsets):
@@ -206,25 +217,9 @@ def _substituted(
     """Undo every stretch of key characters, and every private key, that holds something which a pattern finds."""
     for start, end in _stretches(data, pattern):
         yield from _kept(start, end, pattern.sub(replace, data[start:end]))
-    for start, end in _private_keys(data):
+    for start, end in pem.blocks(data):
         if pattern.search(data, start, end):
             yield Undone(start, end, pattern.sub(replace, data[start:end]))
-
-
-def _private_keys(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where a private key in PEM may stand: its lines are stretches of their own, and make one key."""
-    if b"PRIVATE KEY" in data:
-        for begins, ends in pairwise(_PEM.finditer(data)):
-            if begins["begin"] and not ends["begin"] and ends.end() - begins.start() <= _LONGEST_PEM:
-                yield begins.start(), ends.end()
-
-
-def _without_margin(lines: bytes) -> bytes:
-    """Take from a key's lines what makes them a quotation's, a comment's, a diff's or a shell's."""
-    bare = _PEM_MARGIN.sub(b"\n", _BROKEN[b"\\\n"].sub(b"", lines))
-    # What could be a key's own is taken where the last line, which is none of its, begins with it as well.
-    margin = _PEM_SIGN.search(bare)
-    return bare.replace(margin[0], b"\n") if margin else bare
 
 
 def _stretches(data: bytes, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
@@ -358,9 +353,6 @@ _BROKEN: Final[Mapping[bytes, re.Pattern[bytes]]] = {
     )
     for end in (b"\n", b"\r\n", b"\\\n", b"\\n")
 }
-_PEM: Final = re.compile(rb"-----(?:(?P<begin>BEGIN)|END) (?:RSA )?PRIVATE KEY-----")
-_PEM_MARGIN: Final = re.compile(rb"\n[ \t]{0,80}+[>|#*]{1,3}+[ \t]{0,8}+")
-_PEM_SIGN: Final = re.compile(rb"\n[ \t]{0,80}(?:[+-]|//)[ \t]{0,8}(?=-----END)")
 # What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
 _QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
 _LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"

@@ -1,6 +1,6 @@
 """The scanner: every string in a document that may be a key, of a known format or of any, in whatever disguise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -98,11 +98,12 @@ class Scanner:
         data = _bytes(text)
         budget, tokens = Budget.of(data), Tokens(sieve, RUNS)
         found: dict[str, _Found] = {}
+        read: set[Hashable] = set()
         skipped = 0
         for layer in peel(data, budget):
             reader = self._markers.reader(layer.data)
             for start in reader.starts:
-                for rivals in _by_key(reader.readings(start)):
+                for rivals in _by_key(reader.readings(start, read)):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
             for start, token in tokens.find(layer.data):
