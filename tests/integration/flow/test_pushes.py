@@ -197,7 +197,7 @@ async def test_a_flood_is_bounded_whether_or_not_its_sender_may_come_in(flow: Fl
     names = [{"repo": {"type": "model", "name": f"a/{n}", "headSha": str(n)}} for n in range(100)]
     answers = [await door.tell(one) for one in names]
     assert answers.count(202) >= hooks_module._BURST
-    assert answers[-1] == 429
+    assert 429 in answers
     assert await door.waiting() <= 4
     assert (await state(flow, "site")).missed >= hooks_module._BURST - 4
 

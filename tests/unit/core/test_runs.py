@@ -1,11 +1,11 @@
 """Every run that could be a whole key, and how it is cut; what is remembered of it. Of both twins."""
 
 import re
-import runpy
 import sys
 from array import array
 from collections.abc import Callable, Iterable
 from hashlib import sha256
+from importlib.util import module_from_spec, spec_from_file_location
 from random import Random
 
 import pytest
@@ -275,7 +275,11 @@ def test_what_the_compiled_twin_is_given_is_looked_at_first() -> None:
 
 def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "leakwatch.core._fast", None)
-    left = runpy.run_path(twins.__file__)
-    assert not left["is_compiled"]
-    assert [left[name] for name in ("rejoined", "sift", "stretches")] == [plain.rejoined, plain.sift, plain.stretches]
+    spec = spec_from_file_location(twins.__name__, twins.__file__)
+    assert spec
+    assert spec.loader
+    left = module_from_spec(spec)
+    spec.loader.exec_module(left)
+    assert not left.is_compiled
+    assert (left.rejoined, left.sift, left.stretches) == (plain.rejoined, plain.sift, plain.stretches)
     assert twins.is_compiled, "who develops or tests has a compiler"
