@@ -76,6 +76,12 @@ def invisible(data: bytes) -> Iterator[Undone]:
     return _substituted(data, _INVISIBLE, _nothing)
 
 
+def after_invisible(data: bytes, at: int) -> int:
+    """Return where the characters that take no room end, of which some may stand at a place."""
+    found = _INVISIBLE.match(data, at)
+    return found.end() if found else at
+
+
 def tags(data: bytes) -> Iterator[Undone]:
     """Leave out tags of HTML, by which a highlighted key is cut into pieces."""
     return _substituted(data, _TAG, _nothing)
@@ -207,7 +213,11 @@ def _without_margin(lines: bytes) -> bytes:
 
 def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
     """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
-    if _TEXT.search(undone) or (b"\0" in undone and _ANY_WIDE.search(undone)):
+    if (
+        _TEXT.search(undone)
+        or (b"\0" in undone and _ANY_WIDE.search(undone))
+        or _TEXT.search(_INVISIBLE.sub(b"", undone))
+    ):
         yield Undone(start, end, undone)
 
 

@@ -40,7 +40,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (
         _KEY + rb"=[ \t]{0,8}\r?\n" + _KEY,
-        rb"=(?:3D|2[BDEF]|3A|5F|7E)",
+        rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
     disguises.invisible: (_KEY + _INVISIBLE,),
@@ -76,7 +76,7 @@ _NEAR: Final = frozenset(
 )
 _PRIVATE: Final = b"PRIVATE KEY"
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
-_FAR: Final = REACH + 512  # bytes to either side of the end of a hint: more than a key and an escape take
+_FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
 
 
@@ -104,7 +104,7 @@ class Hints:
                 return
             noted[number] = end
             spans = found[number]
-            first, last = _around(data, end)
+            first, last = _around(data, *_hiding(self._decoders[number], data, end))
             if spans and first <= spans[-1][1]:
                 first, _ = spans.pop()
             spans.append((first, last))
@@ -115,11 +115,21 @@ class Hints:
                 yield decoder, spans if decoder in _NEAR and is_near else [whole]
 
 
-def _around(data: bytes, end: int) -> Span:
-    """What must be read for a stretch in which a hint ends."""
-    first, last = max(0, end - _FAR), min(end + _FAR, len(data))
+def _hiding(decoder: Decoder, data: bytes, end: int) -> Span:
+    """Between what it is that a hint which ends there has found: tags and invisible characters may go on for long."""
+    if decoder is disguises.invisible:
+        return end, disguises.after_invisible(data, end)
+    begin = end - 1
+    while decoder is disguises.tags and data[begin - 1 : begin] == b">":
+        begin = data.rfind(b"<", 0, begin)
+    return begin, end
+
+
+def _around(data: bytes, begin: int, end: int) -> Span:
+    """What must be read for a stretch in which a hint stands."""
+    first, last = max(0, begin - _FAR), min(end + _FAR, len(data))
     line_end = data.find(b"\n", end + _NEARBY, last)
-    return max(first, data.rfind(b"\n", first, max(first, end - _NEARBY))), last if line_end < 0 else line_end
+    return max(first, data.rfind(b"\n", first, max(first, begin - _NEARBY))), last if line_end < 0 else line_end
 
 
 @cache

@@ -58,6 +58,19 @@ def test_hints_close_to_one_another_are_read_together_and_others_apart() -> None
     assert 20_006 < spans[0][1] < spans[1][0] < len(data) - 3
 
 
+@pytest.mark.parametrize(
+    "between",
+    [b'<i title="\n' + b"x " * 400 + b'">', (b'<i title="' + b"x " * 400 + b'">') * 9, b"\xe2\x80\x8b" * 4_000],
+)
+def test_what_parts_a_key_may_be_longer_than_what_is_read_around_a_hint(between: bytes) -> None:
+    assert _laid_bare(between.join([BYTES[:20], BYTES[20:50], BYTES[50:]]))
+
+
+@pytest.mark.parametrize("between", [b"&shy;", b"\\u200b", b"%E2%80%8B", b"=E2=80=8B"])
+def test_characters_that_take_no_room_may_be_disguised_themselves(between: bytes) -> None:
+    assert _laid_bare(between.join(BYTES[at : at + 5] for at in range(0, len(BYTES), 5)))
+
+
 @pytest.mark.parametrize("outer", ["base64", "hex", "JSON", "percent", "entities", "UTF-16", "base64 of gzip"])
 @pytest.mark.parametrize(
     "inner", ["base64", "hex", "JSON", "unicode escapes", "percent throughout", "plus", "entities"]
@@ -217,6 +230,9 @@ HOSTILE = {
     "entities": b"&#65;" * 60_000,
     "tags": b"<a" * 150_000,
     "open tags": b"<a " + b"b" * 300_000,
+    "tags in a row": b"a" + b"<a>" * 100_000 + b"a",
+    "tags in a key": b"a<a>" * 75_000,
+    "characters that take no room": b"a" + b"\xe2\x80\x8b" * 100_000 + b"a",
     "quotes": b"\"'" * 150_000,
     "quotes and spaces": (b'"' + b" " * 150) * 2_000,
     "equal signs": b"=" * 300_000,
