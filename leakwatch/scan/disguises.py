@@ -76,12 +76,6 @@ def invisible(data: bytes) -> Iterator[Undone]:
     return _substituted(data, _INVISIBLE, _nothing)
 
 
-def after_invisible(data: bytes, at: int) -> int:
-    """Return where the characters that take no room end, of which some may stand at a place."""
-    found = _INVISIBLE.match(data, at)
-    return found.end() if found else at
-
-
 def tags(data: bytes) -> Iterator[Undone]:
     """Leave out tags of HTML, by which a highlighted key is cut into pieces."""
     return _substituted(data, _TAG, _nothing)

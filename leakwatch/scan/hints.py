@@ -14,12 +14,11 @@ from typing import Final, final
 
 import hyperscan
 
-from leakwatch.core import REACH, Span
+from leakwatch.core import KEY, REACH, Span
 from leakwatch.scan import disguises
 from leakwatch.scan.disguises import Decoder
 from leakwatch.scan.expressions import Search
 
-_KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
 _MARK: Final = rb"[_.:~/+=-]"
 _BLANK: Final = rb"[ \t\r\n]"
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt])*"
@@ -35,18 +34,18 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
-        _KEY + rb"\\{1,3}(?:=|(?:" + _MARK + rb"|\r?\n)" + _KEY + rb")",
+        KEY + rb"\\{1,3}(?:=|" + _MARK + KEY + rb"|\r?\n(?:\\|" + KEY + rb"))",
     ),
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (
-        _KEY + rb"=[ \t]{0,8}\r?\n" + _KEY,
+        KEY + rb"=[ \t]{0,8}\r?\n" + KEY,
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
-    disguises.invisible: (_KEY + _INVISIBLE,),
-    disguises.tags: (_KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + _KEY,),
+    disguises.invisible: (KEY + _INVISIBLE,),
+    disguises.tags: (KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + KEY,),
     disguises.concatenation: (
-        _KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + _KEY,
+        KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + KEY,
     ),
     disguises.base64: disguises.IN_BASE64,
     disguises.hexadecimal: (
@@ -62,14 +61,13 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
 }
 
 
-# These undo what stands near a hint alone; the others make something of the whole text.
+# These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
 _NEAR: Final = frozenset(
     (
         disguises.percent,
         disguises.backslash,
         disguises.entities,
         disguises.quoted_printable,
-        disguises.invisible,
         disguises.tags,
         disguises.concatenation,
     )
@@ -104,7 +102,7 @@ class Hints:
                 return
             noted[number] = end
             spans = found[number]
-            first, last = _around(data, *_hiding(self._decoders[number], data, end))
+            first, last = _around(data, _hidden(self._decoders[number], data, end), end)
             if spans and first <= spans[-1][1]:
                 first, _ = spans.pop()
             spans.append((first, last))
@@ -115,14 +113,12 @@ class Hints:
                 yield decoder, spans if decoder in _NEAR and is_near else [whole]
 
 
-def _hiding(decoder: Decoder, data: bytes, end: int) -> Span:
-    """Between what it is that a hint which ends there has found: tags and invisible characters may go on for long."""
-    if decoder is disguises.invisible:
-        return end, disguises.after_invisible(data, end)
+def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
+    """Where that begins which a hint that ends there has found: of tags there may be many, and long ones."""
     begin = end - 1
     while decoder is disguises.tags and data[begin - 1 : begin] == b">":
         begin = data.rfind(b"<", 0, begin)
-    return begin, end
+    return begin
 
 
 def _around(data: bytes, begin: int, end: int) -> Span:

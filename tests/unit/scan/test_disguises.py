@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks.surroundings import DISGUISES, Disguise
 from leakwatch import pem
-from leakwatch.core import SHORTEST
+from leakwatch.core import REACH, SHORTEST
 from leakwatch.scan import disguises, layers
 from leakwatch.scan.hints import HINTS, hints
 from leakwatch.scan.layers import Budget, peel
@@ -155,6 +155,34 @@ def test_a_decoder_lays_no_key_bare_where_its_hint_is_absent(data: bytes) -> Non
             runs = [run.strip(b"_.:~/+-") for undone in decoder(data) for run in RUN.findall(undone.data)]
             bare = [run for run in runs if run not in data]
             assert bare == [], decoder
+
+
+LONG = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [b"%41", b"\\u002d", b"\\-", b"\\\n", b"&#45;", b"&lowbar;", b"=3D", b"=\n", b"<b>", b'" + "', b'"\n  + "']
+        ),
+        st.sampled_from(
+            [b'<a title="\n' + b"x " * 300 + b'">', b"\xe2\x80\x8b" * 2_000, b"words. " * 700, b"x \n" * 300]
+        ),
+        st.sampled_from([b"\n", b" ", b'"']),
+        st.builds(
+            lambda chance, size: bytes(chance.choices(b"abcXYZ019_-./+", k=size)),
+            st.randoms(use_true_random=False),
+            st.sampled_from([1, 20, 200, 700, 3_000]),
+        ),
+    ),
+    max_size=40,
+)
+
+
+@settings(UNHURRIED, max_examples=60)
+@given(LONG.map(b"".join))
+def test_what_is_read_around_hints_shows_all_that_the_whole_text_does(data: bytes) -> None:
+    for decoder, spans in hints().places(data):
+        near = b"\0".join(undone.data for start, end in spans for undone in decoder(data[start:end]))
+        runs = [run.strip(b"_.:~/+-") for undone in decoder(data) for run in RUN.findall(undone.data)]
+        assert [run for run in runs if run not in near and run not in data and len(run) <= REACH] == [], decoder
 
 
 @pytest.mark.parametrize("margin", ["+", "-", "+ ", "> ", ">> ", "# ", "// ", " * ", "    ", "\t| "])
