@@ -157,6 +157,11 @@ def test_a_decoder_lays_no_key_bare_where_its_hint_is_absent(data: bytes) -> Non
             assert bare == [], decoder
 
 
+def test_disguises_side_by_side_in_one_key_are_not_undone() -> None:
+    """What the decoders cannot see: docs/formats.md."""
+    assert not _laid_bare(b"%%%02X" % BYTES[0] + BYTES[1:50] + b'" + "' + BYTES[50:])
+
+
 LONG = st.lists(
     st.one_of(
         st.sampled_from(
