@@ -88,5 +88,7 @@ define install
 	@echo "Installing $$(grep -c == $1) packages from $1 with $(or $(UV),pip)"
 	@$(INSTALL) --require-hashes --requirement $1
 	@$(INSTALL) --no-build-isolation --editable .
+	@.venv/bin/python -c 'from leakwatch.core import is_compiled; raise SystemExit(not is_compiled)' || echo \
+		"leakwatch is not compiled, so scanning will be slow: install gcc and Python's headers, then make clean and make again." >&2
 	@.venv/bin/python -m compileall -q -j 0 .venv/lib leakwatch # else every process of ours would do it anew
 endef

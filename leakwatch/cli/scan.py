@@ -61,8 +61,9 @@ def command(  # noqa: PLR0913 - its options
     with ExitStack() as stack:
         register = None if offline else _register(frame, stack)
         known = register and register.known()
-        files = Crew(known, jobs, plain=plain).inspect(folders.jobs())
-        found = _gathered(_inspected(frame, partial(Inspector, known, plain=plain), paths, git, files))
+        made = partial(Inspector, known, plain=plain)
+        found = _gathered(_inspected(frame, made, paths, git, Crew(known, jobs, plain=plain).inspect(folders.jobs())))
+        problems = _redacted(made, [*folders.problems, *found.problems])
         owners = register.owners({d for hit in found.hits for d in hit.digests}) if register else {}
     leaks, hidden = shown([_leak(hit, owners) for hit in found.hits], everything=everything)
     survey = Survey(
@@ -74,7 +75,7 @@ def command(  # noqa: PLR0913 - its options
         seconds=perf_counter() - began,
         left=found.left + folders.left,
         elsewhere=sorted(found.elsewhere),
-        problems=[*folders.problems, *found.problems],
+        problems=problems,
     )
     for line in FORMATS[form](survey):
         click.echo(line, file=output)
@@ -131,6 +132,14 @@ def _gathered(parts: Iterable[Inspected]) -> Inspected:
             whole.add(part)
             advance(part.files)
     return whole
+
+
+def _redacted(made: Callable[[], Inspector], problems: Sequence[str]) -> list[str]:
+    """What could not be read, by names in which keys may stand."""
+    if not problems:
+        return []
+    with closing(made()) as inspector:
+        return [inspector.redacted(problem) for problem in problems]
 
 
 def _leak(hit: Hit, owners: Owners) -> Leak:

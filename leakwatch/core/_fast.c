@@ -191,7 +191,7 @@ typedef struct {
 
 typedef struct {
     Span span;
-    uint64_t mark;
+    uint64_t mark, *place; /* where among the seen it is remembered */
     bool is_looked_at, has_key;
 } Run;
 
@@ -265,7 +265,7 @@ static bool is_new(Sift *sift, Span span)
         if (sift->asked[slot].span.start == span.start && sift->asked[slot].span.end == span.end) return false;
         slot = (slot + 1) % SLOTS;
     }
-    if (sift->crowd < CROWDED) {
+    if (sift->crowd < CROWDED) { /* what is beyond is asked again, and found again: that costs time alone */
         sift->asked[slot] = (Asked){span, sift->turn};
         sift->crowd++;
     }
@@ -373,12 +373,10 @@ static void ask_run(Sift *sift, Span run)
     }
 }
 
-static uint64_t *place_of(const Sift *sift, uint64_t mark) { return sift->seen + mark % sift->places; }
-
 /* Cut a run into tokens, unless it was seen or there is no room for it. */
 static void look(Sift *sift, Run *run)
 {
-    if (__atomic_load_n(place_of(sift, run->mark), __ATOMIC_RELAXED) == run->mark) return;
+    if (__atomic_load_n(run->place, __ATOMIC_RELAXED) == run->mark) return;
     if (sift->room == 0) {
         sift->skipped++;
         return;
@@ -406,14 +404,14 @@ static void settle(Sift *sift, Run *run, const Run *end)
     }
     sift->token_count = 0;
     for (; run < end && !sift->out_of_memory; run++)
-        if (run->is_looked_at && !run->has_key) __atomic_store_n(place_of(sift, run->mark), run->mark, __ATOMIC_RELAXED);
+        if (run->is_looked_at && !run->has_key) __atomic_store_n(run->place, run->mark, __ATOMIC_RELAXED);
 }
 
-/* Whether the same run is among those that are looked at and not settled. */
-static bool is_among(const Run *run, const Run *end, uint64_t mark)
+/* Whether one that is remembered at the same place is among those that are looked at and not settled. */
+static bool is_among(const Run *run, const Run *end, const uint64_t *place)
 {
     for (; run < end; run++)
-        if (run->mark == mark && run->is_looked_at) return true;
+        if (run->place == place && run->is_looked_at) return true;
     return false;
 }
 
@@ -422,7 +420,7 @@ static void work_off(Sift *sift)
 {
     const Run *end = sift->runs + sift->waiting;
     for (Run *first = sift->runs, *run = first; first < end; first = run) {
-        for (; run < end && !is_among(first, run, run->mark); run++) look(sift, run);
+        for (; run < end && !is_among(first, run, run->place); run++) look(sift, run);
         settle(sift, first, run);
     }
     sift->waiting = 0;
@@ -433,9 +431,9 @@ static void gather(Sift *sift, Span span)
 {
     uint8_t whole[32]; /* under the pepper: nobody can write a run that passes for another */
     digest(sift->inner, sift->data + span.start, (size_t)(span.end - span.start), 64, whole);
-    uint64_t mark = number_of(whole);
-    __builtin_prefetch(place_of(sift, mark));
-    sift->runs[sift->waiting++] = (Run){span, mark, false, false};
+    uint64_t mark = number_of(whole), *place = sift->seen + mark % sift->places;
+    __builtin_prefetch(place);
+    sift->runs[sift->waiting++] = (Run){span, mark, place, false, false};
     if (sift->waiting == TOGETHER) work_off(sift);
 }
 
@@ -664,7 +662,7 @@ static PyObject *stretches_of(const Text *text, PyObject *spans)
     for (Py_ssize_t at = 0, count = PyList_Size(spans); is_fine && at < count; at++) {
         Span next;
         is_fine = PyArg_ParseTuple(PyList_GetItem(spans, at), "nn", &next.start, &next.end);
-        if (is_fine && (next.start < stretch.last.end || next.end < next.start || next.end > text->size)) {
+        if (is_fine && (next.start < 0 || next.start < stretch.last.end || next.end < next.start || next.end > text->size)) {
             PyErr_SetString(PyExc_ValueError, "spans rise and lie in the text");
             is_fine = false;
         }

@@ -74,7 +74,7 @@ def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list
         return second.digest()
 
     def is_registered(token: bytes) -> bool:
-        number = _number(keyed(sha256(token).digest()))
+        number = number_of(keyed(sha256(token).digest()))
         return any(_holds(table, number) for table in (known.ordered, known.loose))
 
     found: list[Span] = []
@@ -82,7 +82,7 @@ def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list
     for start, run in runs(data):
         whole = inner.copy()
         whole.update(run)
-        mark = _number(whole.digest())  # under the pepper: nobody can write a run that passes for another
+        mark = number_of(whole.digest())  # under the pepper: nobody can write a run that passes for another
         if seen[mark % len(seen)] == mark:
             continue
         if looked == room:
@@ -96,7 +96,8 @@ def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list
     return found, looked, skipped
 
 
-def _number(digest: bytes) -> int:
+def number_of(digest: bytes) -> int:
+    """Return what is kept of a digest."""
     return int.from_bytes(digest[:8], "big")
 
 

@@ -11,11 +11,10 @@ from itertools import chain
 from threading import Lock
 from typing import Final, NamedTuple, final
 
-from leakwatch.core.plain import Known, Span
+from leakwatch.core.plain import Known, Span, number_of
 from leakwatch.core.twins import sift
 from leakwatch.pepper import Pepper
 
-_BYTES: Final = 8
 _LOOSE: Final = 10_000  # digests that are kept beside the ordered ones before they are sorted in
 _MOST_BITS: Final = 17  # of a beginning: half a megabyte for all of them
 _REMEMBERED: Final = (
@@ -59,13 +58,13 @@ class DigestSieve:
 
     def extend(self, ordered: Iterable[bytes]) -> None:
         """Add digests as they are stored, each greater than all before it, before anybody asks."""
-        self._known.ordered.extend(_number(digest) for digest in ordered)
+        self._known.ordered.extend(number_of(digest) for digest in ordered)
 
     def fill(self, digests: Iterable[bytes]) -> None:
         """Add digests as they are stored. Asking goes on meanwhile, and is told of them from when this returns."""
         with self._lock:
             known = self._known
-            more = array("Q", sorted({*known.loose, *(_number(digest) for digest in digests)}))
+            more = array("Q", sorted({*known.loose, *(number_of(digest) for digest in digests)}))
             if len(more) > _LOOSE:
                 self._known = _indexed(
                     known._replace(ordered=array("Q", sorted(chain(known.ordered, more))), loose=more[:0])
@@ -93,7 +92,3 @@ def _indexed(known: Known) -> Known:
 
 def _nothing() -> "array[int]":
     return array("Q", [0]) * _REMEMBERED
-
-
-def _number(digest: bytes) -> int:
-    return int.from_bytes(digest[:_BYTES], "big")

@@ -192,7 +192,11 @@ def _substituted(
 
 def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
     """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
-    if _TEXT.search(undone) or (b"\0" in undone and _ANY_WIDE.search(undone)):
+    if (
+        _TEXT.search(undone)
+        or (b"\0" in undone and _ANY_WIDE.search(undone))
+        or _TEXT.search(_INVISIBLE.sub(b"", undone))
+    ):
         yield Undone(start, end, undone)
 
 

@@ -14,12 +14,11 @@ from typing import Final, final
 
 import hyperscan
 
-from leakwatch.core import REACH, Span
+from leakwatch.core import KEY, REACH, Span
 from leakwatch.scan import disguises
 from leakwatch.scan.disguises import Decoder
 from leakwatch.scan.expressions import Search
 
-_KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
 _MARK: Final = rb"[_.:~/+=-]"
 _BLANK: Final = rb"[ \t\r\n]"
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt])*"
@@ -35,18 +34,18 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
-        _KEY + rb"\\{1,3}(?:=|(?:" + _MARK + rb"|\r?\n)" + _KEY + rb")",
+        KEY + rb"\\{1,3}(?:=|" + _MARK + KEY + rb"|\r?\n(?:\\|" + KEY + rb"))",
     ),
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (
-        _KEY + rb"=[ \t]{0,8}\r?\n" + _KEY,
-        rb"=(?:3D|2[BDEF]|3A|5F|7E)",
+        KEY + rb"=[ \t]{0,8}\r?\n" + KEY,
+        rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
-    disguises.invisible: (_KEY + _INVISIBLE,),
-    disguises.tags: (_KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + _KEY,),
+    disguises.invisible: (KEY + _INVISIBLE,),
+    disguises.tags: (KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + KEY,),
     disguises.concatenation: (
-        _KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + _KEY,
+        KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + KEY,
     ),
     disguises.base64: disguises.IN_BASE64,
     disguises.hexadecimal: (
@@ -62,21 +61,20 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
 }
 
 
-# These undo what stands near a hint alone; the others make something of the whole text.
+# These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
 _NEAR: Final = frozenset(
     (
         disguises.percent,
         disguises.backslash,
         disguises.entities,
         disguises.quoted_printable,
-        disguises.invisible,
         disguises.tags,
         disguises.concatenation,
     )
 )
 _PRIVATE: Final = b"PRIVATE KEY"
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
-_FAR: Final = REACH + 512  # bytes to either side of the end of a hint: more than a key and an escape take
+_FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
 
 
@@ -104,7 +102,7 @@ class Hints:
                 return
             noted[number] = end
             spans = found[number]
-            first, last = _around(data, end)
+            first, last = _around(data, _hidden(self._decoders[number], data, end), end)
             if spans and first <= spans[-1][1]:
                 first, _ = spans.pop()
             spans.append((first, last))
@@ -115,11 +113,19 @@ class Hints:
                 yield decoder, spans if decoder in _NEAR and is_near else [whole]
 
 
-def _around(data: bytes, end: int) -> Span:
-    """What must be read for a stretch in which a hint ends."""
-    first, last = max(0, end - _FAR), min(end + _FAR, len(data))
+def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
+    """Where that begins which a hint that ends there has found: of tags there may be many, and long ones."""
+    begin = end - 1
+    while decoder is disguises.tags and data[begin - 1 : begin] == b">":
+        begin = data.rfind(b"<", 0, begin)
+    return begin
+
+
+def _around(data: bytes, begin: int, end: int) -> Span:
+    """What must be read for a stretch in which a hint stands."""
+    first, last = max(0, begin - _FAR), min(end + _FAR, len(data))
     line_end = data.find(b"\n", end + _NEARBY, last)
-    return max(first, data.rfind(b"\n", first, max(first, end - _NEARBY))), last if line_end < 0 else line_end
+    return max(first, data.rfind(b"\n", first, max(first, begin - _NEARBY))), last if line_end < 0 else line_end
 
 
 @cache

@@ -102,6 +102,10 @@ class Inspector:
         """End the process that opens containers, if there is one."""
         self._opener.close()
 
+    def redacted(self, text: str) -> str:
+        """Return a text as it may be shown."""
+        return self._scanner.redact(text, self._sieve)
+
     def files(self, job: Job) -> Inspected:
         """Look at files."""
         inspected = Inspected()
@@ -110,7 +114,7 @@ class Inspector:
                 with Path(path).open("rb") as file:
                     self.stream(file, path, inspected)
             except OSError as error:
-                inspected.problems.append(f"{self._scanner.redact(path, self._sieve)}: {error.strerror}")
+                inspected.problems.append(f"{self.redacted(path)}: {error.strerror}")
         return inspected
 
     def history(self, history: History, inspected: Inspected) -> None:
@@ -143,7 +147,7 @@ class Inspector:
         found = pointers(history.document(blob) for blob in blobs if may_point(blob))
         inspected.left["lfs"] += found.files
         inspected.left["submodule"] += found.submodules
-        inspected.elsewhere.update(self._scanner.redact(address, self._sieve) for address in found.shown)
+        inspected.elsewhere.update(map(self.redacted, found.shown))
 
     def _marked(self, blobs: Sequence[Blob]) -> set[int]:
         """Return the numbers of the blobs that hold a marker, or may hold one that their bytes do not show."""
@@ -179,7 +183,7 @@ class Inspector:
         inspected.left["beyond the limits"] += scan.skipped
         inspected.left["bytes under disguises"] += scan.disguised
         if scan.candidates:
-            shown = self._scanner.redact(name, self._sieve)
+            shown = self.redacted(name)
             new = [candidate for candidate in scan.candidates if candidate.plaintext.reveal() not in seen]
             seen.update(candidate.plaintext.reveal() for candidate in new)
             places = _by_place(new)

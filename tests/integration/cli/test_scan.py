@@ -122,6 +122,13 @@ def test_what_cannot_be_read_is_told_and_status_3_unless_something_is_found(leak
     assert "nothing found" in said.out
 
 
+def test_a_key_in_the_name_of_what_cannot_be_read_is_masked(leakwatch: Leakwatch, files: Path) -> None:
+    (files / f"{GROQ}.txt").write_bytes(bytes(100))
+    said = offline(leakwatch, "--format", "json", "--max-size", "99", files)
+    assert "100 bytes, more than --max-size allows" in said.err
+    assert GROQ not in said.out + said.err
+
+
 def test_without_a_configuration_it_says_that_nobody_is_asked(
     leakwatch: Leakwatch, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

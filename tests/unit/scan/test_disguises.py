@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks.surroundings import DISGUISES, Disguise
 from leakwatch import pem
-from leakwatch.core import SHORTEST
+from leakwatch.core import REACH, SHORTEST
 from leakwatch.scan import disguises, layers
 from leakwatch.scan.hints import HINTS, hints
 from leakwatch.scan.layers import Budget, peel
@@ -56,6 +56,19 @@ def test_hints_close_to_one_another_are_read_together_and_others_apart() -> None
     assert all(0 <= start < end <= len(data) for start, end in spans)
     assert spans[0][0] < 20_000
     assert 20_006 < spans[0][1] < spans[1][0] < len(data) - 3
+
+
+@pytest.mark.parametrize(
+    "between",
+    [b'<i title="\n' + b"x " * 400 + b'">', (b'<i title="' + b"x " * 400 + b'">') * 9, b"\xe2\x80\x8b" * 4_000],
+)
+def test_what_parts_a_key_may_be_longer_than_what_is_read_around_a_hint(between: bytes) -> None:
+    assert _laid_bare(between.join([BYTES[:20], BYTES[20:50], BYTES[50:]]))
+
+
+@pytest.mark.parametrize("between", [b"&shy;", b"\\u200b", b"%E2%80%8B", b"=E2=80=8B"])
+def test_characters_that_take_no_room_may_be_disguised_themselves(between: bytes) -> None:
+    assert _laid_bare(between.join(BYTES[at : at + 5] for at in range(0, len(BYTES), 5)))
 
 
 @pytest.mark.parametrize("outer", ["base64", "hex", "JSON", "percent", "entities", "UTF-16", "base64 of gzip"])
@@ -144,6 +157,39 @@ def test_a_decoder_lays_no_key_bare_where_its_hint_is_absent(data: bytes) -> Non
             assert bare == [], decoder
 
 
+def test_disguises_side_by_side_in_one_key_are_not_undone() -> None:
+    """What the decoders cannot see: docs/formats.md."""
+    assert not _laid_bare(b"%%%02X" % BYTES[0] + BYTES[1:50] + b'" + "' + BYTES[50:])
+
+
+LONG = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [b"%41", b"\\u002d", b"\\-", b"\\\n", b"&#45;", b"&lowbar;", b"=3D", b"=\n", b"<b>", b'" + "', b'"\n  + "']
+        ),
+        st.sampled_from(
+            [b'<a title="\n' + b"x " * 300 + b'">', b"\xe2\x80\x8b" * 2_000, b"words. " * 700, b"x \n" * 300]
+        ),
+        st.sampled_from([b"\n", b" ", b'"']),
+        st.builds(
+            lambda chance, size: bytes(chance.choices(b"abcXYZ019_-./+", k=size)),
+            st.randoms(use_true_random=False),
+            st.sampled_from([1, 20, 200, 700, 3_000]),
+        ),
+    ),
+    max_size=40,
+)
+
+
+@settings(UNHURRIED, max_examples=60)
+@given(LONG.map(b"".join))
+def test_what_is_read_around_hints_shows_all_that_the_whole_text_does(data: bytes) -> None:
+    for decoder, spans in hints().places(data):
+        near = b"\0".join(undone.data for start, end in spans for undone in decoder(data[start:end]))
+        runs = [run.strip(b"_.:~/+-") for undone in decoder(data) for run in RUN.findall(undone.data)]
+        assert [run for run in runs if run not in near and run not in data and len(run) <= REACH] == [], decoder
+
+
 @pytest.mark.parametrize("margin", ["+", "-", "+ ", "> ", ">> ", "# ", "// ", " * ", "    ", "\t| "])
 def test_a_private_key_is_read_in_the_lines_of_a_diff_a_quotation_or_a_comment(margin: str) -> None:
     key = fill("{pem:lines}", Random(2))
@@ -217,6 +263,9 @@ HOSTILE = {
     "entities": b"&#65;" * 60_000,
     "tags": b"<a" * 150_000,
     "open tags": b"<a " + b"b" * 300_000,
+    "tags in a row": b"a" + b"<a>" * 100_000 + b"a",
+    "tags in a key": b"a<a>" * 75_000,
+    "characters that take no room": b"a" + b"\xe2\x80\x8b" * 100_000 + b"a",
     "quotes": b"\"'" * 150_000,
     "quotes and spaces": (b'"' + b" " * 150) * 2_000,
     "equal signs": b"=" * 300_000,
