@@ -623,6 +623,10 @@ APPS = 'apps = [{ id = 12, installation = 34, key_file = "token" }]\n'
             "everybody may read this secret",
         ),
         (
+            ("[database]", '[[source]]\nuse = "gitea"\nenabled = false\npush_secret_file = "token"\n[database]'),
+            "everybody may read this secret",
+        ),
+        (
             ("[database]", f'[[source]]\nuse = "github-events"\n{APPS}[database]'),
             "leakwatch.toml:3: the App's key is no private key in PEM",
         ),
