@@ -15,7 +15,7 @@ from leakwatch.fetch.failures import LONGEST_PAUSE
 from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.quota import Quota
-from leakwatch.fetch.tokens import Taken, Tokens
+from leakwatch.fetch.tokens import Known, Taken, Tokens
 from tests.unit.fetch.sites import HTML, http_config, site, source
 from tests.unit.fetch.test_apps import TOKEN as APPS
 from tests.unit.fetch.test_apps import app
@@ -255,6 +255,16 @@ async def test_a_site_is_one_however_its_address_is_written(address: str) -> Non
         with pytest.raises(Resting):
             await session.get(f"{url}/b", source=other)
     assert asked.count("/b") == 0
+
+
+@pytest.mark.parametrize("names", ["{n}", ""])
+async def test_a_site_that_counts_ever_new_resources_fills_nothing(names: str) -> None:
+    known = Known()
+    tokens = Tokens(["t"], known=known)
+    for n in range(300):
+        taken = await take(tokens, f"/users{n}/x" if not names else "/repos/x")
+        await tokens.settle(taken, Quota(left=50, reset=100.0, resource=names.format(n=n)))
+    assert len(known.token("t").allowances) <= 50
 
 
 async def test_a_spent_search_keeps_nothing_else_waiting() -> None:
