@@ -66,7 +66,7 @@ uninstall: ## Take it away again; configuration, secrets and database stay
 	@packaging/install $@
 
 clean: ## Remove all that make has made
-	rm -rf .venv .peers dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf leakwatch/core/_fast.*.so .venv .peers dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "leakwatch needs Python 3.11 or later; none was found. Try: make PYTHON=/path/to/python3" >&2; exit 1; }

@@ -11,6 +11,8 @@ from benchmarks.measuring import Result
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results.json"
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
+README: Final = HERE.parent / "README.md"
+_SHOWN: Final = "<!-- speed: make bench ONLY=scan -->\n", "<!-- /speed -->"
 _HEAD: Final = """\
 # Benchmarks
 
@@ -21,16 +23,25 @@ machine: absolute figures move with the machine and its neighbours.
 
 
 def save(results: Sequence[Result], machine: dict[str, str], measured: str) -> None:
-    """Put results in the place of those of the same name, and render the page anew."""
+    """Put results in the place of those of the same name, and render the page and the README's table anew."""
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     new = {result.name: {**asdict(result), "machine": machine, "measured": measured} for result in results}
     RESULTS.write_text(json.dumps({**kept, **new}, indent=2, ensure_ascii=False) + "\n")
     PAGE.write_text(page(json.loads(RESULTS.read_text())))
+    README.write_text(shown(README.read_text(), json.loads(RESULTS.read_text())))
 
 
 def page(results: dict[str, Any]) -> str:
     """Render results as Markdown."""
     return _HEAD + "".join("\n" + "\n".join(_section(result)) + "\n" for result in results.values())
+
+
+def shown(readme: str, results: dict[str, Any]) -> str:
+    """Return the README with the table of how fast text is scanned."""
+    before, begin, rest = readme.partition(_SHOWN[0])
+    _, end, after = rest.partition(_SHOWN[1])
+    lines = list(_section(results["scan"]))
+    return before + begin + "\n".join(line for line in lines if line.startswith("|")) + "\n" + end + after
 
 
 def _section(result: dict[str, Any]) -> Iterator[str]:

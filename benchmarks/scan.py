@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, AnyStr, Final
@@ -306,9 +306,9 @@ def _scanned(text: str, sieve: DigestSieve | None = None) -> Iterator[str]:
 
 def _read(markers: Markers, data: bytes) -> None:
     """Find every place at which a key may begin, and read it in every way."""
-    reader = markers.reader(data)
+    reader, read = markers.reader(data), set[Hashable]()
     for start in reader.starts:
-        reader.readings(start)
+        reader.readings(start, read)
 
 
 def _sieve(corpus: Corpus) -> DigestSieve:

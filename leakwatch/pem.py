@@ -1,6 +1,8 @@
 """Private keys in PEM, as files, JSON and settings hold them."""
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 LABELS: Final = "(?:RSA )?PRIVATE KEY"
@@ -9,6 +11,10 @@ BREAK: Final = r"\s|\\+[nr]|%0[ADad]"
 
 _BLOCK: Final = re.compile(rf"-----BEGIN {LABELS}-----((?:{BREAK}|[A-Za-z0-9+/=])+)-----END {LABELS}-----")
 _BREAKS: Final = re.compile(BREAK)
+_EDGE: Final = re.compile(rf"-----(?:(?P<begin>BEGIN)|END) {LABELS}-----".encode())
+_LONGEST: Final = 20_000  # bytes of a private key with all that hides it
+_MARGIN: Final = re.compile(rb"\n[ \t]{0,80}+[>|#*]{1,3}+[ \t]{0,8}+")
+_SIGN: Final = re.compile(rb"\n[ \t]{0,80}(?:[+-]|//)[ \t]{0,8}(?=-----END)")
 
 
 def body(text: str) -> str:
@@ -18,3 +24,21 @@ def body(text: str) -> str:
     """
     block = _BLOCK.search(text) if "PRIVATE KEY-----" in text else None
     return _BREAKS.sub("", block[1]) if block else ""
+
+
+def blocks(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield from where to where private keys may stand, whatever hides what is between their first line and last."""
+    if b"PRIVATE KEY" in data:
+        for begin, end in pairwise(_EDGE.finditer(data)):
+            if begin["begin"] and not end["begin"] and end.end() - begin.start() <= _LONGEST:
+                yield begin.start(), end.end()
+
+
+def without_margins(block: bytes) -> bytes:
+    """Take from a key's lines what makes them a quotation's, a comment's or a diff's.
+
+    What could be a key's own is taken where the last line, which is none of its, begins with it as well.
+    """
+    bare = _MARGIN.sub(b"\n", block)
+    sign = _SIGN.search(bare)
+    return bare.replace(sign[0], b"\n") if sign else bare

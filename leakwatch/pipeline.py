@@ -207,8 +207,8 @@ class Pipeline:
         """Remember what the batch names, and return the references that were not known before."""
         references = {self.identity(source, r): r for r in batch.references}
         scanned = {self.identity(source, d.reference) for d in batch.documents}
-        unseen = await documents.new(tx, batch.source, references.keys() | scanned, now())
-        return tuple(r for identity, r in references.items() if identity in unseen - scanned)
+        unseen = await documents.new(tx, batch.source, references.keys() | scanned, now()) - scanned
+        return tuple(r for identity, r in references.items() if identity in unseen)
 
     async def _record(
         self, tx: Transaction, matches: Sequence[Match], source: Source, batch: Sequence[Document]

@@ -31,6 +31,7 @@ from tests.unit.containers.making import HOLDERS, TEXT
 from tests.unit.scan.making import made
 
 _PADS: Final = bytes(range(128))
+_PLACES: Final = 1 << 18  # so many that no two runs share one: which of them is forgotten is each twin's own
 _LIMITS: Final = Limits(bytes=4_000_000, members=200, pages=20)
 _LARGE: Final = 30  # times its size and a million that all layers of a text may have
 _SCANNER: Final = Scanner(shipped(), limit=200)
@@ -83,7 +84,7 @@ def twinned(data: bytes) -> None:
     """Look at what is compiled and at what is not: they find the same, whatever is registered."""
     table = array("Q", sorted(data[at] << 56 for at in range(min(len(data), 20))))
     known = _indexed(plain.Known(_PADS, table, array("I", [0, 0]), table[:3]))
-    memories = array("Q", [0]) * 8, array("Q", [0]) * 8
+    memories = array("Q", [0]) * _PLACES, array("Q", [0]) * _PLACES
     plainly, fast = (
         (sift(data, known, seen, 50), [rejoin(data, end) for end in (b"\n", b"\r\n", b"\\n")])
         for (sift, rejoin), seen in zip(

@@ -62,7 +62,8 @@ class Known(NamedTuple):
 def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list[Span], int, int]:
     """Return where registered keys stand, how many runs were looked at, and how many there was no room for.
 
-    `seen` remembers runs in which nothing registered stands, each by a number of its own.
+    `seen` remembers runs in which nothing registered stands, each by a number of its own. Two may share a place: then
+    one is forgotten, and looked at again.
     """
     inner, outer = sha256(known.pads[:_PAD]), sha256(known.pads[_PAD:])
 

@@ -28,7 +28,7 @@ from leakwatch.fetch.trace import Poll
 from leakwatch.model import Checkpoint
 
 _HEAD: Final = 4096  # bytes in which the list says its greatest number
-_SPACE: Final = re.compile(r"[ \t\r\n]*")
+_SPACE: Final = re.compile(r"[ \t\r\n]+")
 _LONGEST: Final = 500  # characters of an id
 _ITEM: Final = 2_048  # characters of an item, as it stands there: decoded, a long one would fill many times its length
 _MEMBER: Final = 65_536  # of another member of the whole, which is passed over

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from time import monotonic  # uvloop's own clock stands still within a round of its loop, and moves by milliseconds
 from typing import Final
 
 from yarl import URL
@@ -13,6 +14,7 @@ from leakwatch.errors import RateLimited
 from leakwatch.units import Rate
 
 PATIENCE: Final = 5.0  # seconds that a request waits for a host that asked us to pause
+_TICK: Final = 0.001  # seconds: of less uvloop makes nothing, and who waits so would keep the loop busy
 _REMEMBERED: Final = 1024  # hosts, before those at rest are forgotten
 
 
@@ -47,7 +49,7 @@ class Turn:
 
         It may be said again: a connection that turns out to be dead makes a request leave twice.
         """
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         self._host.sent_at = now
         self._host.next_at = now + self._interval
         self._pass()
@@ -78,7 +80,7 @@ class _Host:
 
     def wait(self, interval: float) -> float:
         """Seconds until a request that keeps such a distance may leave."""
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         return max(self.next_at, self.paused_until, self.sent_at + interval) - now
 
     def at_rest(self, now: float) -> bool:
@@ -161,17 +163,17 @@ class Limits:
     def pause(self, host: str, seconds: float) -> None:
         """Start no request for so many seconds to a host on which a turn is held."""
         place = self._hosts[host]
-        place.paused_until = max(place.paused_until, asyncio.get_running_loop().time() + seconds)
+        place.paused_until = max(place.paused_until, monotonic() + seconds)
 
     async def _wait(self, host: str, place: _Host, interval: float) -> None:
         while (wait := place.wait(interval)) > 0:
             self._bear(host, place)
-            await asyncio.sleep(wait)
+            await asyncio.sleep(max(wait, _TICK))
         self._bear(host, place)
 
     def _bear(self, host: str, place: _Host) -> None:
         """Raise RateLimited if the host's pause is longer than we wait."""
-        left = place.paused_until - asyncio.get_running_loop().time()
+        left = place.paused_until - monotonic()
         if left > self._patience:
             message = f"{host} asked us to wait another {left:.0f} s"
             raise Resting(message, mend="it is tried again then", retry_after=left)
@@ -180,7 +182,7 @@ class Limits:
         place = self._hosts.get(host)
         if place is None:
             if len(self._hosts) >= _REMEMBERED:
-                now = asyncio.get_running_loop().time()
+                now = monotonic()
                 self._hosts = {name: one for name, one in self._hosts.items() if not one.at_rest(now)}
             place = self._hosts[host] = _Host(concurrency)
         place.limit = min(place.limit, concurrency)

@@ -19,16 +19,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import hyperscan
 import zstandard
 
+from leakwatch import pem
 from leakwatch.core import KEY, REACH, SHORTEST, line_break, rejoined, stretches
 from leakwatch.scan.expressions import Search
 
-_LONGEST_PEM: Final = 20_000  # bytes of a private key with all that hides it
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
 _SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
 _MOST_PACKED: Final = 1_400_000  # characters of base64 that are unpacked
@@ -91,8 +90,8 @@ def broken_lines(data: bytes) -> Iterator[Undone]:
     for end in _LINE_ENDS:
         for found in rejoined(data, end):
             yield Undone(*found)
-    for start, stop in _private_keys(data):
-        if (bare := _without_margin(data[start:stop])) != data[start:stop]:
+    for start, stop in pem.blocks(data):
+        if (bare := pem.without_margins(line_break(b"\\\n").sub(b"", data[start:stop]))) != data[start:stop]:
             yield Undone(start, stop, bare)
 
 
@@ -109,8 +108,10 @@ def base64(data: bytes) -> Iterator[Undone]:
     for found in _BASE64.finditer(data):
         run, at = found[0], found.start()
         first, last = bisect_right(ends, at), bisect_right(ends, found.end())
-        for phase in range(_GROUP):
-            offsets = [(end - at) // _GROUP * 3 - 1 for end in ends[first:last] if (end - at) % _GROUP == phase]
+        groups: list[list[int]] = [[] for _ in range(_GROUP)]
+        for end in ends[first:last]:
+            groups[(end - at) % _GROUP].append((end - at) // _GROUP * 3 - 1)
+        for phase, offsets in enumerate(groups):
             if offsets:
                 undone = _from_base64(run[phase:])
                 for begin, end in _texts(undone, offsets):
@@ -184,25 +185,9 @@ def _substituted(
     """Undo every stretch of key characters, and every private key, that holds something which a pattern finds."""
     for start, end in stretches(data, [found.span() for found in pattern.finditer(data)]):
         yield from _kept(start, end, pattern.sub(replace, data[start:end]))
-    for start, end in _private_keys(data):
+    for start, end in pem.blocks(data):
         if pattern.search(data, start, end):
             yield Undone(start, end, pattern.sub(replace, data[start:end]))
-
-
-def _private_keys(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where a private key in PEM may stand: its lines are stretches of their own, and make one key."""
-    if b"PRIVATE KEY" in data:
-        for begins, ends in pairwise(_PEM.finditer(data)):
-            if begins["begin"] and not ends["begin"] and ends.end() - begins.start() <= _LONGEST_PEM:
-                yield begins.start(), ends.end()
-
-
-def _without_margin(lines: bytes) -> bytes:
-    """Take from a key's lines what makes them a quotation's, a comment's, a diff's or a shell's."""
-    bare = _PEM_MARGIN.sub(b"\n", line_break(b"\\\n").sub(b"", lines))
-    # What could be a key's own is taken where the last line, which is none of its, begins with it as well.
-    margin = _PEM_SIGN.search(bare)
-    return bare.replace(margin[0], b"\n") if margin else bare
 
 
 def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
@@ -289,9 +274,6 @@ _CONCATENATION: Final = re.compile(
     _CLOSING + _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING + rb"(?=" + KEY + rb")"
 )
 _LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n")
-_PEM: Final = re.compile(rb"-----(?:(?P<begin>BEGIN)|END) (?:RSA )?PRIVATE KEY-----")
-_PEM_MARGIN: Final = re.compile(rb"\n[ \t]{0,80}+[>|#*]{1,3}+[ \t]{0,8}+")
-_PEM_SIGN: Final = re.compile(rb"\n[ \t]{0,80}(?:[+-]|//)[ \t]{0,8}(?=-----END)")
 # What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
 _QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
 _LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"

@@ -1,7 +1,7 @@
 """The marker finder: where a key of a format that has a literal may begin, and every way to read it from there."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import accumulate, chain, islice
 from typing import Final, final
 
@@ -95,16 +95,32 @@ class Reader:
         self._share = _FURTHER * limit // max(1, several)  # the same for each, lest one take it all
         self.skipped = skipped  # places, and those that were not read in all ways
 
-    def readings(self, start: int) -> list[Reading]:
-        """Return every way to read the bytes from a start, best first.
+    def readings(self, start: int, read: set[Hashable]) -> list[Reading]:
+        """Return every way to read the bytes from a start, best first; none if the same bytes were read before.
 
         A catch-all adds nothing where a narrower format takes all that it could: no neighbour is glued there.
         """
         longest = self.longest(start)
+        if not self._is_new(start, longest, read):
+            return []
         taken = max((r.end for r in longest if r.format.rank < CATCH_ALL), default=start)
         kept = [r for r in longest if r.format.rank < CATCH_ALL or r.end > taken]
         readings = [*kept, *self._up_to_neighbours(start, kept), *self._further(kept)]
         return sorted(readings, key=lambda reading: reading.order) if len(readings) > 1 else readings
+
+    def _is_new(self, start: int, longest: Sequence[Reading], read: set[Hashable]) -> bool:
+        """Whether a place differs from all that were read: a list's lines stand in it, and again joined in pairs."""
+        neighbours = (place - start for place in self._neighbours(start, longest))
+        place = (*((reading.format, reading.key) for reading in longest), *neighbours)
+        is_new = place not in read
+        read.add(place)
+        return is_new
+
+    def _neighbours(self, start: int, longest: Sequence[Reading]) -> list[int]:
+        """Where within a key others may begin."""
+        after = bisect_right(self.starts, start)
+        last = max((reading.end for reading in longest), default=start)
+        return [place for place in self.starts[after : after + _NEIGHBOURS] if place < last]
 
     def longest(self, start: int) -> list[Reading]:
         """Return what each format takes from a start, as far as it goes."""
@@ -112,8 +128,7 @@ class Reader:
 
     def _up_to_neighbours(self, start: int, kept: Sequence[Reading]) -> list[Reading]:
         """The readings that end where another key may begin: two are likely glued there."""
-        after = bisect_right(self.starts, start)
-        ends = self.starts[after : after + _NEIGHBOURS]
+        ends = self._neighbours(start, kept)
         return [until for r in kept for end in ends if end < r.end and (until := r.format.until(self._data, r, end))]
 
     def _further(self, kept: Sequence[Reading]) -> list[Reading]:

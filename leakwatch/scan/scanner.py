@@ -1,6 +1,6 @@
 """The scanner: every string in a document that may be a key, of a known format or of any, in whatever disguise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -127,11 +127,12 @@ class Scanner:
         """Look at some bytes, and at all that is under their disguises."""
         budget, room = Budget.of(data), RUNS
         found: dict[str, _Found] = {}
+        read: set[Hashable] = set()
         skipped = 0
         for layer in peel(data, budget, self._depth):
             reader = self._markers.reader(layer.data)
             for start in reader.starts:
-                for rivals in _by_key(reader.readings(start)):
+                for rivals in _by_key(reader.readings(start, read)):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
             sifted = sieve.find(layer.data, room) if sieve else _NOTHING

@@ -1,8 +1,9 @@
 import asyncio
 from itertools import pairwise
-from time import monotonic
+from time import monotonic, process_time
 
 import pytest
+import uvloop
 from yarl import URL
 
 from leakwatch.errors import RateLimited
@@ -192,3 +193,17 @@ async def test_hosts_at_rest_are_forgotten_and_those_that_matter_are_not() -> No
 )
 def test_a_host_is_one_whatever_the_port_but_on_this_machine(url: str, key: str) -> None:
     assert shared(URL(url)) == key
+
+
+def test_a_distance_too_short_for_the_loops_clock_keeps_nobody_busy() -> None:
+    """Uvloop counts milliseconds: who waits for less by its clock goes round and round until one is over."""
+
+    async def seconds(rate: Rate) -> float:
+        limits, before = Limits(), process_time()
+        for _ in range(300):
+            async with limits.turn("site.example", rate, 1):
+                pass
+        return process_time() - before
+
+    short, none = uvloop.run(seconds(FAST)), uvloop.run(seconds(Rate(1, 0.0)))
+    assert short < 10 * none + 0.05
