@@ -670,7 +670,7 @@ def test_check_warns_where_scanning_is_slow(installed: Leakwatch, monkeypatch: p
     monkeypatch.setattr(core, "is_compiled", False)
     said = installed("check")
     assert said.status == 0
-    assert "what is compiled is missing: scanning takes several times as long; install gcc" in said.err
+    assert "what is compiled is missing: scanning takes several times as long (install gcc" in said.err
 
 
 def test_a_reload_is_kept_back_by_its_sources_alone(installed: Leakwatch, tmp_path: Path) -> None:
