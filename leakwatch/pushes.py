@@ -29,7 +29,7 @@ from leakwatch.units import left_of_quiet
 log: Final = structlog.get_logger(__name__)
 MOST: Final = 262_144  # bytes of a push
 _ITEMS: Final = 100  # of one push: what names more has the source polled besides
-_APART: Final = 15.0  # seconds between two polls for which pushes ask
+_APART: Final = 15.0  # seconds between two polls for which pushes ask, at least: no more often than a busy source's
 _WAITING: Final = 10_000  # documents of a source, where its definition bounds no frontier
 
 
@@ -104,8 +104,8 @@ class Pushes:
 
     async def _poll(self, source: Source) -> None:
         """Have a source polled, if it was not just now. In its quiet hours it is left alone, and due after them."""
-        at = monotonic()
-        if not left_of_quiet(source.quiet, now()) and at - self._polled.get(source.name, -_APART) >= _APART:
+        at, apart = monotonic(), max(_APART, source.pace[0])
+        if not left_of_quiet(source.quiet, now()) and at - self._polled.get(source.name, -apart) >= apart:
             await self._noticed(source.name)
             self._polled[source.name] = at
 

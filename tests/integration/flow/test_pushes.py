@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from leakwatch import pushes as pushes_module
 from leakwatch.errors import DatabaseDown
 from leakwatch.fetch import Source
 from leakwatch.fetch_jobs import FETCH
@@ -239,6 +240,27 @@ async def test_what_there_is_no_room_for_is_told_and_what_is_known_already_is_no
     for n in (7, 8):
         assert await door.tell({"repo": {"type": "model", "name": "a/x", "headSha": str(n)}}) == 202
     assert ((await state(flow, "site")).missed, await alarms(flow)) == (2, ["missed"])
+
+
+async def test_what_names_nothing_has_a_source_polled_no_more_often_than_it_may_be(
+    flow: Flow, host: Host, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls, at = [], 1000.0
+
+    async def noticed(_name: str) -> None:
+        polls.append(at)
+
+    monkeypatch.setattr(pushes_module, "monotonic", lambda: at)
+    door.pushes._noticed = noticed
+    await flow.add(replace(hub(host), every=120.0, slowest=900.0))
+    for later in (0, 20, 60, 119, 120, 200):
+        at = 1000.0 + later
+        assert await door.tell({}) == 202
+    assert polls == [1000.0, 1120.0]
+    await flow.add(replace(hub(host), every=5.0))
+    at = 1140.0
+    assert [await door.tell({}) for _ in range(3)] == [202] * 3
+    assert len(polls) == 3
 
 
 async def test_in_its_quiet_hours_a_source_is_not_polled_for_a_push(flow: Flow, host: Host, door: Door) -> None:
