@@ -157,11 +157,12 @@ class App:
         )
         pushes = Pushes(
             watched=self.sources,
-            database=self.database,
             engine=self.engine,
             pipeline=pipeline,
             pepper=self._pepper,
             noticed=watch.noticed,
+            admitted=watch.admitted,
+            missed=watch.missed,
         )
         hooks = Hooks(pushes, config.web.proxy_networks)
         self._web = Web(config.web.listen, checks, metrics.REGISTRY, pages=pages, hooks=hooks)

@@ -7,7 +7,7 @@ from typing import Final
 
 from leakwatch import core, definitions, scan
 from leakwatch.app import links, returns, webhooks
-from leakwatch.config import Config
+from leakwatch.config import Config, SourceConfig
 from leakwatch.errors import ChannelUnusable, InputError, LeakwatchError, SecretError
 from leakwatch.fetch import Session, poll
 from leakwatch.fetch.source import Source, resolve
@@ -103,7 +103,7 @@ def _secrets(config: Config) -> Iterator[Problem]:
         config.database.password_file,
         config.web.signing_key_file,
         *(webhook.secret_file for webhook in config.webhooks),
-        *(file for source in config.sources for file in (source.token_file, source.proxy_password_file)),
+        *(file for source in config.sources for file in _files(source)),
         *(app.key_file for source in config.sources for app in source.apps),
     )
     for file in dict.fromkeys(filter(None, files)):
@@ -141,6 +141,10 @@ def _bounces(config: Config) -> Iterator[Problem]:
     if config.maildir is not None and not (config.maildir / "new").is_dir():
         what = f"{config.maildir} is no Maildir"
         yield config.problem(("bounces", "maildir"), what, "make it, with cur, new and tmp in it, ours to write")
+
+
+def _files(source: SourceConfig) -> tuple[str | None, ...]:
+    return source.token_file, source.proxy_password_file, source.push_secret_file
 
 
 def _exposed(config: Config, file: str) -> Iterator[Problem]:

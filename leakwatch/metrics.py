@@ -119,7 +119,7 @@ def gap(source: str) -> None:
 
 
 def told(source: str, outcome: str) -> None:
-    """Count a push from who knew the secret."""
+    """Count a push to a source that takes them, `blocked` for one without its secret."""
     _told.labels(source, outcome).inc()
 
 

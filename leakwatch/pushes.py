@@ -14,23 +14,22 @@ from typing import Final, final
 
 import structlog
 
-from leakwatch import frontier, metrics
 from leakwatch.engine import Engine
 from leakwatch.fetch import kinds
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.source import Source
-from leakwatch.fetch_jobs import FETCH, FetchJobs
+from leakwatch.fetch_jobs import FetchJobs
 from leakwatch.frontier import Admitted
 from leakwatch.model import Batch, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
-from leakwatch.store import sources
-from leakwatch.store.database import Database, Transaction
+from leakwatch.store.database import Transaction
+from leakwatch.units import left_of_quiet
 
 log: Final = structlog.get_logger(__name__)
 MOST: Final = 262_144  # bytes of a push
 _ITEMS: Final = 100  # of one push: what names more has the source polled besides
-_APART: Final = 15.0  # seconds between two polls for which pushes ask
+_APART: Final = 15.0  # seconds between two polls for which pushes ask, at least: no more often than a busy source's
 _WAITING: Final = 10_000  # documents of a source, where its definition bounds no frontier
 
 
@@ -42,20 +41,30 @@ class Pushes:
         self,
         *,
         watched: Mapping[str, Source],
-        database: Database,
         engine: Engine,
         pipeline: Pipeline,
         pepper: Pepper,
         noticed: Callable[[str], Awaitable[None]],
+        admitted: Callable[..., Awaitable[Admitted]],
+        missed: Callable[[Transaction, Source, int], Awaitable[None]],
     ) -> None:
-        """`watched` changes with the configuration; `noticed` has a source polled."""
+        """`watched` changes with the configuration; `noticed` has a source polled.
+
+        `admitted` takes what a frontier has room for, and `missed` counts and tells the rest.
+        """
         self._watched = watched
-        self._database = database
         self._engine = engine
         self._pipeline = pipeline
         self._jobs = FetchJobs(pepper)
         self._noticed = noticed
+        self._admitted = admitted
+        self._missed = missed
         self._polled: dict[str, float] = {}  # when a push had a source polled, by its name
+
+    def takes(self, name: str) -> bool:
+        """Whether there is a source of that name that takes pushes: not for who asks from outside."""
+        source = self._watched.get(name)
+        return bool(source and source.definition.push and source.push_secret)
 
     def sender(self, name: str, headers: Mapping[str, str], body: bytes | None) -> Source | None:
         """Return the source that a push is for, if who sends it knows its secret.
@@ -64,7 +73,7 @@ class Pushes:
         """
         source = self._watched.get(name)
         push = source.definition.push if source else None
-        if source is None or push is None or not source.push_secret:
+        if source is None or push is None or not self.takes(name):
             return None
         shown = headers.get(push.header, "").encode("utf-8", "surrogateescape")
         if not shown:
@@ -82,13 +91,11 @@ class Pushes:
         versioned = [one for one in listing.references if one.version]
         if not versioned or listing.items > _ITEMS or len(versioned) < len(listing.references):
             await self._poll(source)
-        admitted = await self._admitted(source, Batch(source=source.name, references=tuple(versioned[:_ITEMS])))
+        admitted = await self._admitted(source, versioned[:_ITEMS], unbounded=_WAITING)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
-            if admitted.missed:
-                await sources.missed(tx, source.name, admitted.missed, now())
-                metrics.missed(source.name, admitted.missed)
+            await self._missed(tx, source, admitted.missed)
 
         batch = Batch(source=source.name, references=admitted.taken)
         outcome = await self._pipeline.process(batch, source, settle)
@@ -96,16 +103,11 @@ class Pushes:
         return len(outcome.new)
 
     async def _poll(self, source: Source) -> None:
-        """Have a source polled, if it was not just now."""
-        at = monotonic()
-        if at - self._polled.get(source.name, -_APART) >= _APART:
-            self._polled[source.name] = at
+        """Have a source polled, if it was not just now. In its quiet hours it is left alone, and due after them."""
+        at, apart = monotonic(), max(_APART, source.pace[0])
+        if not left_of_quiet(source.quiet, now()) and at - self._polled.get(source.name, -apart) >= apart:
             await self._noticed(source.name)
-
-    async def _admitted(self, source: Source, batch: Batch) -> Admitted:
-        async with self._database.reading() as tx:
-            waiting = (await self._engine.waiting(tx, FETCH)).get(source.name, 0)
-        return frontier.admit(batch.references, waiting=waiting, most=source.definition.frontier or _WAITING)
+            self._polled[source.name] = at
 
 
 def read(source: Source, text: str) -> Listing:

@@ -128,7 +128,7 @@ class Watch:
         cut = [] if skip else [(d.reference, _cut(source)) for d in batch.documents if d.truncated]
         crashed = job.picks > 1
         left_alone = _left_alone(source, batch) if skip else ()
-        admitted = await self._admitted(source, () if skip else batch.references)
+        admitted = await self.admitted(source, () if skip else batch.references)
         if skip:
             batch = Batch(source=batch.source, references=_references(batch))
         elif crashed:
@@ -140,7 +140,7 @@ class Watch:
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             news = left_alone if skip else outcome.new
             await self._engine.enqueue(tx, self._jobs.several(source, news, alone=crashed))
-            await self._missed(tx, source, admitted.missed)
+            await self.missed(tx, source, admitted.missed)
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
             await self._engine.enqueue(tx, self._jobs.failed(source, cut))
             await self._polled(tx, source, polled, start.interval, len(outcome.new) + len(batch.documents))
@@ -179,7 +179,7 @@ class Watch:
         cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
         named = [reference for opened in fetched.opened for reference in opened.references]
-        admitted = await self._admitted(source, named, leaving=len(references))
+        admitted = await self.admitted(source, named, leaving=len(references))
         oversized = sum(opened.oversized for opened in fetched.opened)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
@@ -189,7 +189,7 @@ class Watch:
             rested = now() + timedelta(seconds=fetched.wait) if fetched.wait else None  # the host wants to rest
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
-            await self._missed(tx, source, admitted.missed + oversized)
+            await self.missed(tx, source, admitted.missed + oversized)
             await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)
@@ -363,9 +363,14 @@ class Watch:
             checkpoint=batch.checkpoint,
         )
 
-    async def _admitted(self, source: Source, references: Sequence[Reference], *, leaving: int = 0) -> Admitted:
-        """Take of new references what the source's frontier has room for, which so many are about to leave."""
-        most = source.definition.frontier
+    async def admitted(
+        self, source: Source, references: Sequence[Reference], *, leaving: int = 0, unbounded: int | None = None
+    ) -> Admitted:
+        """Take of new references what the source's frontier has room for, which so many are about to leave.
+
+        `unbounded`: the room where its definition sets none; None: any.
+        """
+        most = source.definition.frontier or unbounded
         if most is None or not references:
             return frontier.admit(references, waiting=0, most=None)
         async with self._database.reading() as tx:
@@ -374,7 +379,7 @@ class Watch:
         new = [r for r in references if self._pipeline.identity(source, r) not in known]
         return frontier.admit(new, waiting=waiting, most=most)
 
-    async def _missed(self, tx: Transaction, source: Source, count: int) -> None:
+    async def missed(self, tx: Transaction, source: Source, count: int) -> None:
         """Count what will not be looked at, and tell of it: once a day for each source."""
         if not count:
             return

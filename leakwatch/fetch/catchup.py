@@ -13,6 +13,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from json import JSONDecoder
 from time import time
 from typing import Any, Final
@@ -29,6 +30,8 @@ from leakwatch.model import Checkpoint
 _HEAD: Final = 4096  # bytes in which the list says its greatest number
 _SPACE: Final = re.compile(r"[ \t\r\n]+")
 _LONGEST: Final = 500  # characters of an id
+_ITEM: Final = 2_048  # characters of an item, as it stands there: decoded, a long one would fill many times its length
+_MEMBER: Final = 65_536  # of another member of the whole, which is passed over
 _DIGITS: Final = 18  # of a number: more is none
 _DECODER: Final = JSONDecoder()
 
@@ -111,10 +114,14 @@ async def _get(session: Session, source: Source, catchup: CatchUp, most: int) ->
 
 
 def newer(source: Source, page: Page, mark: int) -> tuple[list[tuple[int, str]], int]:
-    """Return what of a list has a greater number, in order, and the greatest of all. Blocks. Raises BadContent."""
+    """Return what of a list has a greater number, in order, and the greatest of all. Blocks. Raises BadContent.
+
+    Of what is more than one poll takes, one item is left to tell of it.
+    """
     catchup = source.definition.catchup
     assert catchup is not None  # noqa: S101 - asked only where there is one
     found: list[tuple[int, str]] = []
+    most = catchup.most + 1
     greatest, is_there = mark, False
     try:
         for item in _items(page.text(), catchup.items):
@@ -127,30 +134,41 @@ def newer(source: Source, page: Page, mark: int) -> tuple[list[tuple[int, str]],
             if int(number) > mark:
                 found.append((int(number), name))
                 greatest = max(greatest, int(number))
+            if len(found) > 2 * most:
+                found = nsmallest(most, found)
     except (ValueError, RecursionError):
         message = f"{source.name}: the list is not the JSON that was promised"
         raise BadContent(message, mend="compare catchup.url and catchup.items with what the site answers") from None
     if not is_there:
         message = f"{source.name}: catchup.items ({catchup.items}) found nothing in the list"
         raise EmptyListing(message, mend="compare catchup with what the site answers")
-    return sorted(found), greatest
+    return nsmallest(most, found), greatest
 
 
 def _items(text: str, name: str) -> Iterator[Any]:
     """Yield the items of one array of a JSON object, one after the other. Raises ValueError for other JSON."""
     at = _after(text, 0, "{")
     while not text.startswith("}", at):
-        key, at = _DECODER.raw_decode(text, at)
+        key, at = _decoded(text, at, _ITEM)
         at = _after(text, _skipped(text, at), ":")
         if key == name:
             at = _after(text, at, "[")
             while not text.startswith("]", at):
-                item, at = _DECODER.raw_decode(text, at)
+                item, at = _decoded(text, at, _ITEM)
                 yield item
                 at = _separated(text, at, "]")
             return
-        _, at = _DECODER.raw_decode(text, at)
+        _, at = _decoded(text, at, _MEMBER)
         at = _separated(text, at, "}")
+
+
+def _decoded(text: str, at: int, most: int) -> tuple[Any, int]:
+    """Decode one value of so many characters at the most; return it, and where it ends. Raises ValueError."""
+    value, length = _DECODER.raw_decode(text[at : at + most])
+    if length == most:
+        message = "a value is too long"  # or a number that was cut
+        raise ValueError(message)
+    return value, at + length
 
 
 def _separated(text: str, at: int, end: str) -> int:

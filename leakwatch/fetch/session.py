@@ -175,7 +175,7 @@ class Session:
         """Return the source's tokens: whoever names the same ones shares what they may ask."""
         if not source.is_known_there:
             return None
-        return Tokens(source.tokens, source.apps, known=self._known.setdefault(source.base_url, Known()))
+        return Tokens(source.tokens, source.apps, known=self._known.setdefault(_site(source), Known()))
 
     def faults(self, source: Source) -> tuple[str, ...]:
         """Say which of a source's tokens are not accepted now, and why."""
@@ -318,6 +318,11 @@ class Session:
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # TimeoutError is an OSError
             # `from None`: the original's text or its request's URL may hold a key, and a traceback would show it.
             raise from_exception(error, self._http, where) from None
+
+
+def _site(source: Source) -> str:
+    """Return by what the site whose API a source asks is known, however its address is written."""
+    return str(URL(source.base_url)).rstrip("/")
 
 
 def _departures() -> aiohttp.TraceConfig:

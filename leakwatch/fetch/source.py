@@ -306,6 +306,9 @@ def _problems(error: ConfigError, config: Config, index: int) -> Iterator[Proble
     if isinstance(error, Problems):
         yield from error.problems
         return
+    if isinstance(error, SecretProblem):
+        yield error.problem  # with the line of its own
+        return
     text = config.path.read_text(encoding="utf-8")
     if isinstance(error, OverrideError):
         for where, what in error.wrong:

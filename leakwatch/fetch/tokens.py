@@ -20,6 +20,7 @@ from leakwatch.fetch.quota import Quota
 _FIRST_REST: Final = 60.0  # seconds, where a site says no more than that it was too much; doubled each time
 _LONGEST_REST: Final = 3600.0
 _APART: Final = frozenset({"search"})  # first parts of a path under which the second has a limit of its own
+_MOST: Final = 50  # resources of a token that are remembered: GitHub has some ten
 _PERIOD: Final = 60.0  # seconds, where a site does not say until when its count holds
 _ROUND: Final = 1.0  # seconds by which a moment may be off that was told in whole seconds
 
@@ -91,6 +92,13 @@ class _Token:
         others = self.allowances if _is_apart(resource) else self.allowances.keys() - self.apart
         return [*(self.allowances[name] for name in others), _Allowance()]
 
+    def know(self, resource: str, allowance: _Allowance) -> None:
+        """Remember what may be asked of a resource. A site that names ever new ones fills nothing."""
+        if resource not in self.allowances and len(self.allowances) >= _MOST:
+            oldest = next((name for name, one in self.allowances.items() if not one.under_way), "")
+            self.allowances.pop(oldest, None)
+        self.allowances.setdefault(resource, allowance)
+
 
 @dataclass(slots=True)
 class Known:
@@ -144,7 +152,7 @@ class Tokens:
                         token.is_being_made = True
                         return Unmade(token=token, app=token.app)
                     charged = token.of(resource)
-                    token.allowances.setdefault(resource, charged[-1])
+                    token.know(resource, charged[-1])
                     for allowance in charged:
                         allowance.take()
                     return Taken(token=token, value=token.value, charged=charged, path=path)
@@ -240,7 +248,7 @@ class Tokens:
             found = token.allowances.pop(beginning, None)
             known = token.allowances.get(resource)
             if found is not None and known is None:
-                token.allowances[resource] = found
+                token.know(resource, found)
             elif token is taken.token and known is not None and found is taken.charged[-1]:
                 taken.charged[-1], others = known, [a for a in taken.charged[:-1] if a is not known]
                 taken.charged[:-1] = others

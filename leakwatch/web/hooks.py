@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from leakwatch import metrics
-from leakwatch.errors import DatabaseDown, FetchError
+from leakwatch.errors import Blocked, DatabaseDown, FetchError
 from leakwatch.fetch.source import Source
 from leakwatch.pushes import MOST, Pushes
 from leakwatch.web.limits import Limiter, Networks, client
@@ -42,17 +42,26 @@ class Hooks:
         if wait:
             return _said(HTTPStatus.TOO_MANY_REQUESTS, **{"Retry-After": str(int(wait) + 1)})
         name = request.match_info["source"]
-        if self._pushes.sender(name, request.headers, None) is None:  # before a byte of the body is read
-            return _said(HTTPStatus.FORBIDDEN)
+        asked = self._pushes.sender(name, request.headers, None)
+        if asked is None:  # before a byte of the body is read
+            return self._refused(name)
+        # Who has only shown a signature is nobody yet, and is told no more than who comes to no source at all.
+        is_sure = asked.definition.push is not None and asked.definition.push.check == "secret"
         try:
             async with asyncio.timeout(_PATIENCE):
                 body = await _body(request)
         except TimeoutError:
-            return _said(HTTPStatus.REQUEST_TIMEOUT)
+            return _said(HTTPStatus.REQUEST_TIMEOUT) if is_sure else self._refused(name)
         if body is None:
-            return _said(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return _said(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) if is_sure else self._refused(name)
         source = self._pushes.sender(name, request.headers, body)
-        return _said(HTTPStatus.FORBIDDEN) if source is None else await self._taken(source, body)
+        return self._refused(name) if source is None else await self._taken(source, body)
+
+    def _refused(self, name: str) -> web.Response:
+        """Let nobody in; of a source that takes pushes it is counted, for an operator who waits for them in vain."""
+        if self._pushes.takes(name):
+            metrics.told(name, Blocked.reason)
+        return _said(HTTPStatus.FORBIDDEN)
 
     async def _taken(self, source: Source, body: bytes) -> web.Response:
         try:

@@ -17,7 +17,7 @@ from leakwatch.model import Document
 _LFS: Final = "version https://git-lfs.github.com/spec/v1\n"
 _LONGEST: Final = 1024  # characters of a pointer, as git-lfs has it
 _MODULES: Final = ".gitmodules"  # at the root: git reads no other
-_URL: Final = re.compile(r"^[ \t]*url[ \t]*=[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+_URL: Final = re.compile(r"^[ \t]*url[ \t]*=[ \t]*(\S.*)$", re.MULTILINE)  # nothing to go back for in a long line
 _MOST: Final = 100  # submodules of one file
 _SCHEMES: Final = frozenset({"https", "http", "git", "ssh"})
 _HOST: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z]{2,63}", re.IGNORECASE)
@@ -48,7 +48,7 @@ def pointers(documents: Iterable[Document]) -> Pointers:
         elif document.reference.path == _MODULES:
             found = _URL.findall(text)[:_MOST]
             submodules += len(found)
-            addresses.update(dict.fromkeys(_public(found)))
+            addresses.update(dict.fromkeys(_public(map(str.rstrip, found))))
     return Pointers(files=files, submodules=submodules, shown=tuple(addresses))
 
 

@@ -595,6 +595,17 @@ def test_check_tells_every_problem_with_its_place_and_mend(installed: Leakwatch,
     assert f"leakwatch.toml:{line}: no definition is named unheard-of" in said.err
 
 
+def test_check_names_the_line_of_a_sources_secret_once(installed: Leakwatch, tmp_path: Path) -> None:
+    (tmp_path / "push").write_text("short")
+    source = '[[source]]\nuse = "gitea"\nbase_url = "https://forge.example"\npush_secret_file = "push"\n'
+    (tmp_path / "leakwatch.toml").write_text(f"{source}{CONFIG}")
+    said = installed("check")
+    assert said.status == 1
+    [line] = [line for line in said.err.splitlines() if "the push secret" in line]
+    assert line.count("leakwatch.toml:") == 1
+    assert "leakwatch.toml:4: the push secret has fewer than" in line
+
+
 def test_check_says_what_keeps_repositories_from_being_fetched(
     installed: Leakwatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -620,6 +631,10 @@ APPS = 'apps = [{ id = 12, installation = 34, key_file = "token" }]\n'
         (("[http]", '[notices]\noperator_locale = "xx"\n[http]'), "leakwatch.toml:6: the locale is not known"),
         (
             ("[database]", '[[source]]\nuse = "feed"\nenabled = false\ntoken_file = "token"\n[database]'),
+            "everybody may read this secret",
+        ),
+        (
+            ("[database]", '[[source]]\nuse = "gitea"\nenabled = false\npush_secret_file = "token"\n[database]'),
             "everybody may read this secret",
         ),
         (

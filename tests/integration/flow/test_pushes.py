@@ -6,15 +6,19 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from leakwatch import pushes as pushes_module
 from leakwatch.errors import DatabaseDown
 from leakwatch.fetch import Source
 from leakwatch.fetch_jobs import FETCH
+from leakwatch.metrics import REGISTRY
+from leakwatch.model import now
 from leakwatch.pepper import Pepper
 from leakwatch.pushes import MOST, Pushes, read
 from leakwatch.web import Hooks, Web
@@ -23,7 +27,7 @@ from tests.installation import customers
 from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_forges import shipped
 from tests.integration.flow.test_repositories import places
-from tests.integration.flow.test_watch import state
+from tests.integration.flow.test_watch import alarms, state
 from tests.integration.git.host import Host, Repository
 
 SECRET = "of the hub, 2026"
@@ -58,11 +62,12 @@ class Door:
 async def door(flow: Flow) -> AsyncIterator[Door]:
     pushes = Pushes(
         watched=flow.watched,
-        database=flow.database,
         engine=flow.engine,
         pipeline=flow.pipeline,
         pepper=Pepper(b"p" * 32),
         noticed=flow.watch.noticed,
+        admitted=flow.watch.admitted,
+        missed=flow.watch.missed,
     )
     web = Web("127.0.0.1:0", {}, CollectorRegistry(), hooks=Hooks(pushes, ()))
     await web.start()
@@ -190,6 +195,26 @@ async def test_a_signature_is_of_the_very_body(flow: Flow, host: Host, door: Doo
     assert await door.waiting() == 1
 
 
+async def test_who_shows_a_signature_alone_learns_no_more_than_at_a_door_that_leads_nowhere(
+    flow: Flow, host: Host, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await flow.add(replace(shipped("gitea", host.url), push_secret=SECRET))
+    before = refusals()
+    for name in ("site", "nowhere"):
+        assert await door.knock(b"x" * (2 * MOST), name, X_Gitea_Signature="x") == 403
+    monkeypatch.setattr(hooks_module, "_PATIENCE", 0.1)
+    reader, writer = await asyncio.open_connection(*door.url.removeprefix("http://").split(":"))
+    writer.write(b"POST /hooks/site HTTP/1.1\r\nHost: x\r\nX-Gitea-Signature: x\r\nContent-Length: 9\r\n\r\n{")
+    assert b" 403 " in await reader.readline()
+    writer.close()
+    assert refusals() == before + 2  # and of the place that is none nothing is counted
+
+
+def refusals() -> float:
+    names = {"source": "site", "outcome": "blocked"}
+    return REGISTRY.get_sample_value("leakwatch_pushes_total", names) or 0.0
+
+
 async def test_a_flood_is_bounded_whether_or_not_its_sender_may_come_in(flow: Flow, host: Host, door: Door) -> None:
     await flow.add(hub(host))
     source = hub(host)
@@ -200,6 +225,55 @@ async def test_a_flood_is_bounded_whether_or_not_its_sender_may_come_in(flow: Fl
     assert 429 in answers
     assert await door.waiting() <= 4
     assert (await state(flow, "site")).missed >= hooks_module._BURST - 4
+
+
+async def test_what_there_is_no_room_for_is_told_and_what_is_known_already_is_not_missed(
+    flow: Flow, host: Host, door: Door
+) -> None:
+    source = replace(hub(host), definition=hub(host).definition.model_copy(update={"frontier": 2}))
+    await flow.add(source)
+    one, other = ({"repo": {"type": "model", "name": f"a/{n}", "headSha": str(n)}} for n in range(2))
+    assert [await door.tell(what) for what in (one, other)] == [202, 202]
+    assert (await door.waiting(), (await state(flow, "site")).missed) == (2, 0)
+    assert await door.tell(one) == 202  # it waits: nothing is missed of it
+    assert ((await state(flow, "site")).missed, await alarms(flow)) == (0, [])
+    for n in (7, 8):
+        assert await door.tell({"repo": {"type": "model", "name": "a/x", "headSha": str(n)}}) == 202
+    assert ((await state(flow, "site")).missed, await alarms(flow)) == (2, ["missed"])
+
+
+async def test_what_names_nothing_has_a_source_polled_no_more_often_than_it_may_be(
+    flow: Flow, host: Host, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls, at = [], 1000.0
+
+    async def noticed(_name: str) -> None:
+        polls.append(at)
+
+    monkeypatch.setattr(pushes_module, "monotonic", lambda: at)
+    door.pushes._noticed = noticed
+    await flow.add(replace(hub(host), every=120.0, slowest=900.0))
+    for later in (0, 20, 60, 119, 120, 200):
+        at = 1000.0 + later
+        assert await door.tell({}) == 202
+    assert polls == [1000.0, 1120.0]
+    await flow.add(replace(hub(host), every=5.0))
+    at = 1140.0
+    assert [await door.tell({}) for _ in range(3)] == [202] * 3
+    assert len(polls) == 3
+
+
+async def test_in_its_quiet_hours_a_source_is_not_polled_for_a_push(flow: Flow, host: Host, door: Door) -> None:
+    at = now()
+    quiet = f"{at - timedelta(hours=1):%H:%M}-{at + timedelta(hours=2):%H:%M}"
+    await flow.add(replace(hub(host), quiet=quiet))
+    assert await door.tell({}) == 202  # names nothing that can be used
+    async with flow.database.reading() as tx:
+        assert await flow.engine.live(tx) == []
+    await flow.add(hub(host))
+    assert await door.tell({}) == 202
+    async with flow.database.reading() as tx:
+        assert [job.queue for job in await flow.engine.live(tx)] == ["poll"]
 
 
 async def test_a_push_of_very_much_is_read_in_part_and_the_source_polled_once(

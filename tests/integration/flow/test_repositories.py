@@ -1,6 +1,9 @@
 """Repositories through the whole flow: what a poll names is opened, what is in it is scanned, and the place is told."""
 
+import base64
+import gzip
 import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from leakwatch import frontier
 from leakwatch.fetch_jobs import FETCH
 from leakwatch.model import Place, Reference, Via
 from leakwatch.store import findings
-from tests.installation import customers
+from tests.installation import Customer, customers
 from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_watch import alarms, dead, poll_once, state
 from tests.integration.git.host import AUTHOR, Host
@@ -65,6 +68,38 @@ async def test_a_key_in_a_repository_is_found_where_it_stands_and_so_is_one_that
     }
     assert found["old.env"].title == f"{gone[:12]} oops"
     assert await dead(flow) == []
+
+
+@pytest.mark.usefixtures("running")
+async def test_no_disguise_hides_a_key_in_a_history(flow: Flow, host: Host) -> None:
+    """All that is looked at in a document of any other source is looked at in an object of git's."""
+    owners = customers(5, seed=97)
+    chance = Random(97)
+    bare = [Customer(f"bare{n}", "".join(chance.choices("0123456789abcdef", k=32)), "") for n in range(2)]
+    await flow.register(*owners, *bare)
+    encoded, wide, packed, compressed, split = (owner.key for owner in owners)
+    half = len(split) // 2
+    tools = host.create("tools")
+    tools.commit(
+        {
+            "encoded.txt": base64.b64encode(f"KEY={encoded}".encode()),
+            "wide.txt": f"KEY={wide}\n".encode("utf-16"),
+            "packed.zip": zipped({"inner/.env": f"KEY={packed}".encode()}),
+            "blob.bin": b"\0\xff\x7fELF" + gzip.compress(f"KEY={compressed}\n".encode()) + bare[0].key.encode() + b"\0",
+            "gone.gz": gzip.compress(f"KEY={compressed}\n".encode()),
+            "split.py": f'KEY = "{split[:half]}" \\\n    "{split[half:]}"\n',
+            "plain.txt": f"nothing says that it is one: {bare[1].key}\n",
+        }
+    )
+    tools.commit({"rest.txt": "x"})
+    tools.git("rm", "--quiet", "encoded.txt", "wide.txt", "packed.zip", "blob.bin", "gone.gz", "split.py", "plain.txt")
+    tools.commit({"rest.txt": "y"}, "all of it taken away")
+    tools.push()
+    await flow.add(source(tools.url, TOML))
+    await poll_once(flow, flow.watched["site"])
+    assert {place.path for place in await places(flow)} == {
+        *("encoded.txt", "wide.txt", "packed.zip!/inner/.env", "blob.bin", "gone.gz!/gone", "split.py", "plain.txt")
+    }
 
 
 @pytest.mark.usefixtures("running")

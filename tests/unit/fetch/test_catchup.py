@@ -1,6 +1,7 @@
 """What a gap swallowed is found by the numbers of a list of everything, which is asked seldom: three are kept of it."""
 
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -229,7 +230,34 @@ def test_the_list_is_read_item_by_item_as_a_whole_would_be(
             newer(at, page, mark)
         return
     new = sorted((int(serial), name) for serial, name in usable if int(serial) > mark)
-    assert newer(at, page, mark) == (new, max([mark, *(serial for serial, _ in new)]))
+    assert newer(at, page, mark) == (new[: 4 + 1], max([mark, *(serial for serial, _ in new)]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{{"projects": [{{"name": "a", "serial": 1, "x": [{}1]}}]}}',
+        '{{"x": [{}1], "projects": [{{"name": "a", "serial": 1}}]}}',
+        '{{"projects": [[{}1]]}}',
+    ],
+)
+def test_one_value_that_would_fill_memory_is_not_decoded(body: str) -> None:
+    page = Page(url="https://site.example/all", status=200, body=body.format("{}," * 1_000_000).encode())
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadContent):
+            newer(source("https://site.example", TOML), page, 0)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(page.body)  # decoded it would be twenty times as much
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_a_list_in_which_all_is_new_no_more_is_kept_than_one_poll_takes() -> None:
+    rows = ",".join(f'{{"name": "n{n}", "serial": {n}}}' for n in range(3000, 0, -1))
+    page = Page(url="https://site.example/all", status=200, body=f'{{"projects": [{rows}]}}'.encode())
+    new, greatest = newer(source("https://site.example", TOML), page, 7)
+    assert [number for number, _ in new] == [8, 9, 10, 11, 12]
+    assert greatest == 3000
 
 
 @given(

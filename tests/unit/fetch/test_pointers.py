@@ -1,5 +1,7 @@
 """What repositories point at: told as far as it may be shown, and never asked for."""
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,7 @@ def test_pointers_of_lfs_and_submodules_are_counted() -> None:
         ("ssh://git@git.example.com:2222/a.git", ["ssh://git.example.com:2222/a.git"]),
         ("git://8.8.8.8/a", ["git://8.8.8.8/a"]),
         ('"https://git.example.com/a.git"', ["https://git.example.com/a.git"]),
+        ("  https://git.example.com/a.git \t", ["https://git.example.com/a.git"]),
         ("https://[2606:4700::1]:8443/a", ["https://[2606:4700::1]:8443/a"]),
         ("http://127.0.0.1/a", []),
         ("http://[::1]/a", []),
@@ -53,6 +56,18 @@ def test_only_an_address_in_public_is_shown_without_its_user(address: str, shown
 def test_anything_may_stand_in_such_a_file(text: str) -> None:
     found = pointers([at(".gitmodules", text), at(".gitmodules", f"url = {text}")])
     assert all("@" not in address.split("/")[2] for address in found.shown)
+
+
+@pytest.mark.parametrize("line", ["url = a{}b", "url = {}b", "{}url", "url{}b", "url = a{}"])
+def test_a_line_made_to_take_long_takes_twice_as_long_when_it_is_twice_as_long(line: str) -> None:
+    def taken(size: int) -> float:
+        document = at(".gitmodules", line.format(" " * size))
+        began = perf_counter()
+        pointers([document])
+        return perf_counter() - began
+
+    short = min(taken(20_000) for _ in range(3))  # a tenth of a millisecond, where it once took a second
+    assert min(taken(320_000) for _ in range(3)) < 100 * max(short, 1e-4)
 
 
 def test_a_blob_is_worth_a_look_by_its_name_or_its_beginning() -> None:

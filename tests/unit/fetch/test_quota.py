@@ -1,6 +1,7 @@
 """What a site says of how much it may be asked, in the dialects in use."""
 
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from aiohttp import web
@@ -43,13 +44,29 @@ def test_a_reset_can_be_a_moment(form: str) -> None:
     assert found.pause == found.reset
 
 
+@pytest.mark.parametrize("ahead", [-7200, -90, 90, 7200])
+@pytest.mark.parametrize("form", ["epoch", "iso"])
+def test_a_moment_is_told_by_the_sites_clock_however_wrong_ours_is(form: str, ahead: int) -> None:
+    theirs = datetime.now(UTC) - timedelta(seconds=ahead)
+    at = theirs + timedelta(seconds=60)
+    text = str(int(at.timestamp())) if form == "epoch" else at.isoformat()
+    said = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": text, "Date": format_datetime(theirs, usegmt=True)}
+    assert read(said).pause == pytest.approx(60, abs=2)
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Fri, 31 Dec 9999 23:59:59 GMT", "Sat, 01 Jan 0001 00:00:00 GMT"])
+def test_a_date_that_is_none_does_no_harm(date: str) -> None:
+    at = str(int(datetime.now(UTC).timestamp()) + 60)
+    assert 0 <= read({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": at, "Date": date}).pause <= 86_400
+
+
 def test_there_is_a_pause_only_when_nothing_is_left() -> None:
     assert Quota(left=1, reset=50.0).pause == 0.0
     assert Quota(left=0).pause == 0.0
     assert Quota(left=0, reset=50.0).pause == 50.0
 
 
-@given(st.dictionaries(st.sampled_from(["RateLimit", "RateLimit-Reset", "X-RateLimit-Remaining"]), st.text()))
+@given(st.dictionaries(st.sampled_from(["RateLimit", "RateLimit-Reset", "X-RateLimit-Remaining", "Date"]), st.text()))
 def test_nothing_in_a_header_breaks_its_reader(headers: dict[str, str]) -> None:
     found = read(headers)
     assert found.left is None or found.left >= 0
