@@ -20,8 +20,10 @@ from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import DatabaseDown, LeakwatchError
 from leakwatch.fetch import Session
 from leakwatch.fetch.source import Source, resolve
+from leakwatch.fetch_jobs import FETCH
 from leakwatch.folders import Folders
 from leakwatch.followup import FollowUp
+from leakwatch.frontier import Frontier
 from leakwatch.health import Health, attend
 from leakwatch.lmtp import Lmtp
 from leakwatch.match import Digester
@@ -122,6 +124,7 @@ class App:
             opener=self._opener,
             locate=self._session.locate,
         )
+        room = Frontier(queue=FETCH, database=self.database, engine=self.engine, pipeline=pipeline, announcer=tell)
         watch = Watch(
             watched=self.sources,
             database=self.database,
@@ -129,6 +132,7 @@ class App:
             session=self._session,
             pipeline=pipeline,
             announcer=tell,
+            frontier=room,
             pepper=self._pepper,
         )
         self.schedule = Schedule(watch.wake)
@@ -160,9 +164,8 @@ class App:
             engine=self.engine,
             pipeline=pipeline,
             pepper=self._pepper,
+            frontier=room,
             noticed=watch.noticed,
-            admitted=watch.admitted,
-            missed=watch.missed,
         )
         hooks = Hooks(pushes, config.web.proxy_networks)
         self._web = Web(config.web.listen, checks, metrics.REGISTRY, pages=pages, hooks=hooks)

@@ -2,16 +2,22 @@
 
 It lies in the fetch jobs: a listing, a poll and whatever opens into more adds to it, each fetch takes from it. Where
 a definition bounds it, what is less likely to hold a key may fill less of it, so that there is always room for what
-is likely; the rest is counted as missed and not remembered, so that it can be found in another way. Decisions return
-values.
+is likely; the rest is counted as missed and not remembered, so that it can be found in another way.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
-from leakwatch.model import Reference, Via
+from leakwatch import metrics
+from leakwatch.announce import Announcer, Once
+from leakwatch.engine import Engine
+from leakwatch.fetch.source import Source
+from leakwatch.model import Reference, Via, now
+from leakwatch.pipeline import Pipeline
+from leakwatch.store import documents, sources
+from leakwatch.store.database import Database, Transaction
 
 LIKELY, USUAL, OPENING, UNLIKELY = 8, 10, 11, 14  # as priorities of jobs: lower goes first
 _SHARES: Final = {LIKELY: 1.0, USUAL: 0.8, OPENING: 0.8, UNLIKELY: 0.5}  # of the frontier that each may fill
@@ -58,3 +64,45 @@ def admit(references: Sequence[Reference], *, waiting: int, most: int | None) ->
         if waiting + len(taken) < most * _SHARES[priority(reference)]:
             taken.append(reference)
     return Admitted(taken=tuple(taken), missed=len(ordered) - len(taken))
+
+
+@final
+class Frontier:
+    """The frontiers of all sources, as they lie in the jobs of one queue."""
+
+    def __init__(
+        self, *, queue: str, database: Database, engine: Engine, pipeline: Pipeline, announcer: Announcer
+    ) -> None:
+        self._queue = queue
+        self._database = database
+        self._engine = engine
+        self._pipeline = pipeline
+        self._announcer = announcer
+
+    async def admitted(
+        self, source: Source, references: Sequence[Reference], *, leaving: int = 0, unbounded: int | None = None
+    ) -> Admitted:
+        """Take of new references what the source's frontier has room for, which so many are about to leave.
+
+        `unbounded`: the room where its definition sets none; None: any.
+        """
+        most = source.definition.frontier or unbounded
+        if most is None or not references:
+            return admit(references, waiting=0, most=None)
+        async with self._database.reading() as tx:
+            waiting = (await self._engine.waiting(tx, self._queue)).get(source.name, 0) - leaving
+            known = await documents.known(tx, {self._pipeline.identity(source, r) for r in references})
+        new = [r for r in references if self._pipeline.identity(source, r) not in known]
+        return admit(new, waiting=waiting, most=most)
+
+    async def missed(self, tx: Transaction, source: Source, count: int) -> None:
+        """Count what will not be looked at, and tell of it: once a day for each source."""
+        if not count:
+            return
+        metrics.missed(source.name, count)
+        await sources.missed(tx, source.name, count, now())
+        detail = (
+            f"Source {source.name}: {count} documents are known to exist and were not looked at, for want of room "
+            "or for their size. `leakwatch sources list` counts them."
+        )
+        await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed"))

@@ -19,7 +19,7 @@ from leakwatch.fetch import kinds
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FetchJobs
-from leakwatch.frontier import Admitted
+from leakwatch.frontier import Frontier
 from leakwatch.model import Batch, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -43,22 +43,17 @@ class Pushes:
         watched: Mapping[str, Source],
         engine: Engine,
         pipeline: Pipeline,
+        frontier: Frontier,
         pepper: Pepper,
         noticed: Callable[[str], Awaitable[None]],
-        admitted: Callable[..., Awaitable[Admitted]],
-        missed: Callable[[Transaction, Source, int], Awaitable[None]],
     ) -> None:
-        """`watched` changes with the configuration; `noticed` has a source polled.
-
-        `admitted` takes what a frontier has room for, and `missed` counts and tells the rest.
-        """
+        """`watched` changes with the configuration; `noticed` has a source polled."""
         self._watched = watched
         self._engine = engine
         self._pipeline = pipeline
         self._jobs = FetchJobs(pepper)
         self._noticed = noticed
-        self._admitted = admitted
-        self._missed = missed
+        self._frontier = frontier
         self._polled: dict[str, float] = {}  # when a push had a source polled, by its name
 
     def takes(self, name: str) -> bool:
@@ -91,11 +86,11 @@ class Pushes:
         versioned = [one for one in listing.references if one.version]
         if not versioned or listing.items > _ITEMS or len(versioned) < len(listing.references):
             await self._poll(source)
-        admitted = await self._admitted(source, versioned[:_ITEMS], unbounded=_WAITING)
+        admitted = await self._frontier.admitted(source, versioned[:_ITEMS], unbounded=_WAITING)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
-            await self._missed(tx, source, admitted.missed)
+            await self._frontier.missed(tx, source, admitted.missed)
 
         batch = Batch(source=source.name, references=admitted.taken)
         outcome = await self._pipeline.process(batch, source, settle)

@@ -12,14 +12,14 @@ from typing import Final
 
 import structlog
 
-from leakwatch import coverage, elsewhere, frontier, metrics
+from leakwatch import coverage, elsewhere, metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
 from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched, TooLarge
 from leakwatch.fetch import Poll, Session, Trace, fetch, poll
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FETCH, FetchJobs, sort, unpack
-from leakwatch.frontier import Admitted
+from leakwatch.frontier import Frontier
 from leakwatch.model import Batch, Checkpoint, Document, Reference, Via, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -56,6 +56,7 @@ class Watch:
         session: Session,
         pipeline: Pipeline,
         announcer: Announcer,
+        frontier: Frontier,
         pepper: Pepper,
     ) -> None:
         self._watched = watched
@@ -64,6 +65,7 @@ class Watch:
         self._session = session
         self._pipeline = pipeline
         self._announcer = announcer
+        self._frontier = frontier
         self._pepper = pepper
         self._jobs = FetchJobs(pepper)
 
@@ -128,7 +130,7 @@ class Watch:
         cut = [] if skip else [(d.reference, _cut(source)) for d in batch.documents if d.truncated]
         crashed = job.picks > 1
         left_alone = _left_alone(source, batch) if skip else ()
-        admitted = await self.admitted(source, () if skip else batch.references)
+        admitted = await self._frontier.admitted(source, () if skip else batch.references)
         if skip:
             batch = Batch(source=batch.source, references=_references(batch))
         elif crashed:
@@ -140,7 +142,7 @@ class Watch:
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             news = left_alone if skip else outcome.new
             await self._engine.enqueue(tx, self._jobs.several(source, news, alone=crashed))
-            await self.missed(tx, source, admitted.missed)
+            await self._frontier.missed(tx, source, admitted.missed)
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
             await self._engine.enqueue(tx, self._jobs.failed(source, cut))
             await self._polled(tx, source, polled, start.interval, len(outcome.new) + len(batch.documents))
@@ -179,7 +181,7 @@ class Watch:
         cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
         named = [reference for opened in fetched.opened for reference in opened.references]
-        admitted = await self.admitted(source, named, leaving=len(references))
+        admitted = await self._frontier.admitted(source, named, leaving=len(references))
         oversized = sum(opened.oversized for opened in fetched.opened)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
@@ -189,7 +191,7 @@ class Watch:
             rested = now() + timedelta(seconds=fetched.wait) if fetched.wait else None  # the host wants to rest
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
-            await self.missed(tx, source, admitted.missed + oversized)
+            await self._frontier.missed(tx, source, admitted.missed + oversized)
             await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)
@@ -362,34 +364,6 @@ class Watch:
             references=tuple(r for r in batch.references if is_new(r)),
             checkpoint=batch.checkpoint,
         )
-
-    async def admitted(
-        self, source: Source, references: Sequence[Reference], *, leaving: int = 0, unbounded: int | None = None
-    ) -> Admitted:
-        """Take of new references what the source's frontier has room for, which so many are about to leave.
-
-        `unbounded`: the room where its definition sets none; None: any.
-        """
-        most = source.definition.frontier or unbounded
-        if most is None or not references:
-            return frontier.admit(references, waiting=0, most=None)
-        async with self._database.reading() as tx:
-            waiting = (await self._engine.waiting(tx, FETCH)).get(source.name, 0) - leaving
-            known = await documents.known(tx, {self._pipeline.identity(source, r) for r in references})
-        new = [r for r in references if self._pipeline.identity(source, r) not in known]
-        return frontier.admit(new, waiting=waiting, most=most)
-
-    async def missed(self, tx: Transaction, source: Source, count: int) -> None:
-        """Count what will not be looked at, and tell of it: once a day for each source."""
-        if not count:
-            return
-        metrics.missed(source.name, count)
-        await sources.missed(tx, source.name, count, now())
-        detail = (
-            f"Source {source.name}: {count} documents are known to exist and were not looked at, for want of room "
-            "or for their size. `leakwatch sources list` counts them."
-        )
-        await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed"))
 
     async def _split(self, job: Job, source: Source, references: Sequence[Reference]) -> None:
         """After a crash each document goes alone, so that the one at fault takes no other with it."""

@@ -15,6 +15,8 @@ from leakwatch.containers.opener import Opener
 from leakwatch.demo import PasteSite
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.fetch import Session, Source
+from leakwatch.fetch_jobs import FETCH
+from leakwatch.frontier import Frontier
 from leakwatch.match import Digester, digest_text, parse_digest
 from leakwatch.model import Batch, Document, Registration, now
 from leakwatch.pepper import Pepper
@@ -38,6 +40,7 @@ class Flow:
     engine: EmbeddedEngine
     pipeline: Pipeline
     digester: Digester
+    frontier: Frontier
     watch: Watch
     watched: dict[str, Source] = field(default_factory=dict)
 
@@ -137,6 +140,7 @@ async def flow(  # noqa: PLR0917 - what it is made of
             opener=opener,
             locate=session.locate,
         )
+        frontier = Frontier(queue=FETCH, database=database, engine=engine, pipeline=pipeline, announcer=announcer)
         watch = Watch(
             watched=watched,
             database=database,
@@ -144,9 +148,10 @@ async def flow(  # noqa: PLR0917 - what it is made of
             session=session,
             pipeline=pipeline,
             announcer=announcer,
+            frontier=frontier,
             pepper=pepper,
         )
-        yield Flow(database, engine, pipeline, digester, watch, watched)
+        yield Flow(database, engine, pipeline, digester, frontier, watch, watched)
 
 
 @pytest.fixture

@@ -65,9 +65,8 @@ async def door(flow: Flow) -> AsyncIterator[Door]:
         engine=flow.engine,
         pipeline=flow.pipeline,
         pepper=Pepper(b"p" * 32),
+        frontier=flow.frontier,
         noticed=flow.watch.noticed,
-        admitted=flow.watch.admitted,
-        missed=flow.watch.missed,
     )
     web = Web("127.0.0.1:0", {}, CollectorRegistry(), hooks=Hooks(pushes, ()))
     await web.start()
