@@ -58,7 +58,8 @@ def test_every_secret_of_the_configuration_is_a_credential() -> None:
 
     loaded = dict(re.findall(r"^LoadCredential=([\w-]+):(.*)$", UNIT, re.MULTILINE))
 
-    assert named == {"pepper", "smtp-password", "database-password", "signing", "webhook", "api-token", "proxy"}
+    of_sources = {"api-token", "proxy", "app-key", "push"}
+    assert named == {"pepper", "smtp-password", "database-password", "signing", "webhook", *of_sources}
     assert loaded == {name: f"/etc/leakwatch/credentials/{name}" for name in named}
     assert set(re.findall(r"^SetCredential=([\w-]+):\\n$", UNIT, re.MULTILINE)) == named
 
