@@ -22,12 +22,12 @@ _NORMAL: Final = 12_000_000  # characters of ordinary text
 _SIZE: Final = 1_000_000  # characters of each of the worst
 _LONG: Final = 20_000_000  # and of one long line
 _WHY: Final = """\
-It falls short, and by more than it did, since ordinary text has become five times as cheap: what is left of the worst is
-Python for each key, line or escape. A list of nothing but keys costs a reading, a name, a place and a digest for each,
-some 60 µs; a prefix over and over is read from each of its places; base64 three deep is decoded and searched three
-times; where lines look broken each two are joined and scanned once more. What is nobody's token costs six to fifteen
-times as much as words, since words repeat: each is four SHA-256. None is cut, lest a dump of keys be read in part; all
-of it grows in proportion to the text, which the tests check."""
+It falls short, and by more than it did, since ordinary text has become five times as cheap: what is left of the worst
+is Python for each key, line or escape. A list of nothing but keys costs a reading, a name, a place and a digest for
+each, some 60 µs; a prefix over and over is read from each of its places; base64 three deep is decoded and searched
+three times; where lines look broken each two are joined and scanned once more. What is nobody's token costs six to
+fifteen times as much as words, since words repeat: each is four SHA-256. None is cut, lest a dump of keys be read in
+part; all of it grows in proportion to the text, which the tests check."""
 
 
 async def worst() -> Result:
