@@ -15,7 +15,7 @@ from typing import Final, final
 import hyperscan
 
 from leakwatch.core import KEY, REACH, Span
-from leakwatch.scan import disguises
+from leakwatch.scan import disguises, encoded
 from leakwatch.scan.disguises import Decoder
 from leakwatch.scan.expressions import Search
 
@@ -29,6 +29,19 @@ _NAMES: Final = (
     rb"|shy|zwnj|zwj|ZeroWidthSpace|NoBreak|NegativeThinSpace|lrm|rlm)"
 )
 _DIGITS: Final = rb"(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
+
+# Escapes as they stand in a key next to others, whatever is on their other side.
+_PIECES: Final[Mapping[str, bytes]] = {
+    "percent": rb"%[0-9A-Fa-f]{2}",
+    "backslash": rb"\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|[0-7]{3}|U000[0-9A-Fa-f]{5}|"
+    + _MARK
+    + rb"|\r?\n)",
+    "entity": rb"&(?:amp;){0,9}(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|" + _NAMES + rb");",
+    "quoted": rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}\r?\n)",
+    "invisible": _INVISIBLE,
+    "tag": rb"</?[A-Za-z][^<>]*>",
+    "concatenation": _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE,
+}
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
@@ -47,14 +60,18 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.concatenation: (
         KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + KEY,
     ),
-    disguises.base64: disguises.IN_BASE64,
-    disguises.hexadecimal: (
+    disguises.side_by_side: tuple(
+        piece + KEY + rb"*(?:" + b"|".join(other for other in _PIECES.values() if other != piece) + rb")"
+        for piece in _PIECES.values()
+    ),
+    encoded.base64: encoded.IN_BASE64,
+    encoded.hexadecimal: (
         _DIGITS + rb"{16}",
         rb"(?:[2-7][0-9A-Fa-f]00){8}",
         rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}",
         rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
     ),
-    disguises.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
+    encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
     # The last: of most lists it takes more room than all others, and must not take theirs.
     disguises.broken_lines: (),  # always: it is as fast as a hint
@@ -70,11 +87,13 @@ _NEAR: Final = frozenset(
         disguises.quoted_printable,
         disguises.tags,
         disguises.concatenation,
+        disguises.side_by_side,
     )
 )
 _PRIVATE: Final = b"PRIVATE KEY"
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
+_TAG: Final = 1_024  # bytes: longer tags are none
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
 
 
@@ -116,8 +135,12 @@ class Hints:
 def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
     """Where that begins which a hint that ends there has found: of tags there may be many, and long ones."""
     begin = end - 1
-    while decoder is disguises.tags and data[begin - 1 : begin] == b">":
-        begin = data.rfind(b"<", 0, begin)
+    if decoder is disguises.side_by_side:  # behind the tags there may be more of the key
+        begin = data.rfind(b">", max(0, end - _NEARBY), end) + 1 or begin
+    elif decoder is not disguises.tags:
+        return begin
+    while data[begin - 1 : begin] == b">" and (opened := data.rfind(b"<", max(0, begin - _TAG), begin)) >= 0:
+        begin = opened
     return begin
 
 
