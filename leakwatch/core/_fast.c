@@ -18,7 +18,7 @@
 #define HAS_SHA_EXTENSIONS 1
 #endif
 
-enum { SHORTEST = 16, LONGEST = 4096, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
+enum { SHORTEST = 16, LONGEST = 4096, OVERLAP = 512, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
 
 /* Characters: each that a key may have is one bit. */
 enum {
@@ -356,7 +356,6 @@ static void ask_run(Sift *sift, Span run)
 {
     uint16_t kinds = 0, ways[WAYS];
     int count = 0;
-    if (run.end - run.start > LONGEST) return;
     sift->turn++;
     sift->crowd = 0;
     for (Py_ssize_t at = run.start; at < run.end; at++) kinds |= kind_at(sift, at);
@@ -437,6 +436,17 @@ static void gather(Sift *sift, Span span)
     if (sift->waiting == TOGETHER) work_off(sift);
 }
 
+/* Let a run wait, or each window of one that is too long; behind a backslash also without its first letter. */
+static void gather_windows(Sift *sift, Span run)
+{
+    for (Span window = {run.start, run.start}; window.end < run.end; window.start += LONGEST - OVERLAP) {
+        window.end = run.end - window.start > LONGEST ? window.start + LONGEST : run.end;
+        gather(sift, window);
+        bool is_escape = window.start > 0 && sift->data[window.start - 1] == '\\';
+        if (is_escape && window.end - window.start > SHORTEST) gather(sift, (Span){window.start + 1, window.end});
+    }
+}
+
 static void look_at_all(Sift *sift, Py_ssize_t size)
 {
     for (Py_ssize_t at = 0; at + SHORTEST <= size;) {
@@ -450,9 +460,7 @@ static void look_at_all(Sift *sift, Py_ssize_t size)
         Span run = {at, at + SHORTEST};
         while (run.end < size && kind_at(sift, run.end)) run.end++;
         at = run.end + 1;
-        gather(sift, run);
-        bool is_escape = run.start > 0 && sift->data[run.start - 1] == '\\';
-        if (is_escape && run.end - run.start > SHORTEST) gather(sift, (Span){run.start + 1, run.end});
+        gather_windows(sift, run);
     }
     work_off(sift);
 }
