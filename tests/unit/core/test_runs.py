@@ -122,7 +122,7 @@ def test_of_a_run_that_is_too_long_each_window_is_looked_at(sift: Sift) -> None:
 
 @pytest.mark.parametrize("before", [0, 1, 3000, LONGEST - OVERLAP - 20, LONGEST - 20, LONGEST, 3 * LONGEST])
 def test_a_key_stands_whole_in_one_of_the_windows(sift: Sift, before: int) -> None:
-    key = fill("{alnum:%d}" % (OVERLAP - 2), Random(12))
+    key = fill(f"{{alnum:{OVERLAP - 2}}}", Random(12))
     text = ("ab/" * (before // 3 + 1))[:before] + f":{key}:" + "cd+" * 4000
     assert found(sift, text, key) == {key}
 
