@@ -8,6 +8,7 @@ Left out on purpose: a single letter or digit in quoted-printable (``=65``), whi
 letter or digit behind a backslash that is no escape (``\d``).
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final, final
@@ -30,18 +31,16 @@ _NAMES: Final = (
 )
 _DIGITS: Final = rb"(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
 
-# Escapes as they stand in a key next to others, whatever is on their other side.
-_PIECES: Final[Mapping[str, bytes]] = {
-    "percent": rb"%[0-9A-Fa-f]{2}",
-    "backslash": rb"\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|[0-7]{3}|U000[0-9A-Fa-f]{5}|"
-    + _MARK
-    + rb"|\r?\n)",
-    "entity": rb"&(?:amp;){0,9}(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|" + _NAMES + rb");",
-    "quoted": rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}\r?\n)",
-    "invisible": _INVISIBLE,
-    "tag": rb"</?[A-Za-z][^<>]*>",
-    "concatenation": _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE,
-}
+_JOINT: Final = _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE
+# Escapes as they stand in a key, whatever they stand next to.
+_ESCAPES: Final = (
+    rb"%[0-9A-Fa-f]{2}",
+    rb"\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|[0-7]{3}|U000[0-9A-Fa-f]{5}|\r?\n|" + _MARK + rb")",
+    rb"&(?:amp;){0,9}(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|" + _NAMES + rb");",
+    rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}\r?\n)",
+    _INVISIBLE,
+    rb"</?[A-Za-z][^<>]*>",
+)
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
@@ -57,13 +56,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     ),
     disguises.invisible: (KEY + _INVISIBLE,),
     disguises.tags: (KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + KEY,),
-    disguises.concatenation: (
-        KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + KEY,
-    ),
-    disguises.side_by_side: tuple(
-        piece + KEY + rb"*(?:" + b"|".join(other for other in _PIECES.values() if other != piece) + rb")"
-        for piece in _PIECES.values()
-    ),
+    disguises.concatenation: (rb"[A-Za-z0-9_.:~/+=;>}-]" + _JOINT + rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]",),
     encoded.base64: encoded.IN_BASE64,
     encoded.hexadecimal: (
         _DIGITS + rb"{16}",
@@ -73,23 +66,21 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     ),
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
+    # Beside these it is also looked for near strings that are put together, if there is a hint of another.
+    disguises.side_by_side: tuple(
+        escape + KEY + rb"*(?:" + b"|".join([other for other in _ESCAPES if other != escape] + [_JOINT]) + rb")"
+        for escape in _ESCAPES
+    ),
     # The last: of most lists it takes more room than all others, and must not take theirs.
     disguises.broken_lines: (),  # always: it is as fast as a hint
 }
 
 
 # These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
-_NEAR: Final = frozenset(
-    (
-        disguises.percent,
-        disguises.backslash,
-        disguises.entities,
-        disguises.quoted_printable,
-        disguises.tags,
-        disguises.concatenation,
-        disguises.side_by_side,
-    )
+_ESCAPING: Final = frozenset(
+    (disguises.percent, disguises.backslash, disguises.entities, disguises.quoted_printable, disguises.tags)
 )
+_NEAR: Final = _ESCAPING | {disguises.concatenation, disguises.side_by_side}
 _PRIVATE: Final = b"PRIVATE KEY"
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
@@ -103,8 +94,8 @@ class Hints:
 
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
         self._decoders = list(hints)
-        self._hinted = [number for number, expressions in enumerate(hints.values()) for _ in expressions]
-        once = [0 if self._decoders[number] in _NEAR else hyperscan.HS_FLAG_SINGLEMATCH for number in self._hinted]
+        self._hinted = [decoder for decoder, expressions in hints.items() for _ in expressions]
+        once = [0 if decoder in _NEAR else hyperscan.HS_FLAG_SINGLEMATCH for decoder in self._hinted]
         expressions = [expression for expressions in hints.values() for expression in expressions]
         self._search = Search(expressions, [flag | hyperscan.HS_FLAG_DOTALL for flag in once])
 
@@ -112,24 +103,46 @@ class Hints:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
         whole = (0, len(data))
         is_near = _PRIVATE not in data  # a private key is longer than what lies around a hint
-        found: list[list[Span]] = [[] for _ in self._decoders]
-        noted = [-_CLOSE] * len(found)  # where the hints ended of which what lies around is read
+        found: dict[Decoder, list[Span]] = {decoder: [] for decoder in self._decoders}
+        noted = dict.fromkeys(found, -_CLOSE)  # where the hints ended of which what lies around is read
 
         def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            number = self._hinted[hint]
-            if end - noted[number] < _CLOSE:
+            decoder = self._hinted[hint]
+            if end - noted[decoder] < _CLOSE:
                 return
-            noted[number] = end
-            spans = found[number]
-            first, last = _around(data, _hidden(self._decoders[number], data, end), end)
+            noted[decoder] = end
+            spans = found[decoder]
+            first, last = _around(data, _hidden(decoder, data, end), end)
             if spans and first <= spans[-1][1]:
                 first, _ = spans.pop()
             spans.append((first, last))
 
         self._search(data, on_match)
-        for decoder, spans in zip(self._decoders, found, strict=True):
+        found[disguises.side_by_side] = _merged([*found[disguises.side_by_side], *_beside(found)])
+        for decoder, spans in found.items():
             if spans or not HINTS[decoder]:
                 yield decoder, spans if decoder in _NEAR and is_near else [whole]
+
+
+def _beside(found: Mapping[Decoder, Sequence[Span]]) -> Iterator[Span]:
+    """What lies around strings that are put together, where another escape stands too."""
+    if joined := found[disguises.concatenation]:
+        others = _merged([span for decoder in _ESCAPING for span in found[decoder]])
+        for start, end in joined:
+            at = bisect_left(others, (end, end))
+            if found[disguises.invisible] or (at > 0 and others[at - 1][1] > start):
+                yield start, end
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
+    """Return what some spans cover, in order."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
