@@ -58,6 +58,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.tags: (KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + KEY,),
     disguises.concatenation: (rb"[A-Za-z0-9_.:~/+=;>}-]" + _JOINT + rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]",),
     encoded.base64: encoded.IN_BASE64,
+    encoded.packed: encoded.PACKED_IN_BASE64,
     encoded.hexadecimal: (
         _DIGITS + rb"{16}",
         rb"(?:[2-7][0-9A-Fa-f]00){8}",
@@ -82,6 +83,8 @@ _ESCAPING: Final = frozenset(
 )
 _NEAR: Final = _ESCAPING | {disguises.concatenation, disguises.side_by_side}
 _PRIVATE: Final = b"PRIVATE KEY"
+_FEW: Final = 1_000  # hints in any text …
+_DENSE: Final = 64  # … and one in so many bytes more: beyond that a text is read as a whole
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
 _TAG: Final = 1_024  # bytes: longer tags are none
@@ -95,33 +98,46 @@ class Hints:
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
         self._decoders = list(hints)
         self._hinted = [decoder for decoder, expressions in hints.items() for _ in expressions]
-        once = [0 if decoder in _NEAR else hyperscan.HS_FLAG_SINGLEMATCH for decoder in self._hinted]
         expressions = [expression for expressions in hints.values() for expression in expressions]
-        self._search = Search(expressions, [flag | hyperscan.HS_FLAG_DOTALL for flag in once])
+        once = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
+        each = [hyperscan.HS_FLAG_DOTALL if decoder in _NEAR else once for decoder in self._hinted]
+        self._search, self._search_once = Search(expressions, each), Search(expressions, once)
 
     def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
-        whole = (0, len(data))
-        is_near = _PRIVATE not in data  # a private key is longer than what lies around a hint
-        found: dict[Decoder, list[Span]] = {decoder: [] for decoder in self._decoders}
-        noted = dict.fromkeys(found, -_CLOSE)  # where the hints ended of which what lies around is read
-
-        def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            decoder = self._hinted[hint]
-            if end - noted[decoder] < _CLOSE:
-                return
-            noted[decoder] = end
-            spans = found[decoder]
-            first, last = _around(data, _hidden(decoder, data, end), end)
-            if spans and first <= spans[-1][1]:
-                first, _ = spans.pop()
-            spans.append((first, last))
-
-        self._search(data, on_match)
+        whole = [(0, len(data))]
+        # A private key is longer than what lies around a hint, and what lies around many is all there is.
+        found = None if _PRIVATE in data else self._near(data)
+        if found is None:
+            hinted: set[Decoder] = set()
+            self._search_once(data, lambda hint, *_: hinted.add(self._hinted[hint]))
+            found = {decoder: whole if decoder in hinted else [] for decoder in self._decoders}
         found[disguises.side_by_side] = _merged([*found[disguises.side_by_side], *_beside(found)])
         for decoder, spans in found.items():
             if spans or not HINTS[decoder]:
-                yield decoder, spans if decoder in _NEAR and is_near else [whole]
+                yield decoder, spans if decoder in _NEAR else whole
+
+    def _near(self, data: bytes) -> dict[Decoder, list[Span]] | None:
+        """Return what lies around hints, or None where there are so many that it costs more to tell them apart."""
+        found: dict[Decoder, list[Span]] = {decoder: [] for decoder in self._decoders}
+        noted = dict.fromkeys(found, -_CLOSE)  # where the hints ended of which what lies around is read
+        room = _FEW + len(data) // _DENSE
+
+        def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            nonlocal room
+            room -= 1
+            decoder = self._hinted[hint]
+            if end - noted[decoder] >= _CLOSE:
+                noted[decoder] = end
+                spans = found[decoder]
+                first, last = _around(data, _hidden(decoder, data, end), end)
+                if spans and first <= spans[-1][1]:
+                    first, _ = spans.pop()
+                spans.append((first, last))
+            return room < 0
+
+        self._search(data, on_match)
+        return None if room < 0 else found
 
 
 def _beside(found: Mapping[Decoder, Sequence[Span]]) -> Iterator[Span]:
