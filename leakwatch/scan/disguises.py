@@ -51,22 +51,22 @@ _TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]{%d}" % SHORTEST)  # bytes that ar
 
 def percent(data: bytes) -> Iterator[Undone]:
     """Undo percent escapes: ``key%3Dabc``."""
-    return _substituted(data, _PERCENT, partial(_each, _PERCENT, _percents))
+    return _substituted(data, _PERCENT, _percents)
 
 
 def backslash(data: bytes) -> Iterator[Undone]:
     r"""Undo what stands behind a backslash in JSON, Python, JavaScript, shells: ``\n``, ``\u002d``, ``\x2d``."""
-    return _substituted(data, _BACKSLASH, partial(_each, _BACKSLASH, _backslashes))
+    return _substituted(data, _BACKSLASH, _backslashes)
 
 
 def entities(data: bytes) -> Iterator[Undone]:
     """Undo entities of HTML and XML: ``&amp;``, ``&#45;``, ``&#x2d;``."""
-    return _substituted(data, _ENTITY, partial(_each, _ENTITY, _entities))
+    return _substituted(data, _ENTITY, _entities)
 
 
 def quoted_printable(data: bytes) -> Iterator[Undone]:
     """Undo mail's quoted-printable: ``=3D``, and ``=`` at the end of a line."""
-    return _substituted(data, _QUOTED, partial(_each, _QUOTED, _quoted))
+    return _substituted(data, _QUOTED, _quoted)
 
 
 def invisible(data: bytes) -> Iterator[Undone]:
@@ -150,20 +150,20 @@ def _each(pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes], data: byte
     return b"".join(pieces)
 
 
-def _percents(run: bytes) -> bytes:
-    return binascii.unhexlify(run.replace(b"%", b""))
+def _percents(data: bytes) -> bytes:
+    return _each(_PERCENT, lambda run: binascii.unhexlify(run.replace(b"%", b"")), data)
 
 
-def _backslashes(run: bytes) -> bytes:
-    return b"".join(map(_behind_backslash, _ESCAPE.findall(run)))
+def _backslashes(data: bytes) -> bytes:
+    return _each(_ESCAPE, _behind_backslash, data)
 
 
-def _entities(run: bytes) -> bytes:
-    return b"".join(map(_entity, _ONE_ENTITY.findall(run)))
+def _entities(data: bytes) -> bytes:
+    return _each(_ONE_ENTITY, _entity, data)
 
 
-def _quoted(run: bytes) -> bytes:
-    return binascii.unhexlify(b"".join(_QUOTED_BYTE.findall(run)))
+def _quoted(data: bytes) -> bytes:
+    return _each(_QUOTED, lambda run: binascii.unhexlify(b"".join(_QUOTED_BYTE.findall(run))), data)
 
 
 def _nothing(_piece: bytes) -> bytes:
@@ -211,16 +211,18 @@ _CONTROLS: Final[Mapping[bytes, bytes]] = {
 }
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt]){0,200}+"
 _OPENING: Final = rb"\\{0,3}+[\"'`]"  # in a string it has backslashes of its own
-_ESCAPE: Final = re.compile(
-    rb"\\(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}"
-    rb"|[0-7]{1,3}|\r\n|[\x00-\x7f])"  # a part of a character would break it
+# A part of a character behind a backslash would break it.
+_BEHIND_BACKSLASH: Final = (
+    rb"(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}"
+    rb"|[0-7]{1,3}|\r\n|[\x00-\x7f])"
 )
-_ONE_ENTITY: Final = re.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_ESCAPE: Final = re.compile(rb"(\\" + _BEHIND_BACKSLASH + rb")")
+_ONE_ENTITY: Final = re.compile(rb"(&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)")
 _QUOTED_BYTE: Final = re.compile(rb"=([0-9A-F]{2})")
 # Runs of escapes of one kind, each as one group, or what only parts a key.
 _PERCENT: Final = _run(rb"%[0-9A-Fa-f]{2}")
-_BACKSLASH: Final = _run(_ESCAPE.pattern)
-_ENTITY: Final = _run(_ONE_ENTITY.pattern)
+_BACKSLASH: Final = _run(rb"\\" + _BEHIND_BACKSLASH)
+_ENTITY: Final = _run(_ONE_ENTITY.pattern.replace(b"(", b"(?:", 1))
 _QUOTED: Final = _run(rb"=(?:[0-9A-F]{2}|[ \t]{0,8}+\r?\n)")
 _INVISIBLE: Final = _run(
     rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
@@ -234,7 +236,7 @@ _BEFORE: Final = rb"[A-Za-z0-9_.:~/+=;>}\x80-\xbf-]"
 _BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-])"
 _BESIDE: Final[Sequence[tuple[re.Pattern[bytes], Callable[[bytes], bytes]]]] = (
     (_PERCENT, _percents),
-    (_run(rb"\\(?!\\{0,2}[\"'`])" + _ESCAPE.pattern.removeprefix(rb"\\")), _backslashes),
+    (_run(rb"\\(?!\\{0,2}[\"'`])" + _BEHIND_BACKSLASH), _backslashes),
     (_ENTITY, _entities),
     (_run(rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}+\r?\n)"), _quoted),
     (_INVISIBLE, _nothing),

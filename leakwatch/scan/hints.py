@@ -109,27 +109,27 @@ class Hints:
         # A private key is longer than what lies around a hint, and what lies around many is all there is.
         found = None if _PRIVATE in data else self._near(data)
         if found is None:
-            hinted: set[Decoder] = set()
-            self._search_once(data, lambda hint, *_: hinted.add(self._hinted[hint]))
-            found = {decoder: whole if decoder in hinted else [] for decoder in self._decoders}
-        found[disguises.side_by_side] = _merged([*found[disguises.side_by_side], *_beside(found)])
-        for decoder, spans in found.items():
-            if spans or not HINTS[decoder]:
-                yield decoder, spans if decoder in _NEAR else whole
+            found = {}
+            self._search_once(data, lambda hint, *_: found.update({self._hinted[hint]: whole}))
+        if beside := _beside(found):
+            found[disguises.side_by_side] = _merged([*found.get(disguises.side_by_side, ()), *beside])
+        for decoder in self._decoders:
+            if decoder in found or not HINTS[decoder]:
+                yield decoder, found[decoder] if decoder in _NEAR else whole
 
     def _near(self, data: bytes) -> dict[Decoder, list[Span]] | None:
         """Return what lies around hints, or None where there are so many that it costs more to tell them apart."""
-        found: dict[Decoder, list[Span]] = {decoder: [] for decoder in self._decoders}
-        noted = dict.fromkeys(found, -_CLOSE)  # where the hints ended of which what lies around is read
+        found: dict[Decoder, list[Span]] = {}
+        noted: dict[Decoder, int] = {}  # where the hints ended of which what lies around is read
         room = _FEW + len(data) // _DENSE
 
         def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> bool:
             nonlocal room
             room -= 1
             decoder = self._hinted[hint]
-            if end - noted[decoder] >= _CLOSE:
+            if end - noted.get(decoder, -_CLOSE) >= _CLOSE:
                 noted[decoder] = end
-                spans = found[decoder]
+                spans = found.setdefault(decoder, [])
                 first, last = _around(data, _hidden(decoder, data, end), end)
                 if spans and first <= spans[-1][1]:
                     first, _ = spans.pop()
@@ -140,14 +140,17 @@ class Hints:
         return None if room < 0 else found
 
 
-def _beside(found: Mapping[Decoder, Sequence[Span]]) -> Iterator[Span]:
-    """What lies around strings that are put together, where another escape stands too."""
-    if joined := found[disguises.concatenation]:
-        others = _merged([span for decoder in _ESCAPING for span in found[decoder]])
-        for start, end in joined:
-            at = bisect_left(others, (end, end))
-            if found[disguises.invisible] or (at > 0 and others[at - 1][1] > start):
-                yield start, end
+def _beside(found: Mapping[Decoder, Sequence[Span]]) -> list[Span]:
+    """Return what lies around strings that are put together, where another escape stands too."""
+    joined = found.get(disguises.concatenation, ())
+    if not joined or len(found) == 1:
+        return []
+    others = _merged([span for decoder in _ESCAPING for span in found.get(decoder, ())])
+    if disguises.invisible in found:
+        return list(joined)
+    return [
+        (start, end) for start, end in joined if (at := bisect_left(others, (end, end))) and others[at - 1][1] > start
+    ]
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:
