@@ -168,7 +168,7 @@ def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
     """Where that begins which a hint that ends there has found: of tags there may be many, and long ones."""
     begin = end - 1
     if decoder is disguises.side_by_side:  # behind the tags there may be more of the key
-        begin = data.rfind(b">", max(0, end - _NEARBY), end) + 1 or begin
+        begin = data.rfind(b">", max(0, end - REACH), end) + 1 or begin
     elif decoder is not disguises.tags:
         return begin
     while data[begin - 1 : begin] == b">" and (opened := data.rfind(b"<", max(0, begin - _TAG), begin)) >= 0:
