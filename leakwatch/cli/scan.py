@@ -16,7 +16,7 @@ from leakwatch.cli.frame import UNFINISHED, WRONG, Frame, progress, run, visible
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import ConfigError, InputError
 from leakwatch.fetch.git import history
-from leakwatch.survey import FORMATS, Crew, Folders, Hit, Inspected, Inspector, Leak, Survey, shown
+from leakwatch.survey import FORMATS, Bounded, Crew, Folders, Hit, Inspected, Inspector, Leak, Survey, shown
 from leakwatch.survey.owners import Owners, Register
 
 _LARGEST: Final = 1 << 30
@@ -33,7 +33,9 @@ _STDIN: Final = "-"
 @click.option("--plain", is_flag=True, help="Keys as they stand alone, under no disguise: several times as fast.")
 @click.option("--offline", is_flag=True, help="Do not ask the database what belongs to a customer.")
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes.  [default: one on each core]")
-@click.option("--max-size", type=click.IntRange(1), default=_LARGEST, show_default=True, help="Bytes of a file.")
+@click.option(
+    "--max-size", type=click.IntRange(1), default=_LARGEST, show_default=True, help="Bytes of a file or stream."
+)
 @click.option("--output", type=click.File("w", encoding="utf-8"), default="-", help="Write the report there.")
 @click.pass_obj
 def command(  # noqa: PLR0913 - its options
@@ -62,7 +64,8 @@ def command(  # noqa: PLR0913 - its options
         register = None if offline else _register(frame, stack)
         known = register and register.known()
         made = partial(Inspector, known, plain=plain)
-        found = _gathered(_inspected(frame, made, paths, git, Crew(known, jobs, plain=plain).inspect(folders.jobs())))
+        crew = Crew(known, jobs, plain=plain).inspect(folders.jobs())
+        found = _gathered(_stdin(made, max_size) if Path(_STDIN) in paths else _inspected(frame, made, git, crew))
         problems = _redacted(made, [*folders.problems, *found.problems])
         owners = register.owners({d for hit in found.hits for d in hit.digests}) if register else {}
     leaks, hidden = shown([_leak(hit, owners) for hit in found.hits], everything=everything)
@@ -95,12 +98,10 @@ def _register(frame: Frame, stack: ExitStack) -> Register | None:
 
 
 def _inspected(
-    frame: Frame, inspector: Callable[[], Inspector], paths: Sequence[Path], git: str | None, files: Iterable[Inspected]
+    frame: Frame, made: Callable[[], Inspector], git: str | None, files: Iterable[Inspected]
 ) -> Iterable[Inspected]:
-    """What is to be scanned: a repository, standard input, or files."""
-    if git is not None:
-        return [run(_repository(frame, inspector, git))]
-    return _stdin(inspector) if Path(_STDIN) in paths else files
+    """What is to be scanned: a repository, or files."""
+    return files if git is None else [run(_repository(frame, made, git))]
 
 
 async def _repository(frame: Frame, made: Callable[[], Inspector], where: str) -> Inspected:
@@ -118,10 +119,12 @@ async def _repository(frame: Frame, made: Callable[[], Inspector], where: str) -
     return inspected
 
 
-def _stdin(made: Callable[[], Inspector]) -> Iterator[Inspected]:
-    inspected = Inspected()
+def _stdin(made: Callable[[], Inspector], most: int) -> Iterator[Inspected]:
+    inspected, stream = Inspected(), Bounded(sys.stdin.buffer, most)
     with closing(made()) as inspector:
-        inspector.stream(sys.stdin.buffer, "(standard input)", inspected)
+        inspector.stream(stream, "(standard input)", inspected)
+    if stream.has_more():
+        inspected.problems.append(f"(standard input): more than {most:,} bytes; --max-size allows no more to be read")
     yield inspected
 
 

@@ -10,13 +10,14 @@ shown. What does not is ranked, since here a person reads it: examples and place
 """
 
 from leakwatch.survey.crew import Crew
-from leakwatch.survey.files import Folders, Job
+from leakwatch.survey.files import Bounded, Folders, Job
 from leakwatch.survey.inspector import Hit, Inspected, Inspector, Known
 from leakwatch.survey.likelihood import Likelihood
 from leakwatch.survey.report import FORMATS, Leak, Survey, shown
 
 __all__ = [
     "FORMATS",
+    "Bounded",
     "Crew",
     "Folders",
     "Hit",

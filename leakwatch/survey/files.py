@@ -5,11 +5,18 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, Protocol, final
 
 _TOGETHER: Final = 64  # files that one process takes at once …
 _BYTES: Final = 4_000_000  # … or as many bytes
 _LEFT: Final = frozenset({".git", ".hg", ".svn"})  # packed history: it must be unpacked by what wrote it
+
+
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return so many bytes, or all: fewer at the end."""
 
 
 class Job(NamedTuple):
@@ -17,6 +24,25 @@ class Job(NamedTuple):
 
     paths: tuple[str, ...]
     size: int
+
+
+@final
+class Bounded:
+    """A stream of which no more than so many bytes are read."""
+
+    def __init__(self, file: Readable, most: int) -> None:
+        self._file = file
+        self._left = most
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return so many bytes, or all: fewer at the end."""
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def has_more(self) -> bool:
+        """Whether there is something beyond."""
+        return not self._left and bool(self._file.read(1))
 
 
 @final

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from leakwatch.containers.kinds import sniff
 from leakwatch.containers.opener import Opener
@@ -21,7 +21,7 @@ from leakwatch.members import parts
 from leakwatch.model import Candidate, Document, Field, Position, Reference
 from leakwatch.pepper import Pepper
 from leakwatch.scan import Scanner, shipped
-from leakwatch.survey.files import Job
+from leakwatch.survey.files import Job, Readable
 from leakwatch.survey.likelihood import Likelihood, Verdict, judge
 
 _WINDOW: Final = 16_000_000  # bytes of a file that are scanned at once
@@ -155,7 +155,7 @@ class Inspector:
         marked = {number // 2 for number in self._scanner.marked(texts)}
         return marked.union(n for n, blob in enumerate(blobs) if not is_bytewise(blob.body) or sniff(blob.body))
 
-    def stream(self, file: BinaryIO, name: str, inspected: Inspected) -> None:
+    def stream(self, file: Readable, name: str, inspected: Inspected) -> None:
         """Look at what can be read from a file, by the name that it is shown with."""
         inspected.files += 1
         seen: set[str] = set()
@@ -251,7 +251,7 @@ def _decoded(data: bytes) -> str:
     return data.decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
 
 
-def _windows(file: BinaryIO, first: bytes, inspected: Inspected) -> Iterator[tuple[bytes, int]]:
+def _windows(file: Readable, first: bytes, inspected: Inspected) -> Iterator[tuple[bytes, int]]:
     """What a file holds, window by window, and how many ends of lines there are before each."""
     window, lines = first, 0
     while True:

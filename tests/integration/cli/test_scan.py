@@ -85,6 +85,18 @@ def test_standard_input_is_scanned(leakwatch: Leakwatch) -> None:
     assert "one thing is scanned at a time" in both.err
 
 
+@pytest.mark.parametrize(
+    ("stdin", "status", "told"),
+    [("KEY", 1, False), ("KEY" + "\n" * 200, 1, True), ("\n" * 195 + "KEY", 3, True), ("\n" * 9, 0, False)],
+)
+def test_of_standard_input_no_more_is_read_than_of_a_file(
+    leakwatch: Leakwatch, stdin: str, status: int, *, told: bool
+) -> None:
+    said = offline(leakwatch, "--max-size", "200", "-", stdin=stdin.replace("KEY", ANTHROPIC).encode())
+    assert said.status == status
+    assert ("(standard input): more than 200 bytes" in said.err) is told
+
+
 def test_json_says_what_was_looked_at(leakwatch: Leakwatch, files: Path) -> None:
     said = json.loads(offline(leakwatch, "--format", "json", files).out)
     summary = said["summary"]

@@ -1,11 +1,12 @@
 """Which files are looked at, and what is told of the others."""
 
+import io
 import os
 from pathlib import Path
 
 import pytest
 
-from leakwatch.survey.files import Folders
+from leakwatch.survey.files import Bounded, Folders
 
 
 @pytest.fixture
@@ -57,3 +58,17 @@ def test_small_files_are_taken_together_and_large_ones_alone(tmp_path: Path) -> 
     jobs = [*Folders([tmp_path], largest=1 << 30).jobs()]
     assert [len(job.paths) for job in jobs] == [64, 64, 2, 1]
     assert jobs[-1].size == 4_000_001
+
+
+def test_of_a_stream_no_more_is_read_than_is_allowed() -> None:
+    bounded = Bounded(io.BytesIO(b"abcdefgh"), 5)
+    assert [bounded.read(2), bounded.has_more(), bounded.read(9), bounded.read(), bounded.has_more()] == [
+        b"ab",
+        False,
+        b"cde",
+        b"",
+        True,
+    ]
+    whole = Bounded(io.BytesIO(b"abc"), 3)
+    assert whole.read() == b"abc"
+    assert not whole.has_more()
