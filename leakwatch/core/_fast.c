@@ -21,7 +21,7 @@
 #error "gcc and clang compile this, for 64 bits; elsewhere plain.py does the same"
 #endif
 
-enum { SHORTEST = 16, LONGEST = 4096, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
+enum { SHORTEST = 16, LONGEST = 4096, OVERLAP = 512, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
 
 /* Characters: each that a key may have is one bit. */
 enum {
@@ -497,7 +497,6 @@ static void ask_run(Sift *sift, Span run)
 {
     uint16_t kinds = 0, ways[WAYS];
     int count = 0;
-    if (run.end - run.start > LONGEST) return;
     sift->turn++;
     sift->crowd = 0;
     for (Py_ssize_t at = run.start; at < run.end; at++) kinds |= kind_at(sift, at);
@@ -600,13 +599,20 @@ static void gather(Sift *sift, Span span)
     if (sift->waiting == TOGETHER) work_off(sift);
 }
 
+/* Let a run wait, or each window of one that is too long; behind a backslash also without its first letter. */
+static void gather_windows(Sift *sift, Span run)
+{
+    for (Span window = {run.start, run.start}; window.end < run.end; window.start += LONGEST - OVERLAP) {
+        window.end = run.end - window.start > LONGEST ? window.start + LONGEST : run.end;
+        gather(sift, window);
+        bool is_escape = window.start > 0 && sift->data[window.start - 1] == '\\';
+        if (is_escape && window.end - window.start > SHORTEST) gather(sift, (Span){window.start + 1, window.end});
+    }
+}
+
 static void look_at_all(Sift *sift, Py_ssize_t size)
 {
-    for (Span run = {0, 0}; next_run(sift->data, run.end, size, &run);) {
-        gather(sift, run);
-        bool is_escape = run.start > 0 && sift->data[run.start - 1] == '\\';
-        if (is_escape && run.end - run.start > SHORTEST) gather(sift, (Span){run.start + 1, run.end});
-    }
+    for (Span run = {0, 0}; next_run(sift->data, run.end, size, &run);) gather_windows(sift, run);
     work_off(sift);
 }
 

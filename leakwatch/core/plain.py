@@ -22,7 +22,8 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
-LONGEST: Final = 4096  # characters of a run that is taken whole or cut; in a longer one nothing parts key from key
+LONGEST: Final = 4096  # characters of a run that is looked at as one; a longer one is looked at in windows of so many …
+OVERLAP: Final = 512  # … each of which begins with as many of the one before: so many a key may have that lies between
 REACH: Final = 4096  # bytes to either side of an escape or a line's end that belong to its stretch
 PLAIN: Final = (string.ascii_letters + string.digits).encode()
 EDGES: Final = b"_.:~/+=-"  # what may stand before or after a key in its run
@@ -122,12 +123,16 @@ def _holds(table: Sequence[int], number: int) -> bool:
 
 
 def runs(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Every run that is long enough, and where it begins; behind a backslash also without its first letter."""
+    """Every run that is long enough, and where it begins; behind a backslash also without its first letter.
+
+    Of what is longer than a run can be each window is one.
+    """
     for found in _RUN.finditer(data):
-        start, run = found.start(), found[0]
-        yield start, run
-        if len(run) > SHORTEST and data[start - 1 : start] == b"\\":
-            yield start + 1, run[1:]
+        for start in range(found.start(), max(found.start() + 1, found.end() - OVERLAP), LONGEST - OVERLAP):
+            run = data[start : min(start + LONGEST, found.end())]
+            yield start, run
+            if len(run) > SHORTEST and data[start - 1 : start] == b"\\":
+                yield start + 1, run[1:]
 
 
 def shaped(data: bytes, table: "array[int]", lasts: int) -> int:
@@ -148,8 +153,6 @@ def shaped(data: bytes, table: "array[int]", lasts: int) -> int:
 
 def cuts(run: bytes) -> set[Span]:
     """Return every part of a run that could be a whole key, the run itself too."""
-    if len(run) > LONGEST:
-        return set()
     if run.isalnum():
         return {(0, len(run))}
     found = {(0, len(run)), *_paired(run)}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwatch.core import _fast, plain, twins
-from leakwatch.core.plain import LONGEST, SHORTEST, Known, Span, cuts
+from leakwatch.core.plain import LONGEST, OVERLAP, SHORTEST, Known, Span, cuts
 from leakwatch.core.sieve import _indexed
 from leakwatch.scan.synthetic import ALPHABETS, fill
 from tests.unit.core.making import PEPPER, numbers
@@ -114,10 +114,17 @@ def test_a_list_of_many_between_colons_is_no_pair(sift: Sift) -> None:
     assert found(sift, ":".join(parts), *parts, ":".join(parts[:2])) == {*parts}
 
 
-def test_the_longest_run_is_looked_at_and_a_longer_one_is_not(sift: Sift) -> None:
+def test_of_a_run_that_is_too_long_each_window_is_looked_at(sift: Sift) -> None:
     longest = "a" * LONGEST
     assert found(sift, longest, longest) == {longest}
     assert found(sift, longest + "b", longest + "b") == set()
+
+
+@pytest.mark.parametrize("before", [0, 1, 3000, LONGEST - OVERLAP - 20, LONGEST - 20, LONGEST, 3 * LONGEST])
+def test_a_key_stands_whole_in_one_of_the_windows(sift: Sift, before: int) -> None:
+    key = fill(f"{{alnum:{OVERLAP - 2}}}", Random(12))
+    text = ("ab/" * (before // 3 + 1))[:before] + f":{key}:" + "cd+" * 4000
+    assert found(sift, text, key) == {key}
 
 
 @UNHURRIED
@@ -192,6 +199,7 @@ PIECES = st.one_of(
     st.text("aB3_.:~/+=-", max_size=80),
     st.lists(st.text("aB3=", max_size=20), max_size=9).map(":".join),
     st.integers(LONGEST - 1, LONGEST + 1).map(lambda n: "x" * n),
+    st.integers(2 * LONGEST - OVERLAP - 1, 2 * LONGEST - OVERLAP + 1).map(lambda n: ("xy/" * n)[:n]),
     st.sampled_from(["\\", " ", "\n", "\r\n", "\\n", "\\\n", "é", "\n  > ", "\n# ", '"', "\0", "=", "=="]),
 )
 TEXTS = st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode())
