@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import starmap
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -29,6 +30,10 @@ class Undone(NamedTuple):
     start: int
     end: int
     data: bytes
+
+    def moved(self, by: int) -> "Undone":
+        """Return the same further on."""
+        return Undone(self.start + by, self.end + by, self.data)
 
 
 class _Piece(NamedTuple):
@@ -115,8 +120,11 @@ def _without(data: bytes, start: int, end: int, pieces: Sequence[_Piece]) -> Ite
 def broken_lines(data: bytes) -> Iterator[Undone]:
     """Join the end of a line with the beginning of the next where a key may have been broken there."""
     for end in _LINE_ENDS:
-        for found in rejoined(data, end):
-            yield Undone(*found)
+        yield from starmap(Undone, rejoined(data, end))
+
+
+def margins(data: bytes) -> Iterator[Undone]:
+    """Take from the lines of private keys what a quotation, a comment or a diff has put before them."""
     for start, stop in pem.blocks(data):
         if (bare := pem.without_margins(line_break(b"\\\n").sub(b"", data[start:stop]))) != data[start:stop]:
             yield Undone(start, stop, bare)

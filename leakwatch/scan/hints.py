@@ -59,6 +59,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     ),
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
+    disguises.margins: (b"PRIVATE KEY",),
     # The last: of most lists it takes more room than all others, and must not take theirs.
     disguises.broken_lines: (),  # always: it is as fast as a hint
 }
@@ -83,7 +84,6 @@ _BESIDE: Final = frozenset(
 # These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
 _NEAR: Final = _BESIDE - {disguises.invisible} | {disguises.side_by_side}
 _APART: Final = disguises.concatenation  # in one automaton with the others it makes all of them half as fast
-_PRIVATE: Final = b"PRIVATE KEY"
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _NEXT: Final = _CLOSE + 512  # bytes between hints of two disguises that may be in one key
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
@@ -133,7 +133,7 @@ class Hints:
             spans[disguises.side_by_side] = _windows(data, disguises.side_by_side, beside)
         whole = (0, len(data))
         always = {disguises.broken_lines} | self._shapes.found(data)
-        is_near = _PRIVATE not in data  # a private key is longer than what lies around a hint
+        is_near = disguises.margins not in spans  # a private key is longer than what lies around a hint
         for decoder in self._decoders:
             if decoder in spans or decoder in always:
                 yield decoder, spans[decoder] if decoder in _NEAR and is_near else [whole]

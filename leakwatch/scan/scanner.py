@@ -154,7 +154,8 @@ class Scanner:
         """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
         budget, room = Budget.of(data), RUNS
         found: dict[str, _Found] = {}
-        tried, read = _Tried(only), set[Hashable]()
+        tried = _Tried(only)
+        read: set[Hashable] = set()
         skipped = 0
         for layer in peel(data, budget, self._depth):
             reader = self._markers.reader(layer.data)
