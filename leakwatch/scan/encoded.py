@@ -65,13 +65,17 @@ def packed(data: bytes) -> Iterator[Undone]:
 def hexadecimal(data: bytes) -> Iterator[Undone]:
     """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
     room = _UNPACKED + _SHARE * len(data)
-    for found in _HEX.finditer(data):
+    for found in filter(_is_more_than_a_hash, _HEX.finditer(data)):
         undone = binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])
         unpacked = _unpacked(undone, min(room, _UNPACKED)) if room > 0 else None
         room -= len(unpacked or b"")
         yield from kept(found.start(), found.end(), unpacked or undone)
     for found in _HEX_LIST.finditer(data):
         yield from kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
+
+
+def _is_more_than_a_hash(digits: re.Match[bytes]) -> bool:
+    return _IN_HEX.search(digits[0]) is not None
 
 
 def character_codes(data: bytes) -> Iterator[Undone]:
@@ -149,6 +153,10 @@ _BREAKS: Final = tuple(
 )  # decoded they are no text, in any phase
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
+PACKED_IN_HEX: Final = (
+    rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}"
+)
+_IN_HEX: Final = re.compile(b"".join(*IN_HEX) + rb"|\A" + PACKED_IN_HEX)
 _HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+0x[0-9A-Fa-f]{2}){15,}+")
 _HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
 _CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")

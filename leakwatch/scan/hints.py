@@ -54,7 +54,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     encoded.base64: (),  # where its shapes are
     encoded.packed: encoded.PACKED_IN_BASE64,
     encoded.hexadecimal: (
-        rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}",
+        encoded.PACKED_IN_HEX,
         rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
     ),
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
