@@ -225,7 +225,7 @@ def test_counting_ends_when_there_are_very_many() -> None:
 def test_further_readings_are_shared_fairly_and_what_is_cut_is_counted() -> None:
     random = Random(1)
     keys = [synthetic.fill("sk-ant-oat01-{base64url:93}AA", random) for _ in range(10)]
-    only = Scanner([named("anthropic-oauth-access")], limit=2, spacing=1)
+    only = Scanner([named("anthropic-oauth-access")], limit=4, spacing=1)
     scan = only.scan(document(" ".join(f"{key}xy" for key in keys)))
     assert {candidate.plaintext.reveal() for candidate in scan.candidates} >= set(keys)
     assert scan.skipped == 10
