@@ -31,7 +31,7 @@ class Undone(NamedTuple):
     data: bytes
 
     def moved(self, by: int) -> "Undone":
-        """Return the same further on."""
+        """Return the same, so many bytes further on."""
         return Undone(self.start + by, self.end + by, self.data)
 
 

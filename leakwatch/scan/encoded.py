@@ -8,8 +8,7 @@ import threading
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Final
 
 import zstandard
@@ -49,7 +48,7 @@ def packed(data: bytes) -> Iterator[Undone]:
     """Unpack what was packed before it became base64: of the places that look like it most are none, as a few tell."""
     room = _UNPACKED + _SHARE * len(data)
     end = tried = 0
-    for found in _PACKED.finditer(data):
+    for found in sorted(chain.from_iterable(head.finditer(data) for head in _HEADS), key=re.Match.start):
         start = found.start()
         if room <= 0 or _unpacked(_from_base64(found[0] + found["few"]), _FEW) is None:
             continue
@@ -57,9 +56,9 @@ def packed(data: bytes) -> Iterator[Undone]:
             end, tried = _run_end(data, start), 0
         tried += 1
         most = min(room, _UNPACKED) if tried <= _TRIED else 0
-        if most and (unpacked := _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), most)):
-            room -= len(unpacked)
-            yield from kept(start, end, unpacked)
+        if most and (undone := _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), most)):
+            room -= len(undone)
+            yield from kept(start, end, undone)
 
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
@@ -87,15 +86,16 @@ def character_codes(data: bytes) -> Iterator[Undone]:
 def _texts(undone: bytes) -> Iterator[tuple[int, int]]:
     """Return from where to where there is text in some bytes: what is between texts is noise."""
     kinds = undone.translate(_KINDS)
-    ahead = [kinds.find(seed) for seed in _SEEDS]
-    end = 0
-    while any(at >= 0 for at in ahead):
-        first = min(at for at in ahead if at >= 0)
-        begin = kinds.rfind(b" ", max(end, first - REACH), first) + 1 or max(end, first - REACH)
-        end = kinds.find(b" ", first)
-        end = len(kinds) if end < 0 else end
-        yield begin, end
-        ahead = [kinds.find(seed, end) if 0 <= at < end else at for at, seed in zip(ahead, _SEEDS, strict=True)]
+    for seed in _SEEDS:
+        at, end = kinds.find(seed), 0
+        while at >= 0:
+            nearest = max(end, at - REACH)
+            begin = kinds.rfind(b" ", nearest, at) + 1 or nearest
+            end = kinds.find(b" ", at)
+            if end < 0:
+                end = len(kinds)
+            yield begin, end
+            at = kinds.find(seed, end)
 
 
 def _run_end(data: bytes, start: int) -> int:
@@ -111,11 +111,11 @@ def _from_base64(piece: bytes) -> bytes:
 
 def _unpacked(data: bytes, most: int) -> bytes | None:
     """Return what is packed in some bytes, as far as they go and up to a limit; None where nothing is."""
-    for magic, unpack in _UNPACK.items():
-        if data.startswith(magic):
-            with suppress(zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError):
-                return unpack(data, most)
-    return None
+    unpack = _UNPACK.get(data[:_MAGIC])
+    try:
+        return unpack(data, most) if unpack else None
+    except _FAILURES:
+        return None
 
 
 def _unzstd(data: bytes, most: int) -> bytes:
@@ -127,14 +127,16 @@ def _unzstd(data: bytes, most: int) -> bytes:
 
 
 _threads: Final = threading.local()
+_MAGIC: Final = 2  # bytes that tell them apart: those who unpack look at the rest
 _UNPACK: Final[Mapping[bytes, Callable[[bytes, int], bytes]]] = {
-    b"\x1f\x8b\x08": lambda data, most: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, most),
+    b"\x1f\x8b": lambda data, most: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, most),
     b"\x78\x9c": lambda data, most: zlib.decompressobj().decompress(data, most),
     b"\x78\xda": lambda data, most: zlib.decompressobj().decompress(data, most),
-    b"BZh": lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
-    b"\xfd7zXZ\x00": lambda data, most: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, most),
-    b"\x28\xb5\x2f\xfd": _unzstd,
+    b"BZ": lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
+    b"\xfd7": lambda data, most: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, most),
+    b"\x28\xb5": _unzstd,
 }
+_FAILURES: Final = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError)
 # What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
 _ANY: Final = rb"[A-Za-z0-9+/_-]"
 _QUAD: Final = (rb"[CDI-Za-f]", rb"[ACDEFGHQSTUVWXgijklmnwyz0-3]", rb"[ABEFIJMNQRUVYZcdghklopstwx014589]", _ANY)
@@ -144,8 +146,20 @@ IN_BASE64: Final = (_QUAD * 4, _LITTLE, _BIG)
 PACKED_IN_BASE64: Final = (rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}",)
 IN_HEX: Final = ((rb"[02-7]", rb"[0-9A-Fa-f]") * 12,)  # text, of either width
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+")
-# What packed bytes begin with, in base64.
-_PACKED: Final = re.compile(rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|[/_]Td6WF|KLUv)(?=(?P<few>[A-Za-z0-9+/_-]{16,508}+))")
+# What packed bytes begin with, in base64, up to where it tells them from what looks like it: the flags of gzip
+# and zstd, the level and the first block of bzip2. Each begins with what is searched fast.
+_HEADS: Final = tuple(
+    re.compile(head + rb"(?=(?P<few>[A-Za-z0-9+/_-]{8,500}+))")
+    for head in (
+        rb"H4sI[A-H]",
+        rb"eJ[w-z]",
+        rb"eN[o-r]",
+        rb"Qlpo[M-O][DTjz]FB",
+        rb"/Td6WFoA",
+        rb"_Td6WFoA",
+        rb"KLUv[/_][Q-f][A-DQ-T]",
+    )
+)
 _NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/_-]")
 _GROUP: Final = 4  # characters of base64 that are three bytes
 _BREAKS: Final = tuple(
