@@ -120,6 +120,10 @@ def broken_lines(data: bytes) -> Iterator[Undone]:
     """Join the end of a line with the beginning of the next where a key may have been broken there."""
     for end in _LINE_ENDS:
         yield from starmap(Undone, rejoined(data, end))
+
+
+def margins(data: bytes) -> Iterator[Undone]:
+    """Take from the lines of private keys what a quotation, a comment or a diff has put before them."""
     for start, stop in pem.blocks(data):
         if (bare := pem.without_margins(line_break(b"\\\n").sub(b"", data[start:stop]))) != data[start:stop]:
             yield Undone(start, stop, bare)

@@ -64,13 +64,17 @@ def packed(data: bytes) -> Iterator[Undone]:
 def hexadecimal(data: bytes) -> Iterator[Undone]:
     """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
     room = _UNPACKED + _SHARE * len(data)
-    for found in _HEX.finditer(data):
+    for found in filter(_is_more_than_a_hash, _HEX.finditer(data)):
         undone = binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])
         unpacked = _unpacked(undone, min(room, _UNPACKED)) if room > 0 else None
         room -= len(unpacked or b"")
         yield from kept(found.start(), found.end(), unpacked or undone)
     for found in _HEX_LIST.finditer(data):
         yield from kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
+
+
+def _is_more_than_a_hash(digits: re.Match[bytes]) -> bool:
+    return _IN_HEX.search(digits[0]) is not None
 
 
 def character_codes(data: bytes) -> Iterator[Undone]:
@@ -134,15 +138,13 @@ _UNPACK: Final[Mapping[bytes, Callable[[bytes, int], bytes]]] = {
 }
 _FAILURES: Final = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError)
 # What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
-_QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
-_LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"
-_BIG: Final = rb"(?:A[A-H][A-Za-z0-9+/_-]A[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-])"
-IN_BASE64: Final = (
-    _QUAD + rb"{4}",
-    _LITTLE + rb"{2}",
-    _BIG + rb"{2}",
-)
+_ANY: Final = rb"[A-Za-z0-9+/_-]"
+_QUAD: Final = (rb"[CDI-Za-f]", rb"[ACDEFGHQSTUVWXgijklmnwyz0-3]", rb"[ABEFIJMNQRUVYZcdghklopstwx014589]", _ANY)
+_LITTLE: Final = (_ANY, rb"[AQgw]", rb"[AB]", _ANY, b"A", rb"[A-H]", _ANY, b"A", _ANY, rb"[AQgw]", rb"[AB]", _ANY)
+_BIG: Final = (b"A", rb"[A-H]", _ANY, b"A", _ANY, rb"[AQgw]", rb"[AB]", _ANY, b"A", rb"[A-H]", _ANY, b"A")
+IN_BASE64: Final = (_QUAD * 4, _LITTLE, _BIG)
 PACKED_IN_BASE64: Final = (rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}",)
+IN_HEX: Final = ((rb"[02-7]", rb"[0-9A-Fa-f]") * 12,)  # text, of either width
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+")
 # What packed bytes begin with, in base64, up to where it tells them from what looks like it: the flags of gzip
 # and zstd, the level and the first block of bzip2. Each begins with what is searched fast.
@@ -165,6 +167,10 @@ _BREAKS: Final = tuple(
 )  # decoded they are no text, in any phase
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
+PACKED_IN_HEX: Final = (
+    rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}"
+)
+_IN_HEX: Final = re.compile(b"".join(*IN_HEX) + rb"|\A" + PACKED_IN_HEX)
 _HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+0x[0-9A-Fa-f]{2}){15,}+")
 _HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
 _CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")

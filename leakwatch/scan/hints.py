@@ -8,14 +8,14 @@ Left out on purpose: a single letter or digit in quoted-printable (``=65``), whi
 letter or digit behind a backslash that is no escape (``\d``).
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Final, final
 
 import hyperscan
 
-from leakwatch.core import KEY, REACH, Span
+from leakwatch.core import REACH, Shapes, Span
 from leakwatch.scan import disguises, encoded
 from leakwatch.scan.disguises import Decoder
 from leakwatch.scan.expressions import Search
@@ -29,146 +29,152 @@ _NAMES: Final = (
     rb"(?:lowbar|UnderBar|period|colon|sol|plus|equals|hyphen|dash|Tilde"
     rb"|shy|zwnj|zwj|ZeroWidthSpace|NoBreak|NegativeThinSpace|lrm|rlm)"
 )
-_DIGITS: Final = rb"(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
 
 _JOINT: Final = _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE
-# Escapes as they stand in a key, whatever they stand next to.
-_ESCAPES: Final = (
-    rb"%[0-9A-Fa-f]{2}",
-    rb"\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|[0-7]{3}|U000[0-9A-Fa-f]{5}|\r?\n|" + _MARK + rb")",
-    rb"&(?:amp;){0,9}(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|" + _NAMES + rb");",
-    rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}\r?\n)",
-    _INVISIBLE,
-    rb"</?[A-Za-z][^<>]*>",
-)
+# What an escape may have next to it in a key that others hide, too.
+_LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>}-]"
+_RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
-        KEY + rb"\\{1,3}(?:=|" + _MARK + KEY + rb"|\r?\n(?:\\|" + KEY + rb"))",
+        _LEFT + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")",
     ),
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (
-        KEY + rb"=[ \t]{0,8}\r?\n" + KEY,
+        _LEFT + rb"=[ \t]{0,8}\r?\n" + _RIGHT,
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
-    disguises.invisible: (KEY + _INVISIBLE,),
-    disguises.tags: (KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + KEY,),
-    disguises.concatenation: (rb"[A-Za-z0-9_.:~/+=;>}-]" + _JOINT + rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]",),
-    encoded.base64: encoded.IN_BASE64,
+    disguises.invisible: (_LEFT + _INVISIBLE,),
+    disguises.tags: (_LEFT + rb"(?:</?[A-Za-z][^<>]*>)+" + _RIGHT,),
+    disguises.concatenation: (_LEFT + _JOINT + _RIGHT,),
+    disguises.side_by_side: (),  # where hints of two others are near each other
+    encoded.base64: (),  # where its shapes are
     encoded.packed: encoded.PACKED_IN_BASE64,
     encoded.hexadecimal: (
-        _DIGITS + rb"{16}",
-        rb"(?:[2-7][0-9A-Fa-f]00){8}",
-        rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}",
+        encoded.PACKED_IN_HEX,
         rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
     ),
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
-    # Beside these it is also looked for near strings that are put together, if there is a hint of another.
-    disguises.side_by_side: tuple(
-        escape + KEY + rb"*(?:" + b"|".join([other for other in _ESCAPES if other != escape] + [_JOINT]) + rb")"
-        for escape in _ESCAPES
-    ),
+    disguises.margins: (b"PRIVATE KEY",),
     # The last: of most lists it takes more room than all others, and must not take theirs.
     disguises.broken_lines: (),  # always: it is as fast as a hint
 }
 
 
-# These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
-_ESCAPING: Final = frozenset(
-    (disguises.percent, disguises.backslash, disguises.entities, disguises.quoted_printable, disguises.tags)
+_SHAPES: Final[Mapping[Decoder, Sequence[Sequence[bytes]]]] = {
+    encoded.base64: encoded.IN_BASE64,
+    encoded.hexadecimal: encoded.IN_HEX,
+}
+
+_BESIDE: Final = frozenset(
+    (
+        disguises.percent,
+        disguises.backslash,
+        disguises.entities,
+        disguises.quoted_printable,
+        disguises.invisible,
+        disguises.tags,
+        disguises.concatenation,
+    )
 )
-_NEAR: Final = _ESCAPING | {disguises.concatenation, disguises.side_by_side}
-_PRIVATE: Final = b"PRIVATE KEY"
+# These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
+_NEAR: Final = _BESIDE - {disguises.invisible} | {disguises.side_by_side}
+_APART: Final = disguises.concatenation  # in one automaton with the others it makes all of them half as fast
 _FEW: Final = 1_000  # hints in any text …
 _DENSE: Final = 64  # … and one in so many bytes more: beyond that a text is read as a whole
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
+_NEXT: Final = _CLOSE + 512  # bytes between hints of two disguises that may be in one key
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
 _TAG: Final = 1_024  # bytes: longer tags are none
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
 
 
-@final
-class Hints:
-    """All hints in one hyperscan database. Threads may share it."""
+class _Search:
+    """The hints of some decoders in one hyperscan database."""
 
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
-        self._decoders = list(hints)
+        self.decoders = frozenset(decoder for decoder, expressions in hints.items() if expressions)
         self._hinted = [decoder for decoder, expressions in hints.items() for _ in expressions]
-        expressions = [expression for expressions in hints.values() for expression in expressions]
-        once = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
-        each = [hyperscan.HS_FLAG_DOTALL if decoder in _NEAR else once for decoder in self._hinted]
-        self._search, self._search_once = Search(expressions, each), Search(expressions, once)
+        each = hyperscan.HS_FLAG_DOTALL
+        flags = [each if one in _NEAR | _BESIDE else each | hyperscan.HS_FLAG_SINGLEMATCH for one in self._hinted]
+        self._search = Search([expression for those in hints.values() for expression in those], flags)
 
-    def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
-        """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
-        whole = [(0, len(data))]
-        # A private key is longer than what lies around a hint, and what lies around many is all there is.
-        found = None if _PRIVATE in data else self._near(data)
-        if found is None:
-            found = {}
-            self._search_once(data, lambda hint, *_: found.update({self._hinted[hint]: whole}))
-        if beside := _beside(found):
-            found[disguises.side_by_side] = _merged([*found.get(disguises.side_by_side, ()), *beside])
-        for decoder in self._decoders:
-            if decoder in found or not HINTS[decoder]:
-                yield decoder, found[decoder] if decoder in _NEAR else whole
-
-    def _near(self, data: bytes) -> dict[Decoder, list[Span]] | None:
-        """Return what lies around hints, or None where there are so many that it costs more to tell them apart."""
-        found: dict[Decoder, list[Span]] = {}
-        noted: dict[Decoder, int] = {}  # where the hints ended of which what lies around is read
+    def __call__(self, data: bytes) -> Mapping[Decoder, Sequence[int]] | None:
+        """Return where hints end, of those close to one another the first; None where it costs more to tell."""
+        ends: dict[Decoder, list[int]] = {}
         room = _FEW + len(data) // _DENSE
 
         def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> bool:
             nonlocal room
             room -= 1
-            decoder = self._hinted[hint]
-            if end - noted.get(decoder, -_CLOSE) >= _CLOSE:
-                noted[decoder] = end
-                spans = found.setdefault(decoder, [])
-                first, last = _around(data, _hidden(decoder, data, end), end)
-                if spans and first <= spans[-1][1]:
-                    first, _ = spans.pop()
-                spans.append((first, last))
+            those = ends.setdefault(self._hinted[hint], [])
+            if not those or end - those[-1] >= _CLOSE:
+                those.append(end)
             return room < 0
 
         self._search(data, on_match)
-        return None if room < 0 else found
+        return None if room < 0 else ends
 
 
-def _beside(found: Mapping[Decoder, Sequence[Span]]) -> list[Span]:
-    """Return what lies around strings that are put together, where another escape stands too."""
-    joined = found.get(disguises.concatenation, ())
-    if not joined or len(found) == 1:
-        return []
-    others = _merged([span for decoder in _ESCAPING for span in found.get(decoder, ())])
-    if disguises.invisible in found:
-        return list(joined)
-    return [
-        (start, end) for start, end in joined if (at := bisect_left(others, (end, end))) and others[at - 1][1] > start
-    ]
+@final
+class Hints:
+    """All hints. Threads may share it."""
+
+    def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
+        self._decoders = list(hints)
+        self._searches = [
+            _Search({decoder: those for decoder, those in hints.items() if (decoder is _APART) == is_apart})
+            for is_apart in (False, True)
+        ]
+        self._shapes = Shapes(_SHAPES)
+
+    def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
+        """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
+        ends: dict[Decoder, Sequence[int]] = {}
+        everywhere: set[Decoder] = {disguises.broken_lines} | self._shapes.found(data)
+        for search in self._searches:
+            if (found := search(data)) is None:
+                everywhere |= search.decoders | {disguises.side_by_side}
+            else:
+                ends |= found
+        if beside := _beside(ends):
+            ends[disguises.side_by_side] = ()
+        # A private key is longer than what lies around a hint.
+        everywhere |= ends.keys() if disguises.margins in ends else ends.keys() - _NEAR
+        for decoder in self._decoders:
+            if decoder in everywhere:
+                yield decoder, [(0, len(data))]
+            elif decoder in ends:
+                spans = beside if decoder is disguises.side_by_side else [(end, end) for end in ends[decoder]]
+                yield decoder, _windows(data, decoder, spans)
 
 
-def _merged(spans: Sequence[Span]) -> list[Span]:
-    """Return what some spans cover, in order."""
-    merged: list[Span] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged
+def _beside(ends: Mapping[Decoder, Sequence[int]]) -> list[Span]:
+    """Return from where to where hints of two decoders are near enough for one key to be under both."""
+    every = sorted((end, number) for number, (one, those) in enumerate(ends.items()) if one in _BESIDE for end in those)
+    return [(end, then) for (end, one), (then, other) in pairwise(every) if one != other and then - end < _NEXT]
+
+
+def _windows(data: bytes, decoder: Decoder, ends: Sequence[Span]) -> list[Span]:
+    """Return what must be read for the stretches in which hints end, from the first of some to the last of them."""
+    spans: list[Span] = []
+    for first_end, last_end in ends:
+        first, last = _around(data, _hidden(decoder, data, first_end), last_end)
+        if spans and first <= spans[-1][1]:
+            first, _ = spans.pop()
+        spans.append((first, last))
+    return spans
 
 
 def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
     """Where that begins which a hint that ends there has found: of tags there may be many, and long ones."""
     begin = end - 1
     if decoder is disguises.side_by_side:  # behind the tags there may be more of the key
-        begin = data.rfind(b">", max(0, end - REACH), end) + 1 or begin
+        begin = data.rfind(b">", max(0, end - _NEARBY), end) + 1 or begin
     elif decoder is not disguises.tags:
         return begin
     while data[begin - 1 : begin] == b">" and (opened := data.rfind(b"<", max(0, begin - _TAG), begin)) >= 0:

@@ -284,6 +284,8 @@ def test_what_the_compiled_twin_is_given_is_looked_at_first() -> None:
     with pytest.raises(ValueError, match="128"):
         _fast.sift(b"", known()._replace(pads=b"short"), remembering(1), 1)
     with pytest.raises(ValueError, match="128"):
+        _fast.is_registered(b"", known()._replace(pads=b"short"))
+    with pytest.raises(ValueError, match="seen"):
         _fast.sift(b"", known(), array("Q"), 1)
     for starts in ([], [0], [0, 0, 0, 1]):
         with pytest.raises(ValueError, match="starts"):
@@ -307,3 +309,23 @@ def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.Monk
     assert not left.is_compiled
     assert (left.rejoined, left.sift, left.stretches) == (plain.rejoined, plain.sift, plain.stretches)
     assert twins.is_compiled, "who develops or tests has a compiler"
+
+
+@UNHURRIED
+@given(st.text("abc123", min_size=1, max_size=90), st.booleans())
+def test_the_twins_know_the_same_keys(key: str, is_in_order: bool) -> None:
+    there = known(key, ALNUM) if is_in_order else known(ALNUM)._replace(loose=numbers(key))
+    for twin in (plain, _fast):
+        assert twin.is_registered(key.encode(), there)
+        assert twin.is_registered(ALNUM.encode(), there)
+        assert not twin.is_registered(HEX.encode(), there)
+
+
+@UNHURRIED
+@given(st.lists(st.text("ab=", max_size=40) | st.text("ab ", max_size=9), max_size=9), st.integers(0, 70))
+def test_runs_stand_where_they_do_wherever_a_text_is_cut_into_blocks(words: list[str], before: int) -> None:
+    """Looked for with a room of nothing, each is counted once."""
+    text = (" " * before + " ".join(words)).encode()
+    count = len([*plain.runs(text)])
+    for twin in (plain, _fast):
+        assert twin.sift(text, known(), remembering(), 0) == ([], 0, count)
