@@ -9,6 +9,7 @@ letter or digit behind a backslash that is no escape (``\d``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
 from itertools import pairwise
 from typing import Final, final
@@ -33,6 +34,7 @@ _NAMES: Final = (
 _JOINT: Final = _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE
 # What an escape may have next to it in a key that others hide, too.
 _LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>}-]"
+_LINE_END: Final = rb"(?:\\|=[ \t]{0,8})\r?\n"  # in the same expression as the others it makes all of them slower
 _RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
@@ -40,15 +42,17 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
         _LEFT + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")",
+        _LINE_END + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")",
     ),
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (
         _LEFT + rb"=[ \t]{0,8}\r?\n" + _RIGHT,
+        _LINE_END + rb"=[ \t]{0,8}\r?\n" + _RIGHT,
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
-    disguises.invisible: (_LEFT + _INVISIBLE,),
-    disguises.tags: (_LEFT + rb"(?:</?[A-Za-z][^<>]*>)+" + _RIGHT,),
+    disguises.invisible: (_INVISIBLE,),
+    disguises.tags: tuple(left + rb"(?:</?[A-Za-z][^<>]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in (_LEFT, _LINE_END)),
     disguises.concatenation: (_LEFT + _JOINT + _RIGHT,),
     disguises.side_by_side: (),  # where hints of two others are near each other
     encoded.base64: (),  # where its shapes are
@@ -87,9 +91,9 @@ _APART: Final = disguises.concatenation  # in one automaton with the others it m
 _FEW: Final = 1_000  # hints in any text …
 _DENSE: Final = 64  # … and one in so many bytes more: beyond that a text is read as a whole
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
-_NEXT: Final = _CLOSE + 512  # bytes between hints of two disguises that may be in one key
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
 _TAG: Final = 1_024  # bytes: longer tags are none
+_NEXT: Final = _CLOSE + _TAG + 512  # bytes between hints of two disguises that may be in one key
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
 
 
@@ -97,14 +101,14 @@ class _Search:
     """The hints of some decoders in one hyperscan database."""
 
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
-        self.decoders = frozenset(decoder for decoder, expressions in hints.items() if expressions)
         self._hinted = [decoder for decoder, expressions in hints.items() for _ in expressions]
-        each = hyperscan.HS_FLAG_DOTALL
-        flags = [each if one in _NEAR | _BESIDE else each | hyperscan.HS_FLAG_SINGLEMATCH for one in self._hinted]
-        self._search = Search([expression for those in hints.values() for expression in those], flags)
+        expressions = [expression for those in hints.values() for expression in those]
+        once = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_SINGLEMATCH
+        each = [hyperscan.HS_FLAG_DOTALL if one in _NEAR | _BESIDE else once for one in self._hinted]
+        self._search, self._search_once = Search(expressions, each), Search(expressions, once)
 
-    def __call__(self, data: bytes) -> Mapping[Decoder, Sequence[int]] | None:
-        """Return where hints end, of those close to one another the first; None where it costs more to tell."""
+    def __call__(self, data: bytes) -> tuple[Mapping[Decoder, Sequence[int]], AbstractSet[Decoder]]:
+        """Return where hints end, of those close to one another the first; or which there are, if it costs less."""
         ends: dict[Decoder, list[int]] = {}
         room = _FEW + len(data) // _DENSE
 
@@ -117,7 +121,11 @@ class _Search:
             return room < 0
 
         self._search(data, on_match)
-        return None if room < 0 else ends
+        if room >= 0:
+            return ends, frozenset()
+        dense: set[Decoder] = set()
+        self._search_once(data, lambda hint, *_: dense.add(self._hinted[hint]))
+        return {}, dense
 
 
 @final
@@ -137,11 +145,13 @@ class Hints:
         ends: dict[Decoder, Sequence[int]] = {}
         everywhere: set[Decoder] = {disguises.broken_lines} | self._shapes.found(data)
         for search in self._searches:
-            if (found := search(data)) is None:
-                everywhere |= search.decoders | {disguises.side_by_side}
-            else:
-                ends |= found
-        if beside := _beside(ends):
+            found, dense = search(data)
+            ends |= found
+            everywhere |= dense
+        beside = _beside(ends)
+        if everywhere & _BESIDE and len((everywhere | ends.keys()) & _BESIDE) > 1:
+            everywhere.add(disguises.side_by_side)
+        elif beside:
             ends[disguises.side_by_side] = ()
         # A private key is longer than what lies around a hint.
         everywhere |= ends.keys() if disguises.margins in ends else ends.keys() - _NEAR

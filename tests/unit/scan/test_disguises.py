@@ -6,7 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from random import Random
 from time import process_time
 
@@ -216,12 +216,18 @@ LONG = st.lists(
 @settings(UNHURRIED, max_examples=60)
 @given(LONG.map(b"".join))
 def test_what_is_read_around_hints_shows_all_that_the_whole_text_does(data: bytes) -> None:
-    for decoder, spans in hints().places(data):
+    places = {
+        decoder: [undone.data for start, end in spans for undone in decoder(data[start:end])]
+        for decoder, spans in hints().places(data)
+    }
+    for decoder, laid_bare in places.items():
         if decoder is disguises.side_by_side and ENDLESS in data:
             continue  # that many characters of no width are left out of a key that has nothing else in it
-        near = b"\0".join(undone.data for start, end in spans for undone in decoder(data[start:end]))
+        # Of pieces side by side there may be one that is no part of a key: then the others' decoder alone does it.
+        near = b"\0".join(chain.from_iterable(places.values()) if decoder is disguises.side_by_side else laid_bare)
         runs = [run.strip(b"_.:~/+-") for undone in decoder(data) for run in RUN.findall(undone.data)]
-        assert [run for run in runs if run not in near and run not in data and len(run) <= REACH] == [], decoder
+        most = 512 if decoder is disguises.side_by_side else REACH
+        assert [run for run in runs if run not in near and run not in data and len(run) <= most] == [], decoder
 
 
 @pytest.mark.parametrize("margin", ["+", "-", "+ ", "> ", ">> ", "# ", "// ", " * ", "    ", "\t| "])
