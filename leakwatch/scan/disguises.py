@@ -12,13 +12,14 @@ import binascii
 import html
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import starmap
 from typing import Final, NamedTuple
 
 from leakwatch import pem
-from leakwatch.core import KEY, SHORTEST, line_break, rejoined, stretches
+from leakwatch.core import KEY, SHORTEST, Span, line_break, rejoined, stretches
 
 _FEW_KINDS: Final = 1_000  # of escapes that are remembered: a text has few, and many of each
 
@@ -33,14 +34,6 @@ class Undone(NamedTuple):
     def moved(self, by: int) -> "Undone":
         """Return the same, so many bytes further on."""
         return Undone(self.start + by, self.end + by, self.data)
-
-
-class _Piece(NamedTuple):
-    """A run of escapes of one kind, or what parts a key."""
-
-    start: int
-    end: int
-    kind: int
 
 
 Decoder = Callable[[bytes], Iterator[Undone]]
@@ -86,34 +79,33 @@ def concatenation(data: bytes) -> Iterator[Undone]:
 
 def side_by_side(data: bytes) -> Iterator[Undone]:
     r"""Undo several of these next to one another in one key, which each alone takes for its end: ``%73k-\u0061``."""
-    pieces = _pieces(data)
+    spans, kinds = _pieces(data)
     last = 0
-    for start, end in stretches(data, [(piece.start, piece.end) for piece in pieces]):
-        first = last
-        while last < len(pieces) and pieces[last].end <= end:
-            last += 1
-        if len({piece.kind for piece in pieces[first:last]}) > 1:
-            yield from kept(start, end, b"".join(_without(data, start, end, pieces[first:last])))
+    for start, end in stretches(data, spans):
+        first, last = last, bisect_right(spans, (end, end), last)
+        if len(found := {*kinds[first:last]}) > 1:
+            undone = data[start:end]
+            for kind in sorted(found):
+                undone = _BESIDE[kind][1](undone)
+            yield from kept(start, end, undone)
 
 
-def _pieces(data: bytes) -> list[_Piece]:
-    """Return all escapes of all kinds in order; of two that lie over one another the first, or else the longer."""
-    found = [_Piece(*one.span(), kind) for kind, (pattern, _) in enumerate(_BESIDE) for one in pattern.finditer(data)]
-    found.sort(key=lambda piece: (piece.start, -piece.end))
-    pieces: list[_Piece] = []
-    for piece in found:
-        if not pieces or piece.start >= pieces[-1].end:
-            pieces.append(piece)
-    return pieces
-
-
-def _without(data: bytes, start: int, end: int, pieces: Sequence[_Piece]) -> Iterator[bytes]:
-    """A stretch, bit by bit, with the pieces in it undone."""
-    for piece in pieces:
-        yield data[start : piece.start]
-        yield _BESIDE[piece.kind][1](data[piece.start : piece.end])
-        start = piece.end
-    yield data[start:end]
+def _pieces(data: bytes) -> tuple[list[Span], list[int]]:
+    """Return where escapes of all kinds are, in order, and which: of two over one another the first, or longer."""
+    found = [
+        (start, -end, kind)
+        for kind, (pattern, _) in enumerate(_BESIDE)
+        for start, end in map(re.Match.span, pattern.finditer(data))
+    ]
+    spans: list[Span] = []
+    kinds: list[int] = []
+    last = 0
+    for start, before, kind in sorted(found):
+        if start >= last:
+            last = -before
+            spans.append((start, last))
+            kinds.append(kind)
+    return spans, kinds
 
 
 def broken_lines(data: bytes) -> Iterator[Undone]:
@@ -140,8 +132,9 @@ def wide(data: bytes) -> Iterator[Undone]:
 
 def _substituted(data: bytes, pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes]) -> Iterator[Undone]:
     """Undo every stretch of key characters, and every private key, that holds something which a pattern finds."""
-    for start, end in stretches(data, [found.span() for found in pattern.finditer(data)]):
-        yield from kept(start, end, undo(data[start:end]))
+    for start, end in stretches(data, [*map(re.Match.span, pattern.finditer(data))]):
+        if end - start > SHORTEST:  # nothing becomes longer
+            yield from kept(start, end, undo(data[start:end]))
     for start, end in pem.blocks(data):
         if pattern.search(data, start, end):
             yield Undone(start, end, undo(data[start:end]))
@@ -168,10 +161,6 @@ def _entities(data: bytes) -> bytes:
 
 def _quoted(data: bytes) -> bytes:
     return _each(_QUOTED, lambda run: binascii.unhexlify(b"".join(_QUOTED_BYTE.findall(run))), data)
-
-
-def _nothing(_piece: bytes) -> bytes:
-    return b""
 
 
 def kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
@@ -238,14 +227,15 @@ _CONCATENATION: Final = re.compile(_closing(KEY) + _JOINT + rb"(?=" + KEY + rb")
 # likely the key's own.
 _BEFORE: Final = rb"[A-Za-z0-9_.:~/+=;>}\x80-\xbf-]"
 _BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-])"
+_MARKS_QUOTED: Final = _run(rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}+\r?\n)")
+# In the order in which they are undone: what only parts a key goes first, since it is told by what stands around it.
 _BESIDE: Final[Sequence[tuple[re.Pattern[bytes], Callable[[bytes], bytes]]]] = (
-    (_PERCENT, _percents),
-    (_run(rb"\\(?!\\{0,2}[\"'`])" + _BEHIND_BACKSLASH), _backslashes),
+    *((pattern, partial(pattern.sub, b"")) for pattern in (re.compile(_closing(_BEFORE) + _JOINT + _BEHIND), _TAG)),
+    (_INVISIBLE, partial(_INVISIBLE.sub, b"")),
+    (_MARKS_QUOTED, partial(_each, _MARKS_QUOTED, _quoted)),
     (_ENTITY, _entities),
-    (_run(rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}+\r?\n)"), _quoted),
-    (_INVISIBLE, _nothing),
-    (_TAG, _nothing),
-    (re.compile(_closing(_BEFORE) + _JOINT + _BEHIND), _nothing),
+    (_run(rb"\\(?!\\{0,2}[\"'`])" + _BEHIND_BACKSLASH), _backslashes),
+    (_PERCENT, _percents),
 )
 _LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n")
 _WIDE: Final = tuple(
