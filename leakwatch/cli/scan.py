@@ -15,7 +15,7 @@ from leakwatch import config as configuration
 from leakwatch.cli.frame import UNFINISHED, WRONG, Frame, progress, run, visible
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import ConfigError, InputError
-from leakwatch.fetch.git import history
+from leakwatch.git import history
 from leakwatch.survey import FORMATS, Crew, Folders, Hit, Inspected, Inspector, Leak, Survey, shown
 from leakwatch.survey.owners import Owners, Register
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from leakwatch.errors import BadContent
-from leakwatch.fetch.git.leash import Leash
+from leakwatch.git.leash import Leash
 
 KINDS: Final = ("blob", "commit", "tag")
 _FORMAT: Final = "--batch=%(objectname) %(objecttype) %(objectsize) %(rest)"
