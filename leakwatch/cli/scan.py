@@ -12,7 +12,8 @@ from typing import IO, Final
 import click
 
 from leakwatch import config as configuration
-from leakwatch.cli.frame import UNFINISHED, WRONG, Frame, progress, run, visible
+from leakwatch.cli.ending import UNFINISHED, WRONG
+from leakwatch.cli.frame import Frame, progress, run, visible
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import ConfigError, InputError
 from leakwatch.git import history

@@ -15,7 +15,7 @@ import pytest
 
 from leakwatch import core
 from leakwatch.cli import COMMANDS, command
-from leakwatch.cli.frame import guarded
+from leakwatch.cli.ending import guarded
 from leakwatch.demo import DEFINITION, PasteSite
 from leakwatch.engine import NewJob
 from leakwatch.engine.embedded import EmbeddedEngine
