@@ -13,6 +13,7 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MARKS: Final = tuple(mark for mark, _ in _BOMS)
 # Only charsets: Python also "decodes" idna and punycode (slow without bound), unicode_escape and utf-7 (hide text).
 _CHARSETS: Final = re.compile(
     r"utf-8|utf-16(-[lb]e)?|utf-32(-[lb]e)?|ascii|iso8859-\d+|cp(1250|125\d|437|850|866|874|932|949|950)|koi8-[ru]"
@@ -34,7 +35,7 @@ def text(body: bytes, content_type: str = "") -> str:
 def is_bytewise(body: bytes) -> bool:
     """Whether each ASCII character of a text is the same byte in its body: of all charsets but the wide ones."""
     head = body[:_SNIFFED]
-    is_wide = body.startswith(tuple(mark for mark, _ in _BOMS)) or (
+    is_wide = head.startswith(_MARKS) or (
         b"\0" in head and (head.count(0) > len(head) // 4 or _META.search(head) is not None)
     )
     return not is_wide

@@ -3,10 +3,11 @@
 from typing import Final
 
 try:
-    from leakwatch.core._fast import rejoined, sift, stretches
+    from leakwatch.core._fast import applied, rejoined, sift, stretches
 except ImportError:  # there was no C compiler
+    from leakwatch.core.deltas import applied
     from leakwatch.core.plain import rejoined, sift, stretches
 
-__all__ = ["is_compiled", "rejoined", "sift", "stretches"]
+__all__ = ["applied", "is_compiled", "rejoined", "sift", "stretches"]
 
 is_compiled: Final = sift.__module__ != "leakwatch.core.plain"

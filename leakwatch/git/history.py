@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from leakwatch import charset
@@ -67,10 +67,18 @@ async def history(
         Leash(Path(scratch), agent=http.user_agent, seconds=git.timeout, most_bytes=git.max_bytes, where=name) as leash,
     ):
         mirror = Mirror(Path(scratch) / "mirror")
-        found = await asyncio.to_thread(_here, leash, mirror, place, max_bytes)
+        here = await asyncio.to_thread(_here, leash, mirror, place, max_bytes)
         missing = Missing()
         yield History(
-            blobs=objects.walking(leash, mirror.repository, found, (), cap=max_bytes, missing=missing),
+            blobs=objects.walking(
+                leash,
+                mirror.repository,
+                here.tips,
+                folders=[here.objects],
+                besides=here.blobs,
+                cap=max_bytes,
+                missing=missing,
+            ),
             missing=missing,
             commits=partial(objects.commits, leash, mirror.repository),
             url=url,
@@ -82,8 +90,16 @@ def _address(where: str) -> str:
     return folder.resolve().as_uri() if folder.is_dir() else where
 
 
-def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequence[str]:
-    """Have a repository's objects at hand, and return the tips of its refs.
+class _Here(NamedTuple):
+    """A repository's objects, at hand."""
+
+    objects: Path  # the folder in which they are
+    tips: Sequence[str]
+    blobs: Collection[str] = ()  # all that are there, where a tip may not lead to each
+
+
+def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> _Here:
+    """Have a repository's objects at hand.
 
     A local one's are borrowed, not copied; there what no ref leads to any more is a tip, too.
     """
@@ -93,11 +109,12 @@ def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequenc
     objects_there = next((one for one in inside if one.is_dir()), None)
     if objects_there is None:
         mirror.sync(leash, place, largest=max_bytes, found=found)
-        return mirror.tips(leash)
+        return _Here(mirror.repository / "objects", mirror.tips(leash))
     mirror.borrow(leash, objects_there, found.tips)
     try:
-        tips = [*found.tips, *objects.unreached(leash, mirror.repository, found.tips)]
+        left, blobs = objects.stored(leash, mirror.repository, found.tips)
     except TooLarge:  # so many objects that their names alone would fill our memory
-        return found.tips
+        return _Here(objects_there, found.tips)
+    tips = [*found.tips, *left]
     mirror.borrow(leash, objects_there, tips)  # refs, too, so that what is found there has its commit named
-    return tips
+    return _Here(objects_there, tips, blobs)

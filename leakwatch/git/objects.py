@@ -2,7 +2,7 @@
 
 ::
 
-    rev-list --objects ─▶ oid path ─▶ cat-file --batch ─▶ Blob
+    rev-list --objects ─▶ oid path ─▶ packs, cat-file --batch ─▶ Blob
                                          log --find-object ─▶ Origin, for what was found alone
 
 Objects are walked, not paths: a tree that is entered a million times is read once. Blocks: not for the event loop.
@@ -10,6 +10,7 @@ Objects are walked, not paths: a tree that is entered a million times is read on
 
 import subprocess
 import tempfile
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import IO, Final
 
 from leakwatch.errors import BadContent
 from leakwatch.git.leash import Leash
+from leakwatch.git.packs import Packs
 
 KINDS: Final = ("blob", "commit", "tag")
 _FORMAT: Final = "--batch=%(objectname) %(objecttype) %(objectsize) %(rest)"
@@ -30,6 +32,7 @@ _ORIGIN: Final = "--format=%x01%H%x02%an%x02%cI%x02%s"
 _EACH: Final = ("-m", "--raw", "--no-abbrev", "--no-renames")
 _MOST_LOG: Final = 16_000_000  # bytes of the log that names some blobs
 _MOST_LISTED: Final = 256_000_000  # bytes of the names of all objects: some four million
+_SLICE: Final = 20_000  # objects that are read in the order in which they lie
 _TOGETHER: Final = 200  # blobs that are named by one walk
 
 
@@ -95,37 +98,52 @@ def walking(  # noqa: PLR0913 - what there is to say of a walk
     leash: Leash,
     repository: Path,
     tips: Collection[str],
-    done: Collection[str],
     *,
+    folders: Iterable[Path],
+    besides: Iterable[str],
     cap: int,
     missing: Missing,
 ) -> Iterator[Blob]:
-    """Yield what is reachable from `tips` and not from `done`, read: one git lists, the other reads."""
-    for kind in KINDS:
-        with _revisions(leash, repository, tips, done, kind) as listed:
-            assert listed.stdout is not None  # noqa: S101 - a pipe
-            process = leash.start("cat-file", _FORMAT, "--buffer", repository=repository, stdin=listed.stdout)
-            listed.stdout.close()  # the other end is the reader's alone
-            yield from _blobs(process, cap, missing)
-            leash.check(process)
-            leash.check(listed)
+    """Yield what is reachable from `tips`, and some blobs besides, read: from the packs in `folders`, else by git."""
+    every = _and_besides(listing(leash, repository, tips, (), missing), set(besides))
+    with Packs(folders) as packs:
+        while some := list(islice(every, _SLICE)):
+            left: list[Named] = []
+            for number, found in packs.read([named.oid for named in some]):
+                leash.go_on()
+                named = some[number]
+                if found is None or found.kind != named.kind:
+                    left.append(named)
+                else:
+                    body, size = found.data[:cap], len(found.data)
+                    yield Blob(oid=named.oid, kind=named.kind, path=named.path, size=size, body=body)
+            if left:
+                yield from reading(leash, repository, left, cap=cap)
 
 
-def unreached(leash: Leash, repository: Path, tips: Collection[str]) -> list[str]:
-    """Return what is there and no ref leads to any more: commits and tags, and the blobs that these do not lead to.
+def stored(leash: Leash, repository: Path, tips: Collection[str]) -> tuple[list[str], set[str]]:
+    """Return the commits and tags that are there and no ref leads to any more; and all blobs. Raises TooLarge.
 
-    What was amended, reset or forced away stays in a repository until it is cleaned up. Raises TooLarge.
+    What was amended, reset or forced away stays in a repository until it is cleaned up.
     """
     every = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--batch-all-objects", "--unordered")
-    there = leash.read(*every, most=_MOST_LISTED, repository=repository).decode("ascii", "replace").splitlines()
-    found: list[str] = []
-    for kinds in (("commit", "tag"), ("blob",)):
-        with _lines([*tips, *found]) as asked:
-            known = ("rev-list", "--objects", "--no-object-names", "--stdin", "--ignore-missing", "--missing=allow-any")
-            reached = leash.read(*known, most=_MOST_LISTED, repository=repository, stdin=asked)
-        left = {oid for oid, _, kind in (line.partition(" ") for line in there) if kind in kinds}
-        found += sorted(left.difference(reached.decode("ascii", "replace").split()))
-    return found
+    said = leash.read(*every, most=_MOST_LISTED, repository=repository).decode("ascii", "replace")
+    there: defaultdict[str, set[str]] = defaultdict(set)
+    for oid, _, kind in (line.partition(" ") for line in said.splitlines()):
+        there[kind].add(oid)
+    with _lines(tips) as asked:
+        known = ("rev-list", "--stdin", "--ignore-missing", "--missing=allow-any")
+        reached = leash.read(*known, most=_MOST_LISTED, repository=repository, stdin=asked)
+    left = there["commit"].difference(reached.decode("ascii", "replace").split())
+    return [*sorted(left), *sorted(there["tag"].difference(tips))], there["blob"]
+
+
+def _and_besides(named: Iterable[Named], blobs: set[str]) -> Iterator[Named]:
+    """Yield objects, and those blobs that were not among them."""
+    for one in named:
+        blobs.discard(one.oid)
+        yield one
+    yield from (Named(oid=oid, kind="blob") for oid in sorted(blobs))
 
 
 def reading(leash: Leash, repository: Path, named: Sequence[Named], *, cap: int) -> Iterator[Blob]:

@@ -197,7 +197,7 @@ async def test_a_large_file_that_a_host_sends_all_the_same_is_cut(host: Host, se
 async def test_more_than_one_job_lists_is_listed_in_several_and_nothing_twice(
     host: Host, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leakwatch.git.work.SLICE", 7)
+    monkeypatch.setattr("leakwatch.fetch.git.SLICE", 7)
     tools = host.create("tools")
     tools.commit({f"{n}.txt": f"text {n}" for n in range(30)})
     tools.push()
