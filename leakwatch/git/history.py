@@ -75,7 +75,7 @@ async def history(
                 mirror.repository,
                 here.tips,
                 folders=[here.objects],
-                besides=here.blobs,
+                there=here.every,
                 cap=max_bytes,
                 missing=missing,
             ),
@@ -95,7 +95,7 @@ class _Here(NamedTuple):
 
     objects: Path  # the folder in which they are
     tips: Sequence[str]
-    blobs: Collection[str] = ()  # all that are there, where a tip may not lead to each
+    every: Mapping[str, str] = {}  # that is there, with its kind, where a tip may not lead to each
 
 
 def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> _Here:
@@ -112,9 +112,9 @@ def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> _Here:
         return _Here(mirror.repository / "objects", mirror.tips(leash))
     mirror.borrow(leash, objects_there, found.tips)
     try:
-        left, blobs = objects.stored(leash, mirror.repository, found.tips)
+        left, there = objects.stored(leash, mirror.repository, found.tips)
     except TooLarge:  # so many objects that their names alone would fill our memory
         return _Here(objects_there, found.tips)
     tips = [*found.tips, *left]
     mirror.borrow(leash, objects_there, tips)  # refs, too, so that what is found there has its commit named
-    return _Here(objects_there, tips, blobs)
+    return _Here(objects_there, tips, there)

@@ -10,8 +10,7 @@ Objects are walked, not paths: a tree that is entered a million times is read on
 
 import subprocess
 import tempfile
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from leakwatch.git.leash import Leash
 from leakwatch.git.packs import Packs
 
 KINDS: Final = ("blob", "commit", "tag")
+_PLACED: Final = ("blob", "tag")  # those that have a path or a name, which only a walk tells
 _FORMAT: Final = "--batch=%(objectname) %(objecttype) %(objectsize) %(rest)"
 _MISSING: Final = b"?"
 _PIECE: Final = 1_048_576
@@ -78,11 +78,17 @@ class Origin:
     at: datetime | None
 
 
-def listing(
-    leash: Leash, repository: Path, tips: Collection[str], done: Collection[str], missing: Missing
+def listing(  # noqa: PLR0913 - what there is to say of a list
+    leash: Leash,
+    repository: Path,
+    tips: Collection[str],
+    done: Collection[str],
+    missing: Missing,
+    *,
+    kinds: Sequence[str] = KINDS,
 ) -> Iterator[Named]:
     """Yield what is reachable from `tips` and not from `done`: the newest commits' blobs first, then the messages."""
-    for kind in KINDS:
+    for kind in kinds:
         with _revisions(leash, repository, tips, done, kind) as process:
             assert process.stdout is not None  # noqa: S101 - a pipe
             while line := process.stdout.readline(_LONGEST_LINE):
@@ -100,12 +106,13 @@ def walking(  # noqa: PLR0913 - what there is to say of a walk
     tips: Collection[str],
     *,
     folders: Iterable[Path],
-    besides: Iterable[str],
+    there: Mapping[str, str],
     cap: int,
     missing: Missing,
 ) -> Iterator[Blob]:
-    """Yield what is reachable from `tips`, and some blobs besides, read: from the packs in `folders`, else by git."""
-    every = _and_besides(listing(leash, repository, tips, (), missing), set(besides))
+    """Yield what is reachable from `tips`, and all that is `there`, read: from the packs in `folders`, else by git."""
+    listed = listing(leash, repository, tips, (), missing, kinds=_PLACED if there else KINDS)
+    every = _and_others(listed, dict(there))
     with Packs(folders) as packs:
         while some := list(islice(every, _SLICE)):
             left: list[Named] = []
@@ -121,29 +128,28 @@ def walking(  # noqa: PLR0913 - what there is to say of a walk
                 yield from reading(leash, repository, left, cap=cap)
 
 
-def stored(leash: Leash, repository: Path, tips: Collection[str]) -> tuple[list[str], set[str]]:
-    """Return the commits and tags that are there and no ref leads to any more; and all blobs. Raises TooLarge.
+def stored(leash: Leash, repository: Path, tips: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the commits and tags that are there and no ref leads to any more; and all objects. Raises TooLarge.
 
-    What was amended, reset or forced away stays in a repository until it is cleaned up.
+    What was amended, reset or forced away stays in a repository until it is cleaned up. Each object has its kind; trees
+    are left out.
     """
     every = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--batch-all-objects", "--unordered")
     said = leash.read(*every, most=_MOST_LISTED, repository=repository).decode("ascii", "replace")
-    there: defaultdict[str, set[str]] = defaultdict(set)
-    for oid, _, kind in (line.partition(" ") for line in said.splitlines()):
-        there[kind].add(oid)
+    there = {oid: kind for oid, _, kind in (line.partition(" ") for line in said.splitlines()) if kind in KINDS}
     with _lines(tips) as asked:
-        known = ("rev-list", "--stdin", "--ignore-missing", "--missing=allow-any")
-        reached = leash.read(*known, most=_MOST_LISTED, repository=repository, stdin=asked)
-    left = there["commit"].difference(reached.decode("ascii", "replace").split())
-    return [*sorted(left), *sorted(there["tag"].difference(tips))], there["blob"]
+        commits_ = ("rev-list", "--stdin", "--ignore-missing", "--missing=allow-any")
+        reached = leash.read(*commits_, most=_MOST_LISTED, repository=repository, stdin=asked)
+    known = {*tips, *reached.decode("ascii", "replace").split()}
+    return sorted(oid for oid, kind in there.items() if kind != "blob" and oid not in known), there
 
 
-def _and_besides(named: Iterable[Named], blobs: set[str]) -> Iterator[Named]:
-    """Yield objects, and those blobs that were not among them."""
+def _and_others(named: Iterable[Named], there: dict[str, str]) -> Iterator[Named]:
+    """Yield objects, and what else is there."""
     for one in named:
-        blobs.discard(one.oid)
+        there.pop(one.oid, None)
         yield one
-    yield from (Named(oid=oid, kind="blob") for oid in sorted(blobs))
+    yield from (Named(oid=oid, kind=kind) for oid, kind in there.items())
 
 
 def reading(leash: Leash, repository: Path, named: Sequence[Named], *, cap: int) -> Iterator[Blob]:

@@ -7,7 +7,6 @@ deltas that name their base, damage) or is in no pack is left to git, which is o
 import os
 import stat
 import struct
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -30,6 +29,7 @@ _OFFSET_DELTA: Final = 6  # its base lies so many bytes before it
 _INDEX: Final = b"\xfftOc\0\0\0\x02"
 _FANOUT: Final = struct.Struct(">256I")
 _NAME: Final = 20  # bytes of SHA-1
+_FEW: Final = 256  # names that are gone through at once
 _NAMES: Final = len(_INDEX) + _FANOUT.size  # where they begin in an index
 _FAR: Final = 1 << 31  # set in an offset that stands in the table of those that need 64 bits
 _BROKEN: Final = (deflate.DeflateError, OSError, IndexError, ValueError, struct.error)
@@ -65,14 +65,14 @@ class Pack:
     def find(self, name: bytes) -> int | None:
         """Return where in the pack an object begins, if it is there."""
         low, high = self._fanout[name[0]], self._fanout[name[0] + 1]
-        number = bisect_left(range(self._count), name, low, high, key=self._name)
-        if self._name(number) != name:
-            return None
-        (offset,) = struct.unpack_from(">I", self._index, self._offsets + 4 * number)
-        if offset & _FAR:
-            far = self._offsets + 4 * self._count + 8 * (offset ^ _FAR)
-            (offset,) = struct.unpack_from(">Q", self._index, far)
-        return int(offset)
+        while high - low > _FEW:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._name(middle) <= name else (low, middle)
+        begin, end = _NAMES + _NAME * low, _NAMES + _NAME * high
+        at = self._index.find(name, begin, end)
+        while at >= 0 and (at - begin) % _NAME:  # the end of one name and the beginning of the next
+            at = self._index.find(name, at + 1, end)
+        return None if at < 0 else self._offset((at - _NAMES) // _NAME)
 
     def read(self, at: int) -> Object | None:
         """Return what begins there, or None where that is for git."""
@@ -83,18 +83,27 @@ class Pack:
 
     def _read(self, at: int) -> Object | None:
         deltas: list[tuple[int, Bytes]] = []
-        while (found := self._kept.get(at)) is None:
+        found = self._kept.get(at)
+        while found is None:
             kind, back, data = self._inflated(at)
             if kind in _KINDS:
                 found = self._keep(at, Object(_KINDS[kind], bytes(data)))
             elif kind == _OFFSET_DELTA and len(deltas) < DEEPEST and 0 < back < at:
                 deltas.append((at, data))
                 at -= back
+                found = self._kept.get(at)
             else:
                 return None
         for here, delta in reversed(deltas):
             found = self._keep(here, Object(found.kind, applied(found.data, delta, LARGEST)))
         return found
+
+    def _offset(self, number: int) -> int:
+        offset = self._number(self._offsets + 4 * number, 4)
+        return self._number(self._offsets + 4 * self._count + 8 * (offset ^ _FAR), 8) if offset & _FAR else offset
+
+    def _number(self, at: int, size: int) -> int:
+        return int.from_bytes(self._index[at : at + size])
 
     def _name(self, number: int) -> bytes:
         begin = _NAMES + _NAME * number
@@ -112,9 +121,9 @@ class Pack:
     def _inflated(self, at: int) -> tuple[int, int, Bytes]:
         """Return what begins there: which kind it is, how far before it its base lies, and its bytes."""
         data, begin = self._from(at, _HEADER)
-        byte, end = data[begin], begin + 1
+        byte, end, last = data[begin], begin + 1, begin + _HEADER
         kind, size, shift = byte >> 4 & 7, byte & 15, 4
-        while byte & 0x80:
+        while byte & 0x80 and end < last:
             byte = data[end]
             end += 1
             size |= (byte & 0x7F) << shift
@@ -124,7 +133,7 @@ class Pack:
             byte = data[end]
             end += 1
             back = byte & 0x7F
-            while byte & 0x80:
+            while byte & 0x80 and end < last:
                 byte = data[end]
                 end += 1
                 back = (back + 1) << 7 | byte & 0x7F

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
-from leakwatch.core import Sifted
+from leakwatch.core import SHORTEST, Sifted
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
@@ -112,6 +112,8 @@ class Scanner:
 
     def redact(self, text: str, sieve: Sieve | None = None) -> str:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
+        if len(text) < SHORTEST:
+            return text
         return redaction.redact(text, partial(self._spans, sieve), partial(self._disguises, sieve))
 
     def holds_key(self, text: str) -> bool:

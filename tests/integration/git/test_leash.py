@@ -41,7 +41,7 @@ def test_a_reading_that_is_killed_in_its_middle_is_told(host: Host, tmp_path: Pa
     commit = tools.commit({f"{n}.txt": str(n) * 50_000 for n in range(40)})
     tools.push()
     with leash(tmp_path) as held:
-        found = objects.walking(held, tools.bare, [commit], folders=(), besides=(), cap=10**6, missing=Missing())
+        found = objects.walking(held, tools.bare, [commit], folders=(), there={}, cap=10**6, missing=Missing())
         next(found)
         held.kill()
         with pytest.raises(TimedOut):
