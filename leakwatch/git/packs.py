@@ -10,6 +10,8 @@ import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, NamedTuple, Self, final
 
@@ -20,8 +22,9 @@ from leakwatch.core import applied
 MOST: Final = 50  # packs that are read here: more have to be repacked, or take git's time
 LARGEST: Final = 4_000_000  # bytes of an object, of its deltas and of what these are applied to
 DEEPEST: Final = 256  # deltas over one another
-_LARGEST_INDEX: Final = 256_000_000  # bytes in memory: some nine million objects
+_INDICES: Final = 256_000_000  # bytes of all indices in memory: some nine million objects
 _KEPT: Final = 16_000_000  # bytes of objects that deltas may be applied to
+_AT_HAND: Final = 16_000_000  # bytes of the deltas of one object
 _WINDOW: Final = 1 << 20  # bytes that are read at once
 _HEADER: Final = 32  # bytes in which an object's kind, size and base are told
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
@@ -81,8 +84,14 @@ class Pack:
         except _BROKEN:
             return None
 
+    def rest(self) -> None:
+        """Give its memory to others."""
+        self._kept.clear()
+        self._room, self._window = _KEPT, b""
+
     def _read(self, at: int) -> Object | None:
         deltas: list[tuple[int, Bytes]] = []
+        room = _AT_HAND
         found = self._kept.get(at)
         while found is None:
             kind, back, data = self._inflated(at)
@@ -90,9 +99,12 @@ class Pack:
                 found = self._keep(at, Object(_KINDS[kind], bytes(data)))
             elif kind == _OFFSET_DELTA and len(deltas) < DEEPEST and 0 < back < at:
                 deltas.append((at, data))
+                room -= len(data)
                 at -= back
                 found = self._kept.get(at)
             else:
+                return None
+            if room < 0:
                 return None
         for here, delta in reversed(deltas):
             found = self._keep(here, Object(found.kind, applied(found.data, delta, LARGEST)))
@@ -169,6 +181,7 @@ class Packs:
         self._folders = tuple(folders)
         self._packs: list[Pack] = []
         self._files = ExitStack()
+        self._room = _INDICES
 
     def __enter__(self) -> Self:
         indices = (path for folder in self._folders for path in sorted((folder / "pack").glob("*.idx")))
@@ -184,9 +197,10 @@ class Packs:
         with suppress(*_BROKEN), ExitStack() as files:
             file = _opened(index, files)
             size = os.fstat(file).st_size
-            if size <= _LARGEST_INDEX:
-                content = _whole(file, size)
-                self._packs.append(Pack(_opened(index.with_suffix(".pack"), files), content))
+            if size <= self._room:
+                pack = Pack(_opened(index.with_suffix(".pack"), files), _whole(file, size))
+                self._packs.append(pack)
+                self._room -= size
                 self._files.push(files.pop_all())
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[int, Object | None]]:
@@ -197,12 +211,18 @@ class Packs:
                 yield number, None
             else:
                 places.append((*place, number))
-        for pack, at, number in sorted(places):
-            yield number, self._packs[pack].read(at)
+        for which, group in groupby(sorted(places), key=itemgetter(0)):
+            pack = self._packs[which]
+            for _, at, number in group:
+                yield number, pack.read(at)
+            pack.rest()
 
     def _place(self, name: str) -> tuple[int, int] | None:
         """Return in which pack an object is and where."""
-        asked = bytes.fromhex(name)
+        try:
+            asked = bytes.fromhex(name)
+        except ValueError:  # of a line that was too long for one
+            return None
         for number, pack in enumerate(self._packs if len(asked) == _NAME else ()):
             if (at := pack.find(asked)) is not None:
                 return number, at

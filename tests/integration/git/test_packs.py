@@ -105,11 +105,13 @@ def test_what_is_not_plain_is_left_to_git(repository: Path, monkeypatch: pytest.
     whole = read(repository)
     loose = git(repository, "hash-object", "-w", "--stdin", stdin=b"in no pack")
     with Packs([repository / "objects"]) as packs:
-        assert [*packs.read([loose, "1" * 64])] == [(0, None), (1, None)]
+        assert [*packs.read([loose, "1" * 64, "no name"])] == [(0, None), (1, None), (2, None)]
     monkeypatch.setattr("leakwatch.git.packs.DEEPEST", 3)
     monkeypatch.setattr("leakwatch.git.packs._KEPT", 0)
     deep = read(repository)
     assert 5 < sum(found is None for found in deep.values()) < 100
+    monkeypatch.setattr("leakwatch.git.packs._AT_HAND", 30)
+    assert sum(found is None for found in read(repository).values()) > sum(found is None for found in deep.values())
     monkeypatch.setattr("leakwatch.git.packs.LARGEST", 1000)
     short = read(repository)
     assert all(found is None or len(found[1]) <= 1000 for found in short.values())
@@ -182,7 +184,7 @@ def test_what_is_no_file_is_not_waited_for_and_what_is_no_index_is_passed_over(
         damaged.write_bytes(content)
     assert _left(repository, names) == 0
     with monkeypatch.context() as patch:
-        patch.setattr("leakwatch.git.packs._LARGEST_INDEX", 1000)
+        patch.setattr("leakwatch.git.packs._INDICES", 1000)
         assert _left(repository, names) == len(names)
     with monkeypatch.context() as patch:
         patch.setattr("leakwatch.git.packs.MOST", 0)
