@@ -306,7 +306,8 @@ def _scanned(text: str, sieve: DigestSieve | None = None) -> Iterator[str]:
 
 def _read(markers: Markers, data: bytes) -> None:
     """Find every place at which a key may begin, and read it in every way."""
-    reader, read = markers.reader(data), set[Hashable]()
+    reader = markers.reader(data)
+    read: set[Hashable] = set()
     for start in reader.starts:
         reader.readings(start, read)
 

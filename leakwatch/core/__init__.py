@@ -1,6 +1,7 @@
 """What each byte goes through, compiled where there was a compiler: runs, the sieve, broken lines, deltas of git."""
 
 from leakwatch.core.plain import KEY, REACH, SHORTEST, Span, line_break
+from leakwatch.core.shapes import Shapes
 from leakwatch.core.sieve import DigestSieve, Sifted
 from leakwatch.core.twins import applied, is_compiled, rejoined, stretches
 
@@ -9,6 +10,7 @@ __all__ = [
     "REACH",
     "SHORTEST",
     "DigestSieve",
+    "Shapes",
     "Sifted",
     "Span",
     "applied",

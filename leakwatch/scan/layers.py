@@ -82,7 +82,7 @@ def _under(layer: Layer, budget: Budget) -> Layer | None:
         for start, end in spans:
             for stretch in decoder(layer.data[start:end]):
                 if stretch.data not in undone and budget.take(len(stretch.data) + len(BETWEEN)):
-                    undone[stretch.data] = Undone(stretch.start + start, stretch.end + start, stretch.data)
+                    undone[stretch.data] = stretch.moved(start) if start else stretch
     if not undone:
         return None
     starts, at = [], 0

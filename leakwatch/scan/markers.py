@@ -41,8 +41,8 @@ class Markers:
 
     def reader(self, data: bytes) -> "Reader":
         """Find the places in some bytes at which a key may begin, to be read from there."""
-        places, skipped = self._places(data, self._limit + len(data) // _ROOM)
-        return Reader(data, places, self._limit, skipped)
+        hits, skipped = self._hits(data, self._limit + len(data) // _ROOM)
+        return Reader(data, self._places(data, hits), self._limit, skipped) if hits else _NOWHERE
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
         """Return the numbers of the texts in which a key may begin or end. Few small ones are read as one."""
@@ -55,16 +55,15 @@ class Markers:
         self._search(b"\n".join(texts), on_match)
         return found
 
-    def _places(self, data: bytes, limit: int) -> tuple[Places, int]:
-        """Where a key may begin and of which formats, and how many such places were left out."""
-        hits, skipped = self._hits(data, limit)
+    def _places(self, data: bytes, hits: Sequence[tuple[int, int]]) -> Places:
+        """Where a key may begin and of which formats."""
         places: dict[int, list[Format]] = {}
         for expression, at in hits:
             for format_ in self._formats[expression]:
                 for start in format_.starts(data, at):
                     if format_ not in places.setdefault(start, []):
                         places[start].append(format_)
-        return places, skipped
+        return places
 
     def _hits(self, data: bytes, limit: int) -> tuple[list[tuple[int, int]], int]:
         """Which expressions hyperscan found and from where, up to the limit, and how many more there are."""
@@ -96,7 +95,7 @@ class Reader:
         self.skipped = skipped  # places, and those that were not read in all ways
 
     def readings(self, start: int, read: set[Hashable]) -> list[Reading]:
-        """Return every way to read the bytes from a start, best first; none if the same bytes were read before.
+        """Return every way to read the bytes from a start; none if the same bytes were read before.
 
         A catch-all adds nothing where a narrower format takes all that it could: no neighbour is glued there.
         """
@@ -105,8 +104,7 @@ class Reader:
             return []
         taken = max((r.end for r in longest if r.format.rank < CATCH_ALL), default=start)
         kept = [r for r in longest if r.format.rank < CATCH_ALL or r.end > taken]
-        readings = [*kept, *self._up_to_neighbours(start, kept), *self._further(kept)]
-        return sorted(readings, key=lambda reading: reading.order) if len(readings) > 1 else readings
+        return [*kept, *self._up_to_neighbours(start, kept), *self._further(kept)]
 
     def _is_new(self, start: int, longest: Sequence[Reading], read: set[Hashable]) -> bool:
         """Whether a place differs from all that were read: a list's lines stand in it, and again joined in pairs."""
@@ -138,3 +136,6 @@ class Reader:
         further = list(islice(shorter, self._share + 1))
         self.skipped += len(further) > self._share
         return further[: self._share]
+
+
+_NOWHERE: Final = Reader(b"", {}, 1, 0)  # of most texts
