@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 import click
 
 
-class Known(NamedTuple):
+class Listed(NamedTuple):
     """A command that is not imported yet."""
 
     where: str  # module and name
@@ -19,18 +19,18 @@ class Known(NamedTuple):
 
 
 COMMANDS: Final = {
-    "run": Known("daemon.run", "Watch until told to stop: what systemd starts."),
-    "demo": Known("daemon.demo", "Show the main job on loopback."),
-    "check": Known("daemon.check", "Check the configuration, definitions, database."),
-    "scan": Known("scan.command", "Look for keys in files, folders and, as `-`, standard input."),
-    "keys": Known("keys.group", "Customers' keys, by digest alone."),
-    "customers": Known("customers.group", "Who is told, and where."),
-    "sources": Known("sources.group", "The places that are watched."),
-    "findings": Known("findings.group", "Whose keys are exposed, and where."),
-    "notices": Known("notices.group", "What is owed, to whom, and what became of it."),
-    "jobs": Known("jobs.group", "Work that was given up, and work that waits."),
-    "detectors": Known("detectors.group", "The formats of keys that are known."),
-    "db": Known("database.group", "The database: its schema, and the move to another one."),
+    "run": Listed("daemon.run", "Watch until told to stop: what systemd starts."),
+    "demo": Listed("daemon.demo", "Show the main job on loopback."),
+    "check": Listed("daemon.check", "Check the configuration, definitions, database."),
+    "scan": Listed("scan.command", "Look for keys in files, folders and, as `-`, standard input."),
+    "keys": Listed("keys.group", "Customers' keys, by digest alone."),
+    "customers": Listed("customers.group", "Who is told, and where."),
+    "sources": Listed("sources.group", "The places that are watched."),
+    "findings": Listed("findings.group", "Whose keys are exposed, and where."),
+    "notices": Listed("notices.group", "What is owed, to whom, and what became of it."),
+    "jobs": Listed("jobs.group", "Work that was given up, and work that waits."),
+    "detectors": Listed("detectors.group", "The formats of keys that are known."),
+    "db": Listed("database.group", "The database: its schema, and the move to another one."),
 }
 
 
@@ -50,7 +50,7 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - likewise
         """Write what `--help` says of the commands."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, known.says) for name, known in COMMANDS.items()])
+            formatter.write_dl([(name, listed.says) for name, listed in COMMANDS.items()])
 
 
 def _imported(where: str) -> Any:
