@@ -21,7 +21,7 @@
 #error "gcc and clang compile this, for 64 bits; elsewhere plain.py does the same"
 #endif
 
-enum { SHORTEST = 16, LONGEST = 4096, OVERLAP = 512, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
+enum { SHORTEST = 16, LONGEST = 4096, OVERLAP = 512, PARTS = 6, REACH = 4096, FEW = 8, ALIKE = 4, ALONE = 1 << 14 };
 
 /* Characters: each that a key may have is one bit. */
 enum {
@@ -895,14 +895,24 @@ static bool add_chain(const Text *text, PyObject *found, const Span *lines, size
     return append(found, Py_BuildValue("(nnN)", lines[0].start, lines[count - 1].end, joined));
 }
 
-/* All the lines of a stretch, then any of them that follow one another; of many each two. */
+/* Whether lines are a list rather than one thing that was broken: many, or several of a length. */
+static bool is_list(const Lines *lines)
+{
+    if (lines->count > FEW || lines->count <= ALIKE) return lines->count > FEW;
+    for (size_t line = 1; line < lines->count; line++)
+        if (lines->spans[line].end - lines->spans[line].start != lines->spans[0].end - lines->spans[0].start) return false;
+    return true;
+}
+
+/* All the lines of a stretch, then any of them that follow one another; in a list each two. */
 static bool add_chains(const Text *text, PyObject *found, Lines *lines, const Stretch *stretch)
 {
     Py_ssize_t stop = end_of(text, stretch);
     if (!is_mixed(text, stretch->start, stop)) return true;
     if (!add_line(lines, (Span){stretch->last.end, stop})) return false;
     size_t most = lines->count;
-    for (size_t count = most; count >= 2; count = most > FEW && count > 2 ? 2 : count - 1)
+    bool by_two = is_list(lines);
+    for (size_t count = most; count >= 2; count = by_two && count > 2 ? 2 : count - 1)
         for (size_t first = 0; first + count <= most; first++)
             if (!add_chain(text, found, lines->spans + first, count)) return false;
     return true;

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import starmap
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from leakwatch import pem
 from leakwatch.core import KEY, SHORTEST, line_break, rejoined, stretches
@@ -32,7 +31,7 @@ class Undone(NamedTuple):
     data: bytes
 
     def moved(self, by: int) -> "Undone":
-        """Return the same further on."""
+        """Return the same, so many bytes further on."""
         return Undone(self.start + by, self.end + by, self.data)
 
 
@@ -52,7 +51,7 @@ _TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]{%d}" % SHORTEST)  # bytes that ar
 
 def percent(data: bytes) -> Iterator[Undone]:
     """Undo percent escapes: ``key%3Dabc``."""
-    return _substituted(data, _PERCENT, unquote_to_bytes)
+    return _substituted(data, _PERCENT, partial(_each, _PERCENT, _percents))
 
 
 def backslash(data: bytes) -> Iterator[Undone]:
@@ -155,6 +154,10 @@ def _each(pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes], data: byte
     return b"".join(pieces)
 
 
+def _percents(run: bytes) -> bytes:
+    return binascii.unhexlify(run.replace(b"%", b""))
+
+
 def _backslashes(run: bytes) -> bytes:
     return b"".join(map(_behind_backslash, _ESCAPE.findall(run)))
 
@@ -234,7 +237,7 @@ _CONCATENATION: Final = re.compile(_closing(KEY) + _JOINT + rb"(?=" + KEY + rb")
 _BEFORE: Final = rb"[A-Za-z0-9_.:~/+=;>}\x80-\xbf-]"
 _BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-])"
 _BESIDE: Final[Sequence[tuple[re.Pattern[bytes], Callable[[bytes], bytes]]]] = (
-    (_PERCENT, unquote_to_bytes),
+    (_PERCENT, _percents),
     (_run(rb"\\(?!\\{0,2}[\"'`])" + _ESCAPE.pattern.removeprefix(rb"\\")), _backslashes),
     (_ENTITY, _entities),
     (_run(rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}+\r?\n)"), _quoted),
