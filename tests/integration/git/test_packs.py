@@ -3,6 +3,7 @@
 import os
 import shutil
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -13,7 +14,7 @@ from leakwatch.errors import TimedOut
 from leakwatch.git import objects
 from leakwatch.git.leash import Leash
 from leakwatch.git.objects import Missing, Named
-from leakwatch.git.packs import LARGEST, Pack, Packs
+from leakwatch.git.packs import LARGEST, Object, Pack, Packs
 from tests.integration.git.host import git
 
 WORDS = [f"word{number}" for number in range(400)]
@@ -196,6 +197,27 @@ def test_what_is_no_file_is_not_waited_for_and_what_is_no_index_is_passed_over(
 def _left(repository: Path, names: list[str]) -> int:
     with Packs([repository / "objects"]) as packs:
         return sum(found is None for _, found in packs.read(names))
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\x33", Object("blob", b"abc")),
+        (b"\x34", None),  # says that it is longer
+        (b"\x32", None),  # or shorter
+        (b"\xb3" + b"\x80" * 9 + b"\1", None),  # or without end
+        (b"\x63\x01", None),  # lies before the beginning
+        (b"\x73", None),  # names its base
+        (b"", None),
+    ],
+)
+def test_an_object_is_as_long_as_it_says_or_is_left_to_git(
+    head: bytes, expected: Object | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "some.pack"
+    path.write_bytes(head + zlib.compress(b"abc") + bytes(100))
+    with path.open("rb") as file:
+        assert Pack(file.fileno(), b"\xfftOc\0\0\0\2" + bytes(1024)).read(0) == expected
 
 
 def test_a_name_that_only_lies_across_two_others_is_not_there() -> None:
