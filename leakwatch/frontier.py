@@ -102,7 +102,7 @@ class Frontier:
         metrics.missed(source.name, count)
         await sources.missed(tx, source.name, count, now())
         detail = (
-            f"Source {source.name}: {count} documents are known to exist and were not looked at, for want of room "
-            "or for their size. `leakwatch sources list` counts them."
+            f"Source {source.name}: {count} documents are known to exist and were not looked at: there was no room "
+            "for them, they are too large, or the site shows no more of them. `leakwatch sources list` counts them."
         )
         await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed"))

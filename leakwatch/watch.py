@@ -142,7 +142,7 @@ class Watch:
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             news = left_alone if skip else outcome.new
             await self._engine.enqueue(tx, self._jobs.several(source, news, alone=crashed))
-            await self._frontier.missed(tx, source, admitted.missed)
+            await self._frontier.missed(tx, source, 0 if skip else admitted.missed + polled.trace.missed)
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
             await self._engine.enqueue(tx, self._jobs.failed(source, cut))
             await self._polled(tx, source, polled, start.interval, len(outcome.new) + len(batch.documents))

@@ -22,6 +22,7 @@ _SELECTED: Final = ("html", "json")
 _BUILT_IN: Final = frozenset({"base_url", "host", "index", "page", "cursor", "since", "token", "word", "from", "to"})
 _FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at", "commit"})
 _PARENT: Final = frozenset({"parent", "parent_title"})
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _PLACES: Final = frozenset({"repository", "commit", "path", "id"})
 
 
@@ -101,8 +102,10 @@ def _unsearchable(definition: Described) -> Iterator[Wrong]:
     wanted = ("word", "from", "to") if search.window else ("word",)
     if missing := [name for name in wanted if not _is_used(name, definition)]:
         yield ("search",), f"{{{missing[0]}}} does not stand in listing.url"
-    if search.window == "number" and not (search.first.isdecimal() and search.last.isdecimal()):
-        yield ("search", "first"), "and last are numbers"
+    if search.window == "number" and not (_NUMBER.fullmatch(search.first) and _NUMBER.fullmatch(search.last)):
+        yield ("search", "first"), "and last are numbers of up to 18 digits"
+    if search.rate and not (definition.token and definition.token.required):
+        yield ("search", "rate"), "is each token's: say [token], or write `rate` of the whole definition"
     if search.window == "time":
         try:
             seconds(search.first)

@@ -82,6 +82,7 @@ class Search(Strict):
     total: str = ""  # json: where a page says how many results there are
     partial: str = ""  # json: where it says that not all was looked at: told as a gap
     requests: Annotated[int, Field(ge=1, le=100)] = 50  # of one poll
+    rate: RateField | None = None  # of each token, whatever the answers say of limits; None: as they and `rate` say
 
 
 class Walk(Strict):

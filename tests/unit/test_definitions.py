@@ -117,6 +117,8 @@ def test_what_is_wrong_with_what_is_opened_is_said(opening: str, says: str) -> N
         ('words = ["a"]', "search: {word} does not stand in listing.url"),
         ('words = ["a"]\nwindow = "time"\nfirst = "1d"', "{from} does not stand in listing.url"),
         ('words = ["a"]\nwindow = "number"\nfirst = "0"', "search.first: and last are numbers"),
+        ('words = ["a"]\nwindow = "number"\nfirst = "0"\nlast = "1000000000000000000"', "search.first: and last are"),
+        ('words = ["a"]\nrate = "9/m"', "search.rate: is each token's"),
         ('words = ["a"]\nwindow = "time"\nfirst = "soon"', "search.first: write a duration as"),
         ('words = ["a"]\n[index]\nurl = "{base_url}/{index}"\nid = "a"', "search: goes with a json or html listing"),
         ('words = ["a"]\n[listing.pages]\nby = "link"', 'listing.pages.by: is "number" where a site is searched'),

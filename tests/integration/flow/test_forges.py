@@ -184,7 +184,7 @@ async def test_a_file_that_is_searched_for_is_fetched_as_it_is_and_a_message_is_
     host.answers["/search/commits"] = found
     host.answers["/repos/ada/tools/contents/app/.env"] = f"KEY={owners[0].key}"
     for name in ("github-code-search", "github-commit-search"):
-        await flow.add(shipped(name, host.url))
+        await flow.add(shipped(name, host.url, search={"rate": "1000/s"}))
         await poll_once(flow, flow.watched["site"])
     assert {place.url for place in await places(flow)} == {page, "https://github.com/ada/tools/commit/5"}
     [raw] = [r for r in host.requests if r.path.startswith("/repos")]
