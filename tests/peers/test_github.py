@@ -176,7 +176,8 @@ class Upstream:
                             "master_branch": "main", "description": None},
         }  # fmt: skip
         more = [{**value[0], "id": kind, "type": kind, "payload": payload} for kind, payload in payloads.items()]
-        return [*value, *more]
+        branch = {**payloads["CreateEvent"], "ref": "feature", "full_ref": "refs/heads/feature"}
+        return [*value, *more, {**more[-1], "id": "branch", "payload": branch}]
 
     def _gists(self, value: Any) -> Any:
         for gist in value:
@@ -281,7 +282,7 @@ PUBLISHED = {
     "github-actions-owner": 1,
     "github-code-search": 1,
     "github-commit-search": 1,
-    "github-events": 3,  # a push, a comment, a pull request
+    "github-events": 4,  # a push, a new branch, a comment, a pull request
     "github-gists": 1,
     "github-new": 0,
     "github-owner": 0,

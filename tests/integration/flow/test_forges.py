@@ -21,6 +21,7 @@ from tests.unit.containers.making import tarred, zipped
 from tests.unit.fetch.test_apps import key, pem
 
 AT = "2026-11-23T22:44:36Z"
+GIT = {"url": "{base_url}/{title}.git"}  # where in these tests the host of the API serves the repositories, too
 
 
 def shipped(name: str, url: str, *, parameters: dict[str, str] | None = None, **override: Any) -> Source:
@@ -81,7 +82,7 @@ def owner(host: Host, tools: Repository) -> Source:
 def new(host: Host, tools: Repository) -> Source:
     event = {"id": "1", "type": "PublicEvent", "actor": {"login": "ada"}, "repo": {"name": "ada/tools"}}
     host.answers["/events"] = [{**event, "payload": {}, "created_at": AT}]
-    return shipped("github-new", host.url, document={"url": "{base_url}/{title}.git"})
+    return shipped("github-new", host.url, document=GIT)
 
 
 @pytest.mark.usefixtures("running")
@@ -148,6 +149,31 @@ async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow
         "https://github.com/ada/tools/blob/2/a.env",
     }
     assert all(r.headers["Authorization"] == "Bearer made up" for r in host.requests)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_new_branch_costs_what_its_commits_do_and_no_clone(flow: Flow, host: Host) -> None:
+    [customer] = customers(1, seed=87)
+    await flow.register(customer)
+    tools = host.create("ada/tools")
+    tools.commit({"a.txt": "nothing"})
+    tools.push()
+    made = {"ref_type": "branch", "ref": "feature/#7", "master_branch": "main"}
+    event = {"type": "CreateEvent", "actor": {"login": "ada"}, "repo": {"name": "ada/tools"}, "created_at": AT}
+    page = "https://github.com/ada/tools/blob/2/a.env"
+    file = {"sha": "3" * 40, "filename": "a.env", "patch": f"+KEY={customer.key}", "blob_url": page}
+    host.answers["/repos/ada/tools/compare/main...feature/#7"] = {"commits": [], "files": [file]}
+    host.answers["/events"] = [{**event, "id": "1", "payload": made}]
+    for name in ("github-events", "github-new"):
+        await flow.add(shipped(name, host.url, **({"document": GIT} if name == "github-new" else {})))
+        await poll_once(flow, flow.watched["site"])
+    assert [place.url for place in await places(flow)] == [page]
+    asked = [r.raw_path for r in host.requests if r.path != "/events"]
+    assert asked == ["/repos/ada/tools/compare/main...feature/%237"]
+    host.answers["/events"] = [{**event, "id": "2", "payload": {**made, "ref": "main"}}]
+    await poll_once(flow, flow.watched["site"])
+    assert any(r.path.startswith("/ada/tools.git/") for r in host.requests)
 
 
 @pytest.mark.usefixtures("running")
