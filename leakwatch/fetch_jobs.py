@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 from leakwatch import frontier
 from leakwatch.engine import NewJob
@@ -133,13 +133,13 @@ def unpack(payload: bytes, pepper: Pepper) -> tuple[str, list[Reference]]:
     return message["source"], [_unpacked(r) for r in message["references"]]
 
 
-def _packed(reference: Reference) -> dict[str, str]:
+def _packed(reference: Reference) -> dict[str, Any]:
     facts = asdict(reference)
     published = facts.pop("published_at")
     return {**{k: v for k, v in facts.items() if v}, **({"published_at": published.isoformat()} if published else {})}
 
 
-def _unpacked(facts: dict[str, str]) -> Reference:
+def _unpacked(facts: dict[str, Any]) -> Reference:
     published, via = facts.pop("published_at", None), Via(facts.pop("via", ""))
     at = datetime.fromisoformat(published) if published else None
     return Reference(**facts, published_at=at, via=via)

@@ -66,6 +66,12 @@ def admit(references: Sequence[Reference], *, waiting: int, most: int | None) ->
     return Admitted(taken=tuple(taken), missed=len(ordered) - len(taken))
 
 
+def fitting(source: Source, references: Sequence[Reference]) -> tuple[Sequence[Reference], int]:
+    """Return what a source fetches, and how many are too large for it, as far as their listing tells."""
+    fit = [one for one in references if one.size <= source.max_bytes]
+    return fit, len(references) - len(fit)
+
+
 @final
 class Frontier:
     """The frontiers of all sources, as they lie in the jobs of one queue."""

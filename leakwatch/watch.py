@@ -19,7 +19,7 @@ from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchErr
 from leakwatch.fetch import Poll, Session, Trace, fetch, poll
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FETCH, FetchJobs, sort, unpack
-from leakwatch.frontier import Frontier
+from leakwatch.frontier import Frontier, fitting
 from leakwatch.model import Batch, Checkpoint, Document, Reference, Via, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -140,9 +140,10 @@ class Watch:
             batch = replace(batch, references=admitted.taken)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
-            news = left_alone if skip else outcome.new
+            news, oversized = fitting(source, left_alone if skip else outcome.new)
             await self._engine.enqueue(tx, self._jobs.several(source, news, alone=crashed))
-            await self._frontier.missed(tx, source, 0 if skip else admitted.missed + polled.trace.missed)
+            missed = 0 if skip else admitted.missed + polled.trace.missed + oversized
+            await self._frontier.missed(tx, source, missed)
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
             await self._engine.enqueue(tx, self._jobs.failed(source, cut))
             await self._polled(tx, source, polled, start.interval, len(outcome.new) + len(batch.documents))
@@ -187,11 +188,12 @@ class Watch:
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures, job.attempts))
             await self._engine.enqueue(tx, self._jobs.failed(source, [*what.failed, *cut], job.attempts))
-            await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
+            news, large = fitting(source, outcome.new)
+            await self._engine.enqueue(tx, self._jobs.several(source, news))
             rested = now() + timedelta(seconds=fetched.wait) if fetched.wait else None  # the host wants to rest
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
-            await self._frontier.missed(tx, source, admitted.missed + oversized)
+            await self._frontier.missed(tx, source, admitted.missed + oversized + large)
             await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)

@@ -29,6 +29,7 @@ _ISO: Final = re.compile(
 )
 _EPOCH: Final = re.compile(r"(\d{9,10})(?:\.\d+)?|(\d{12,13})")  # seconds, or milliseconds
 _LONGEST_TIME: Final = 200
+_DIGITS: Final = 15  # of a size
 _AGO: Final = re.compile(
     r"\b(\d{1,6}|an?|one)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|months?|y|yrs?|years?)"
     r"\b\.?(?:[\s,]*and)?[\s,]*",
@@ -153,6 +154,7 @@ def _item(source: Source, facts: Facts, listing_url: str) -> Document | Referenc
         path=facts.get("path", ""),
         published_at=moment(facts.get("published_at", "")),
         commit=facts.get("commit", ""),
+        size=_size(facts.get("size", "")),
         via=Via.PAGE if text else Via(place.opens),
     )
     return Document(reference=reference, text=text) if text else reference
@@ -181,6 +183,10 @@ def absolute(address: str, base: str) -> str:
         return str(url.with_fragment(None).with_user(None)) if url.scheme in ("http", "https") and url.host else ""
     except ValueError:
         return ""
+
+
+def _size(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else 0
 
 
 def mark(*parts: str) -> str:

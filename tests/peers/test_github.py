@@ -50,7 +50,9 @@ ASKED = {
     "pulls/get": "/repos/{owner}/{repo}/pulls/{pull_number}",
     "repos/compare-commits-with-basehead": "/repos/{owner}/{repo}/compare/{basehead}",
     "repos/get-content": "/repos/{owner}/{repo}/contents/{path}",
+    "repos/get-release-asset": "/repos/{owner}/{repo}/releases/assets/{asset_id}",
     "repos/list-for-user": "/users/{username}/repos",
+    "repos/list-releases": "/repos/{owner}/{repo}/releases",
     "search/code": "/search/code",
     "search/commits": "/search/commits",
 }
@@ -98,13 +100,16 @@ def _references(value: Any) -> Iterator[str]:
 def cut() -> Any:
     """The document without the operations that nobody here asks for: prism takes long to read them all.
 
-    Of raw files it speaks in words alone: what is written there is added. So is the archive to which a redirect leads,
-    since prism follows that itself.
+    Of raw files, and of those of releases, it speaks in words alone: what is written there is added. So is the
+    archive to which a redirect leads, since prism follows that itself.
     """
     whole = copy.deepcopy(github())
     raw = whole["paths"][ASKED["repos/get-content"]]["get"]
     assert "application/vnd.github.raw+json`**: Returns the raw file contents" in raw["description"]
     raw["responses"]["200"]["content"]["application/vnd.github.raw"] = {"schema": {"type": "string"}}
+    asset = whole["paths"][ASKED["repos/get-release-asset"]]["get"]
+    assert "`application/octet-stream`](" in asset["description"]
+    asset["responses"]["200"]["content"]["application/octet-stream"] = {"schema": {"type": "string"}}
     logs = whole["paths"][ASKED["actions/download-workflow-run-logs"]]["get"]
     assert list(logs["responses"]) == ["302"]
     logs["responses"]["200"] = {"description": "", "content": {"application/zip": {"schema": {"type": "string"}}}}
@@ -132,6 +137,9 @@ class Upstream:
         path = request.path
         if path == "/raw":
             return web.Response(text=PLANTED)
+        if path == "/file":
+            self.shown.append("Authorization" in request.headers)
+            return web.Response(text=PLANTED, content_type="application/octet-stream")
         if path == "/logs.zip":
             self.shown.append("Authorization" in request.headers)
             return web.Response(body=zipped({"build/1_Run.txt": PLANTED.encode()}), content_type="application/zip")
@@ -140,8 +148,8 @@ class Upstream:
         if name == "repos/get-content":
             # GitHub says raw+json, of which prism believes that it is JSON.
             return web.Response(text=PLANTED, content_type="application/vnd.github.raw")
-        if name == "actions/download-workflow-run-logs":
-            raise web.HTTPFound(f"{self.own}/logs.zip")
+        if name in ("actions/download-workflow-run-logs", "repos/get-release-asset"):
+            raise web.HTTPFound(f"{self.own}/{'logs.zip' if name.startswith('actions') else 'file'}")
         answers: Mapping[str, Callable[[Any], Any]] = {
             "apps/create-installation-access-token": self._token,
             "activity/list-public-events": self._events,
@@ -172,6 +180,7 @@ class Upstream:
         payloads = {
             "IssueCommentEvent": {"action": "created", "issue": issue, "comment": comment},
             "PullRequestEvent": {"action": "opened", "number": pull["number"], "pull_request": minimal},
+            "ReleaseEvent": {"action": "published", "release": example("repos/list-releases")[0]},
             "CreateEvent": {"ref": "main", "ref_type": "branch", "full_ref": "refs/heads/main", "pusher_type": "user",
                             "master_branch": "main", "description": None},
         }  # fmt: skip
@@ -235,7 +244,7 @@ async def contract(folder: Path) -> AsyncIterator[Contract]:
 def watched(name: str, at: Contract) -> Source:
     own = at.upstream.own.removeprefix("http://")
     overrides: dict[str, Any] = (
-        {"hosts": [own]} if name in ("github-gists", "github-actions", "github-actions-owner") else {}
+        {"hosts": [own]} if name.startswith(("github-gists", "github-actions", "github-releases")) else {}
     )
     if name.endswith("-search"):
         overrides["search"] = {"words": ["sk-proj-"]}
@@ -286,6 +295,8 @@ PUBLISHED = {
     "github-gists": 1,
     "github-new": 0,
     "github-owner": 0,
+    "github-releases": 1,
+    "github-releases-owner": 1,
 }
 """In how many texts each finds what was published."""
 
@@ -333,7 +344,7 @@ async def test_apps_ask_for_what_github_lets_apps_ask_for_and_archives_are_fetch
             assert asked
             assert all(operation(one)["x-github"]["enabledForGitHubApps"] for one in asked) == bool(source.apps), name
     assert planted(found) == PUBLISHED
-    assert upstream.shown == [False, False]
+    assert upstream.shown == [False] * 4
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -348,6 +359,8 @@ def test_a_samples_fields_are_githubs(name: str) -> None:
         "github-gists": "gists/list-public",
         "github-new": "activity/list-public-events",
         "github-owner": "repos/list-for-user",
+        "github-releases": "activity/list-public-events",
+        "github-releases-owner": "repos/list-releases",
     }
     opened = {"github-events": ["repos/compare-commits-with-basehead", "pulls/get"]}
     places = iter(opened.get(name, []))

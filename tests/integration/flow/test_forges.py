@@ -238,6 +238,42 @@ async def test_a_key_in_the_log_of_a_run_is_found_in_its_archive(flow: Flow, hos
     assert place.path.endswith("!/build/2_Run.txt")
 
 
+def release(host: Host, assets: list[dict[str, Any]]) -> Source:
+    event = {"id": "1", "type": "ReleaseEvent", "actor": {"login": "ada"}, "repo": {"name": "ada/tools"}}
+    published = {"html_url": "https://github.com/ada/tools/releases/v1", "assets": assets}
+    host.answers["/events"] = [{**event, "payload": {"action": "published", "release": published}, "created_at": AT}]
+    return shipped("github-releases", host.url)
+
+
+def releases(host: Host, assets: list[dict[str, Any]]) -> Source:
+    host.answers["/users/ada/repos"] = [{"full_name": "ada/tools"}]
+    published = {"html_url": "https://github.com/ada/tools/releases/v1", "assets": assets, "author": {"login": "ada"}}
+    host.answers["/repos/ada/tools/releases"] = [published]
+    return shipped("github-releases-owner", host.url, parameters={"owner": "ada"})
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("listed", [release, releases])
+async def test_a_file_of_a_release_is_fetched_and_opened_and_one_that_is_too_large_is_missed_once(
+    flow: Flow, host: Host, listed: Any
+) -> None:
+    [customer] = customers(1, seed=88)
+    await flow.register(customer)
+    small, large = ({"id": n, "name": f"{n}.zip", "updated_at": AT, "size": size} for n, size in ((1, 900), (2, 10**9)))
+    host.answers["/repos/ada/tools/releases/assets/1"] = zipped({"app/.env": f"KEY={customer.key}\n".encode()})
+    await flow.add(listed(host, [small, large]))
+    for _ in range(2):
+        await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert (place.url, place.path) == ("https://github.com/ada/tools/releases/v1", "1.zip!/app/.env")
+    [asked] = [r for r in host.requests if "/assets/" in r.path]
+    assert asked.headers["Accept"] == "application/octet-stream"
+    at = await state(flow, "site")
+    assert (at.documents, at.missed) == (1, 1)
+    assert await dead(flow) == []
+
+
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_every_file_of_a_gist_is_a_document(flow: Flow, host: Host) -> None:
