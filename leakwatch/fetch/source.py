@@ -58,7 +58,9 @@ class Source:
     proxy_password: str = field(default="", repr=False)  # of the user that the proxy's address names
     token: str = field(default="", repr=False)  # what the site wants to see of us
     apps: tuple[App, ...] = ()  # GitHub Apps, whose tokens share the work of those
-    push_secret: str = field(default="", repr=False)  # what the site must know that tells us of news itself
+    push_secrets: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # of which the site must know one that tells us of news
     abuse: str = ""  # who takes a document down there
     canary: Canary | None = None
 
@@ -256,7 +258,7 @@ def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
         proxy_password=password,
         token=token,
         apps=_apps(entry, config, index),
-        push_secret=config.push_secret(index),
+        push_secrets=config.push_secrets(index),
         abuse=entry.abuse or fill(definition.abuse, {"host": host}),
         canary=None if canary is None else Canary(url=canary.url, digest=canary.digest, every=canary.every),
     )

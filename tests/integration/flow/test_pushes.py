@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from leakwatch import pushes as pushes_module
 from leakwatch.errors import DatabaseDown
@@ -77,7 +78,7 @@ async def door(flow: Flow) -> AsyncIterator[Door]:
 
 
 def hub(host: Host) -> Source:
-    return replace(shipped("huggingface-models", host.url), push_secret=SECRET)
+    return replace(shipped("huggingface-models", host.url), push_secrets=(SECRET,))
 
 
 def told(tools: Repository, **more: Any) -> dict[str, Any]:
@@ -130,7 +131,7 @@ async def test_without_the_secret_nobody_gets_in_or_learns_what_there_is(flow: F
     for shown in ("", SECRET):
         assert await door.knock(body, X_Webhook_Secret=shown) == 403
     flow.watched["site"] = replace(
-        shipped("gitlab-snippets", host.url), push_secret=SECRET
+        shipped("gitlab-snippets", host.url), push_secrets=(SECRET,)
     )  # nor one whose kind has no push
     assert await door.knock(body, X_Webhook_Secret=SECRET) == 403
     async with door.client.get(f"{door.url}/hooks/site") as answer:
@@ -166,7 +167,7 @@ async def test_what_is_no_push_of_that_kind_is_refused_or_has_the_source_polled(
 
 
 async def test_a_push_leads_nowhere_but_to_the_sources_own_host(flow: Flow, host: Host, door: Door) -> None:
-    await flow.add(replace(shipped("gitea", host.url), push_secret=SECRET))
+    await flow.add(replace(shipped("gitea", host.url), push_secrets=(SECRET,)))
     for address in ("http://169.254.169.254/latest", "file:///etc", "ext::sh -c id", "https://elsewhere.example/a.git"):
         what = {"after": "1" * 40, "repository": {"id": 1, "clone_url": address}}
         body = json.dumps(what).encode()
@@ -184,7 +185,7 @@ async def test_a_signature_is_of_the_very_body(flow: Flow, host: Host, door: Doo
     tools = host.create("tools")
     tools.commit({"a": "b"})
     tools.push()
-    await flow.add(replace(shipped("gitea", host.url), push_secret=SECRET))
+    await flow.add(replace(shipped("gitea", host.url), push_secrets=(SECRET,)))
     body = json.dumps({"after": "1" * 40, "repository": {"id": 1, "clone_url": tools.url}}).encode()
     signature = hmac.digest(SECRET.encode(), body, hashlib.sha256).hex()
     assert await door.knock(body + b" ", X_Gitea_Signature=signature) == 403
@@ -194,10 +195,27 @@ async def test_a_signature_is_of_the_very_body(flow: Flow, host: Host, door: Doo
     assert await door.waiting() == 1
 
 
+@pytest.mark.parametrize("name", ["huggingface-models", "gitea"])
+async def test_a_secret_is_changed_without_a_gap(flow: Flow, host: Host, door: Door, name: str) -> None:
+    newest = "of the hub, 2027"
+    body = json.dumps({"repository": {}, "repo": {}}).encode()
+
+    async def shown(*secrets: str) -> list[int]:
+        each = ((secret, hmac.digest(secret.encode(), body, hashlib.sha256).hex()) for secret in secrets)
+        return [await door.knock(body, X_Webhook_Secret=plain, X_Gitea_Signature=sign) for plain, sign in each]
+
+    source = shipped(name, host.url)
+    with capture_logs() as logs:
+        for secrets, statuses in (((SECRET,), [202, 403]), ((newest, SECRET), [202, 202]), ((newest,), [403, 202])):
+            await flow.add(replace(source, push_secrets=secrets))
+            assert await shown(SECRET, newest) == statuses
+    assert [one["source"] for one in logs if "older" in one["event"]] == ["site"]
+
+
 async def test_who_shows_a_signature_alone_learns_no_more_than_at_a_door_that_leads_nowhere(
     flow: Flow, host: Host, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await flow.add(replace(shipped("gitea", host.url), push_secret=SECRET))
+    await flow.add(replace(shipped("gitea", host.url), push_secrets=(SECRET,)))
     before = refusals()
     for name in ("site", "nowhere"):
         assert await door.knock(b"x" * (2 * MOST), name, X_Gitea_Signature="x") == 403
