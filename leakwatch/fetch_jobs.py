@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, final
 
 from leakwatch import frontier
 from leakwatch.engine import NewJob
-from leakwatch.errors import Blocked, FetchError, Gone, LeakwatchError, ScanFailed
+from leakwatch.errors import Blocked, FetchError, Gone, LeakwatchError, ScanFailed, TooLarge
 from leakwatch.fetch.source import Source
 from leakwatch.model import Reference, Via, now
 from leakwatch.pepper import Pepper
@@ -45,6 +45,12 @@ def sort(failures: Sequence[tuple[Reference, FetchError]], attempts: int) -> Sor
         gone=[r for r, e in failures if isinstance(e, Gone)],
         refused=[r for r, e in failures if isinstance(e, Blocked)],
     )
+
+
+def too_long(source: Source) -> TooLarge:
+    """Return the error for a document that was cut at its source's cap."""
+    message = f"a document is longer than {source.max_bytes} bytes: what follows was not scanned"
+    return TooLarge(message, mend=f"raise max_bytes of {source.name}, then `leakwatch jobs retry`")
 
 
 @final

@@ -24,6 +24,7 @@ from leakwatch.frontier import Frontier, fitting
 from leakwatch.model import Batch, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
+from leakwatch.store import sources
 from leakwatch.store.database import Transaction
 from leakwatch.units import left_of_quiet
 
@@ -93,6 +94,7 @@ class Pushes:
             news, oversized = fitting(source, outcome.new)
             await self._engine.enqueue(tx, self._jobs.several(source, news))
             await self._frontier.missed(tx, source, admitted.missed + oversized)
+            await sources.pushed(tx, source.name, now())
 
         batch = Batch(source=source.name, references=admitted.taken)
         outcome = await self._pipeline.process(batch, source, settle)

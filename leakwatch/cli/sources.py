@@ -45,6 +45,7 @@ _KEPT: Final = (
     "gaps",
     "left",
     "missed",
+    "pushed_at",
     "lfs",
     "submodules",
     "quota",

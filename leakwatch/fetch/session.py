@@ -274,11 +274,11 @@ class Session:
         self._resting[source.name] = asyncio.get_running_loop().time() + min(seconds, LONGEST_PAUSE)
 
     async def _rest(self, source: Source) -> None:
-        """Wait while a source is paused. Raises RateLimited where that is long."""
+        """Wait while a source is paused. Raises Resting where that is long."""
         left = self._resting.get(source.name, 0.0) - asyncio.get_running_loop().time()
         if left > PATIENCE:
             message = f"{source.name}: its pages asked us to wait another {left:.0f} s"
-            raise RateLimited(message, mend="it is tried again then", retry_after=left)
+            raise Resting(message, mend="it is tried again then", retry_after=left)
         if left > 0:
             await asyncio.sleep(left)
 

@@ -22,9 +22,10 @@ from leakwatch.metrics import REGISTRY
 from leakwatch.model import now
 from leakwatch.pepper import Pepper
 from leakwatch.pushes import MOST, Pushes, read
+from leakwatch.watch import poll_job
 from leakwatch.web import Hooks, Web
 from leakwatch.web import hooks as hooks_module
-from tests.installation import customers
+from tests.installation import customers, until_async
 from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_forges import shipped
 from tests.integration.flow.test_repositories import places
@@ -278,6 +279,46 @@ async def test_what_names_nothing_has_a_source_polled_no_more_often_than_it_may_
     at = 1140.0
     assert [await door.tell({}) for _ in range(3)] == [202] * 3
     assert len(polls) == 3
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_push_while_its_host_rests_is_no_failure_of_the_source(flow: Flow, host: Host, door: Door) -> None:
+    host.answers["/api/models"] = [{"id": "ada/tools", "author": "ada", "sha": "1" * 40}]
+    source = replace(hub(host), token="")
+    await flow.add(source)
+    session = flow.watch._session
+    session.pause(source, 600.0)
+    assert await door.tell({}) == 202  # names nothing that can be used
+
+    async def left() -> bool:
+        async with flow.database.reading() as tx:
+            return await flow.engine.live(tx) == [] and (await state(flow, "site")).next_poll_at > now()
+
+    await until_async(left, "it is left alone until the rest is over")
+    found = await state(flow, "site")
+    assert (found.polls, found.failures, found.reason) == (0, 0, None)
+    assert found.next_poll_at > now() + timedelta(seconds=500)
+    async with flow.database.transaction() as tx:
+        await flow.engine.enqueue(tx, [poll_job("site")])  # one that was due is a failure, as ever
+
+    async def failed() -> bool:
+        return (await state(flow, "site")).failures == 1
+
+    await until_async(failed, "a poll that is due says so")
+
+
+async def test_it_is_known_when_a_site_last_told_of_anything(flow: Flow, host: Host, door: Door) -> None:
+    await flow.add(hub(host))
+    before = now()
+    assert (await state(flow, "site")).pushed_at is None
+    assert await door.knock(b"{}", X_Webhook_Secret="of nobody, in 2026") == 403
+    assert (await state(flow, "site")).pushed_at is None
+    for what in ({}, {"repo": {"type": "model", "name": "a/x", "headSha": "1"}}):
+        assert await door.tell(what) == 202
+        pushed_at = (await state(flow, "site")).pushed_at
+        assert pushed_at is not None
+        assert before <= pushed_at <= now()
+        before = pushed_at
 
 
 async def test_in_its_quiet_hours_a_source_is_not_polled_for_a_push(flow: Flow, host: Host, door: Door) -> None:
