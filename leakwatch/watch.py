@@ -124,8 +124,9 @@ class Watch:
             return
         start = await self._start(source)
         checkpoint = self._checkpoint(source, start)
+        crashed = job.picks > 1
         try:
-            polled = await poll(self._session, source, checkpoint)
+            polled = await poll(self._session, source, checkpoint, crashed=crashed)
         except FetchError as error:
             # Where nothing was asked it is no failure that somebody told us.
             await (self._rested if told and isinstance(error, Resting) else self._failed)(job, source, error)
@@ -133,7 +134,6 @@ class Watch:
         batch = await self._unseen(source, polled.batch)
         skip = checkpoint is None and source.backlog == "skip"
         cut = [] if skip else [(d.reference, too_long(source)) for d in batch.documents if d.truncated]
-        crashed = job.picks > 1
         left_alone = _left_alone(source, batch) if skip else ()
         admitted = await self._frontier.admitted(source, () if skip else batch.references)
         if skip:

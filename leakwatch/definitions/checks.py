@@ -9,6 +9,7 @@ import soupsieve
 from jmespath.exceptions import JMESPathError
 from soupsieve import SelectorSyntaxError
 
+from leakwatch.definitions.expressions import groups
 from leakwatch.definitions.model import Described, Open
 from leakwatch.definitions.templates import placeholders, split_attribute
 from leakwatch.units import seconds
@@ -198,13 +199,15 @@ def _uncut(definition: Described) -> Iterator[Wrong]:
         patterns["catchup", "newest"] = definition.catchup.newest
     if definition.push:
         patterns |= {("push", "cut", name): pattern for name, pattern in definition.push.cut.named().items()}
+    if definition.open:
+        patterns |= {("open", "cut", name): pattern for name, pattern in definition.open.cut.named().items()}
     for where, pattern in patterns.items():
         try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            yield where, f"is not a regular expression: {error}"
+            count = groups(pattern)
+        except ValueError as error:
+            yield where, f"is not a regular expression of RE2's: {error}"
         else:
-            if groups != 1 and (pattern or where == ("catchup", "newest")):
+            if count != 1 and (pattern or where == ("catchup", "newest")):
                 yield where, "needs one group: (…) around what is kept"
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from yarl import URL
 
+from leakwatch.definitions import first
 from leakwatch.errors import BadContent, Blocked
 from leakwatch.fetch.source import Source
 from leakwatch.model import Document, Reference, Via
@@ -163,8 +164,7 @@ def _item(source: Source, facts: Facts, listing_url: str) -> Document | Referenc
 def _cut(source: Source, facts: Facts) -> Facts:
     """Keep of each fact what the definition says; one in which that is not found is absent."""
     cuts = source.definition.cut.named()
-    found = {name: re.search(cuts[name], value) for name, value in facts.items() if name in cuts}
-    kept = {**facts, **{name: match[1] if match else None for name, match in found.items()}}
+    kept = {**facts, **{name: first(cuts[name], value) for name, value in facts.items() if name in cuts}}
     return {name: value for name, value in kept.items() if value}
 
 

@@ -36,12 +36,18 @@ class Fetched:
 
 
 async def poll(
-    session: Session, source: Source, checkpoint: Checkpoint | None = None, trace: Trace | None = None
+    session: Session,
+    source: Source,
+    checkpoint: Checkpoint | None = None,
+    trace: Trace | None = None,
+    *,
+    crashed: bool = False,
 ) -> Poll:
     """Read a source's listing from its checkpoint. Raises FetchError.
 
     A listing that has not changed is an empty batch that leaves the checkpoint as it is; one in which nothing is
-    found where something must be is EmptyListing. ``trace`` is filled even when this raises.
+    found where something must be is EmptyListing. ``trace`` is filled even when this raises. ``crashed``: the process
+    died under this poll before.
     """
     trace = trace or Trace()
     match source.definition.kind:
@@ -53,7 +59,9 @@ async def poll(
             return await urls.poll(session, source, checkpoint, trace)
         case _:
             polled = await Reading(session, source, checkpoint, trace).poll()
-            return await catchup.after(session, source, checkpoint, polled) if source.definition.catchup else polled
+            if not source.definition.catchup:
+                return polled
+            return await catchup.after(session, source, checkpoint, polled, crashed=crashed)
 
 
 def parse(source: Source, text: str, listing_url: str, index: str = "") -> Listing:

@@ -76,6 +76,7 @@ def problems(toml: str) -> dict[int, str]:
         ('name = "site"', 'name = "site"\nconcurency = 5', 2, "did you mean concurrency"),
         ('items = "li"', 'items = "li"\nsince = { ask = "{base_url}/" }', 12, "ask and answer belong together"),
         ("[document]", '[cut]\nid = "(a"\n[document]', 18, "cut.id: is not a regular expression"),
+        ("[document]", '[cut]\nid = "(?=a)(b)"\n[document]', 18, "cut.id: is not a regular expression of RE2's: inval"),
         ("[document]", '[cut]\nid = "a"\n[document]', 18, "cut.id: needs one group"),
         ("[document]", '[cut]\nid = "(a)(b)"\n[document]', 18, "cut.id: needs one group"),
     ],
