@@ -134,7 +134,7 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
             return await folder.fetch(source, reference)
         if reference.via in (Via.GIT, Via.BACKLOG):
             return await session.git.open(source, reference)
-        page = await session.get(reference.url, source=source, accept=source.definition.document.accept)
+        page = await session.get(reference.url, source=source, accept=source.accept(reference))
         await asyncio.to_thread(gates.check, source, page)
         if reference.via is Via.LISTING:
             return await asyncio.to_thread(listed, source, reference, page.text(), page.url)

@@ -15,7 +15,7 @@ from leakwatch.definitions import Definition, OverrideError, fill, placeholders
 from leakwatch.errors import ConfigError, SecretError
 from leakwatch.fetch import windows
 from leakwatch.fetch.apps import App, private_key
-from leakwatch.model import now
+from leakwatch.model import Reference, Via, now
 from leakwatch.toml import Problem, Problems, line_of
 from leakwatch.units import Rate
 
@@ -168,6 +168,12 @@ class Source:
     def of_open(self) -> "Source":
         """What reads a page that a document turned out to be, as if it were a listing of its own."""
         return replace(self, definition=self.definition.of_open)
+
+    def accept(self, reference: Reference) -> str:
+        """Return what a document is asked for as, or a page that is to be opened."""
+        definition = self.definition
+        is_within = definition.document.opens == "listing" and reference.via is Via.PAGE
+        return ((definition.open if is_within else None) or definition).document.accept
 
     @cached_property
     def of_catchup(self) -> "Source":

@@ -130,6 +130,7 @@ class Upstream:
     """The program behind prism: GitHub's examples, with something published in them."""
 
     own: str = ""  # its address, for what is not of the API
+    front: str = ""  # prism's
     shown: list[bool] = field(default_factory=list)  # whether a token was, to whom an archive is fetched from
     asked: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
 
@@ -195,8 +196,11 @@ class Upstream:
         return value
 
     def _changes(self, value: Any) -> Any:
-        value["files"][0]["patch"] = f"@@ -0,0 +1 @@\n+{PLANTED}"
-        return value
+        [file] = value["files"]
+        url = f"{self.front or self.own}/repos/octocat/Hello-World/contents/large.ipynb?ref={'6' * 40}"
+        large = {**file, "sha": "5" * 40, "filename": "large.ipynb", "contents_url": url}
+        del large["patch"]
+        return {**value, "files": [{**file, "patch": f"@@ -0,0 +1 @@\n+{PLANTED}"}, large]}
 
     def _pull(self, value: Any) -> Any:
         return {**value, "body": PLANTED, "requested_teams": []}  # the example's teams are not as the document wants
@@ -238,7 +242,8 @@ async def contract(folder: Path) -> AsyncIterator[Contract]:
         upstream.own = own
         command = ("node", PRISM, "proxy", document, own, "--errors", "--host", "127.0.0.1", "--port", str(port))
         async with serving(folder, port, *command):
-            yield Contract(f"http://127.0.0.1:{port}", upstream, folder / LOG)
+            upstream.front = f"http://127.0.0.1:{port}"
+            yield Contract(upstream.front, upstream, folder / LOG)
 
 
 def watched(name: str, at: Contract) -> Source:
@@ -291,7 +296,7 @@ PUBLISHED = {
     "github-actions-owner": 1,
     "github-code-search": 1,
     "github-commit-search": 1,
-    "github-events": 4,  # a push, a new branch, a comment, a pull request
+    "github-events": 6,  # a push, a new branch, in each a file whose change is left out; a comment, a pull request
     "github-gists": 1,
     "github-new": 0,
     "github-owner": 0,
@@ -335,6 +340,7 @@ async def test_apps_ask_for_what_github_lets_apps_ask_for_and_archives_are_fetch
         site(upstream.answer) as upstream.own,
         Session(http_config(), GitConfig(folder=str(tmp_path))) as session,
     ):
+        upstream.front = url
         at, found = Contract(url, upstream, tmp_path), dict[str, tuple[list[str], list[Reference]]]()
         for name in SOURCES:
             del upstream.asked[:]

@@ -117,7 +117,7 @@ async def test_a_key_in_a_listed_repository_is_found_and_its_page_named(
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow: Flow, host: Host) -> None:
-    owners = customers(3, seed=82)
+    owners = customers(4, seed=82)
     await flow.register(*owners)
     before, head = "1" * 40, "2" * 40
     event = {"actor": {"login": "ada"}, "repo": {"name": "ada/tools"}, "created_at": AT}
@@ -140,14 +140,26 @@ async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow
         "patch": patch,
         "blob_url": "https://github.com/ada/tools/blob/2/a.env",
     }
-    host.answers[f"/repos/ada/tools/compare/{before}...{head}"] = {"commits": [commit], "files": [file]}
+    large = {
+        "sha": "4" * 40,
+        "filename": "b.ipynb",
+        "changes": 40_000,
+        "blob_url": "https://github.com/b",
+        "status": "added",
+    }
+    large["contents_url"] = f"{host.url}/repos/ada/tools/contents/b.ipynb?ref={head}"
+    host.answers["/repos/ada/tools/contents/b.ipynb"] = f"{{}}\n{owners[3].key}"
+    host.answers[f"/repos/ada/tools/compare/{before}...{head}"] = {"commits": [commit], "files": [file, large]}
     await flow.add(shipped("github-events", host.url))
     await poll_once(flow, flow.watched["site"])
     assert {place.url for place in await places(flow)} == {
         "https://github.com/ada/tools/issues/7",
         "https://github.com/c",
         "https://github.com/ada/tools/blob/2/a.env",
+        "https://github.com/b",
     }
+    [raw] = [r for r in host.requests if "/contents/" in r.path]
+    assert (raw.query["ref"], raw.headers["Accept"]) == (head, "application/vnd.github.raw+json")
     assert all(r.headers["Authorization"] == "Bearer made up" for r in host.requests)
 
 
