@@ -182,6 +182,30 @@ async def test_a_push_leads_nowhere_but_to_the_sources_own_host(flow: Flow, host
         assert named.url.startswith(f"{host.url}/")
 
 
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("name", "header"), [("github-owner", "X_Hub_Signature_256"), ("gitlab-projects", "X_Gitlab_Token")]
+)
+async def test_a_forge_tells_of_a_push(flow: Flow, host: Host, door: Door, name: str, header: str) -> None:
+    [customer] = customers(1, seed=94)
+    await flow.register(customer)
+    tools = host.create("ada/tools")
+    head = tools.commit({"app.env": f"KEY={customer.key}\n"})
+    tools.push()
+    repository = {"id": 4, "clone_url": tools.url, "git_http_url": tools.url, "visibility_level": 20, "private": False}
+    what = {"before": "0" * 40, "after": head, "deleted": False, "repository": repository, "project": repository}
+    parameters = {"owner": "ada"} if name == "github-owner" else {}
+    await flow.add(replace(shipped(name, host.url, parameters=parameters), push_secrets=(SECRET,)))
+    body = json.dumps(what).encode()
+    signature = hmac.digest(SECRET.encode(), body, hashlib.sha256).hex()
+    shown = SECRET if name == "gitlab-projects" else f"sha256={signature}"
+    assert await door.knock(body, **{header: shown[:-1]}) == 403
+    assert await door.knock(body, **{header: shown}) == 202
+    await settled(flow)
+    [place] = await places(flow)
+    assert place.url.endswith(f"/blob/{head}/app.env")
+
+
 async def test_a_signature_is_of_the_very_body(flow: Flow, host: Host, door: Door) -> None:
     tools = host.create("tools")
     tools.commit({"a": "b"})
