@@ -161,6 +161,9 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "two dots": lambda key: _joined(key, 'key = "', '" .. "', '"'),
     "ampersand": lambda key: _joined(key, 'key = "', '" & "', '"'),
     "two bars": lambda key: _joined(key, "SELECT '", "' || '", "'"),
+    "several, side by side": lambda key: (
+        f'k = "%{key[:8].hex("%")}" + "{"".join(f"&#{byte};" for byte in key[8:16])}{key[16:].decode()}"'.encode()
+    ),
     "continued string": lambda key: _joined(key, 'key="', '" \\\n  "', '"'),
     "broken near its beginning": lambda key: _broken(key, 5, "\n"),
     "broken amid": lambda key: _broken(key, len(key) // 2, "\n"),

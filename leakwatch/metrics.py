@@ -4,14 +4,14 @@ No label ever holds a key, a URL or a stranger's words: a label names a source, 
 or is an outcome, which is ``ok`` or a reason from `leakwatch.errors`. Any thread may call any function.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from leakwatch.errors import JobFailed, LeakwatchError
-from leakwatch.model import Candidate, Document, now
+from leakwatch.model import Document, now
 
 OK: Final = "ok"
 REGISTRY: Final = CollectorRegistry()
@@ -45,7 +45,7 @@ _succeeded: Final = Gauge(
     "leakwatch_source_succeeded_timestamp_seconds", "When a poll last worked.", ["source"], registry=REGISTRY
 )
 _documents: Final = Counter("leakwatch_documents", "Documents scanned.", registry=REGISTRY)
-_candidates: Final = Counter("leakwatch_candidates", "Key-shaped strings looked up.", ["detector"], registry=REGISTRY)
+_candidates: Final = Counter("leakwatch_candidates", "Strings with a marker that were looked up.", registry=REGISTRY)
 _skipped: Final = Counter(
     "leakwatch_candidates_skipped", "Candidates over a document's cap, not looked up.", registry=REGISTRY
 )
@@ -88,8 +88,8 @@ class Scanned(Protocol):
     """What a scan says of itself, as far as it is counted."""
 
     @property
-    def candidates(self) -> Sequence[Candidate]:
-        """What is looked up."""
+    def tried(self) -> int:
+        """How many strings with a marker there were."""
 
     @property
     def skipped(self) -> int:
@@ -151,8 +151,7 @@ def scanned(scan: Scanned, seconds: float) -> None:
     _documents.inc()
     _skipped.inc(scan.skipped)
     _disguised.inc(scan.disguised)
-    for candidate in scan.candidates:
-        _candidates.labels(candidate.detector).inc()
+    _candidates.inc(scan.tried)
     _scan_seconds.observe(seconds)
 
 

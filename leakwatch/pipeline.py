@@ -77,7 +77,6 @@ class Looked:
     """What a second look at a document found of the one key that it was for."""
 
     holds: bool
-    others: int  # candidates besides
     truncated: bool = False  # not all of it was seen
 
 
@@ -137,7 +136,7 @@ class Pipeline:
 
         matches = await match(examined.found, lookup)
         holds = any(one.key is _WANTED for one in matches)
-        return Looked(holds=holds, others=len(examined.found) - holds, truncated=document.truncated)
+        return Looked(holds=holds, truncated=document.truncated)
 
     async def _located(self, source: Source, batch: Sequence[Document], matches: Sequence[Match]) -> list[Match]:
         """Say more exactly where what was found stands: too costly to ask of every document."""
@@ -182,7 +181,7 @@ class Pipeline:
         cut: Counter[str] = Counter()
         keys: dict[Plaintext, Candidate] = {}
         found: list[Found] = []
-        seen = skipped = disguised = 0
+        seen = skipped = disguised = tried = 0
         for part in parts(self._opener, document, cut):
             scan = self._scanner.scan(part, sieve)
             new = {c.plaintext: c for c in scan.candidates if c.plaintext not in keys}
@@ -194,10 +193,11 @@ class Pipeline:
             seen += 1
             skipped += scan.skipped + len(new) - len(taken)
             disguised += scan.disguised
+            tried += scan.tried
         metrics.opened(seen - 1, cut)
         if cut:  # blind is never shown as clean
             log.warning("not all of a container was opened", reasons=dict(cut))
-        return Scan(candidates=tuple(keys.values()), skipped=skipped, disguised=disguised), found
+        return Scan(candidates=tuple(keys.values()), skipped=skipped, disguised=disguised, tried=tried), found
 
     async def _lookup(self, digests: Collection[bytes]) -> Mapping[bytes, Sequence[RegisteredKey]]:
         async with self._database.reading() as tx:

@@ -1,6 +1,7 @@
 """What every byte of a document goes through, compiled where there was a compiler: runs, the sieve, broken lines."""
 
 from leakwatch.core.plain import KEY, REACH, SHORTEST, Span, line_break
+from leakwatch.core.shapes import Shapes
 from leakwatch.core.sieve import DigestSieve, Sifted
 from leakwatch.core.twins import is_compiled, rejoined, stretches
 
@@ -9,6 +10,7 @@ __all__ = [
     "REACH",
     "SHORTEST",
     "DigestSieve",
+    "Shapes",
     "Sifted",
     "Span",
     "is_compiled",

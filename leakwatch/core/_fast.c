@@ -17,8 +17,11 @@
 #include <immintrin.h>
 #define HAS_SHA_EXTENSIONS 1
 #endif
+#ifndef __SIZEOF_INT128__
+#error "gcc and clang compile this, for 64 bits; elsewhere plain.py does the same"
+#endif
 
-enum { SHORTEST = 16, LONGEST = 4096, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
+enum { SHORTEST = 16, LONGEST = 4096, OVERLAP = 512, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
 
 /* Characters: each that a key may have is one bit. */
 enum {
@@ -67,6 +70,66 @@ static void sort_characters(void)
     KIND['-'] = HYPHEN;
 }
 
+typedef struct {
+    Py_ssize_t start, end;
+} Span;
+
+enum { BLOCK = 64, PART = 16 };
+
+/* Which of some bytes are key characters: a bit of each, the first byte's the lowest. */
+static uint64_t keys_of_part(const uint8_t *at)
+{
+#ifdef __SSE2__
+    __m128i byte = _mm_loadu_si128((const __m128i *)at);
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(byte, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i middle = _mm_sub_epi8(byte, _mm_set1_epi8('-')); /* of - . / 0 to 9 and : */
+    __m128i is_key = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+    is_key = _mm_or_si128(is_key, _mm_cmpeq_epi8(_mm_min_epu8(middle, _mm_set1_epi8(':' - '-')), middle));
+    __m128i other = _mm_or_si128(_mm_cmpeq_epi8(byte, _mm_set1_epi8('+')), _mm_cmpeq_epi8(byte, _mm_set1_epi8('=')));
+    is_key = _mm_or_si128(is_key, _mm_cmpeq_epi8(byte, _mm_set1_epi8('_')));
+    is_key = _mm_or_si128(is_key, _mm_cmpeq_epi8(byte, _mm_set1_epi8('~')));
+    return (uint64_t)_mm_movemask_epi8(_mm_or_si128(is_key, other));
+#else
+    uint64_t keys = 0;
+    for (int i = 0; i < PART; i++) keys |= (uint64_t)(KIND[at[i]] != 0) << i;
+    return keys;
+#endif
+}
+
+/* The same of a block; what lies beyond the end is none. */
+static uint64_t keys_of(const uint8_t *data, Py_ssize_t at, Py_ssize_t size)
+{
+    uint8_t last[BLOCK] = {0};
+    const uint8_t *block = data + at;
+    if (size - at < BLOCK) block = memcpy(last, block, (size_t)(size - at));
+    return keys_of_part(block) | keys_of_part(block + 16) << 16 | keys_of_part(block + 32) << 32 | keys_of_part(block + 48) << 48;
+}
+
+/* Where key characters end that stand from some place on. */
+static Py_ssize_t end_of_keys(const uint8_t *data, Py_ssize_t at, Py_ssize_t size)
+{
+    for (; at < size; at += BLOCK) {
+        uint64_t others = ~keys_of(data, at, size);
+        if (others) return at + __builtin_ctzll(others);
+    }
+    return size;
+}
+
+/* Find the next run that is long enough, from a place on before which none stands. */
+static bool next_run(const uint8_t *data, Py_ssize_t at, Py_ssize_t size, Span *run)
+{
+    while (at + SHORTEST <= size) {
+        uint64_t keys = keys_of(data, at, size), starts = keys;
+        for (int further = 1; further < SHORTEST; further *= 2) starts &= starts >> further; /* of twice as many */
+        if (starts) {
+            Py_ssize_t start = at + __builtin_ctzll(starts);
+            return *run = (Span){start, end_of_keys(data, start + SHORTEST, size)}, true;
+        }
+        at += BLOCK - __builtin_clzll(~keys); /* to those at the end of the block, which may go on */
+    }
+    return false;
+}
+
 /* SHA-256, as FIPS 180-4 has it. */
 
 typedef struct {
@@ -85,14 +148,26 @@ static const uint32_t ROUNDS[64] = {
 
 static uint32_t turned(uint32_t word, int by) { return word >> by | word << (32 - by); }
 
+static uint32_t big_endian(uint32_t word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap32(word);
+#else
+    return word;
+#endif
+}
+
 static uint32_t word_at(const uint8_t *at)
 {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return big_endian(word);
 }
 
 static void put_word(uint8_t *at, uint32_t word)
 {
-    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(word >> (24 - 8 * i));
+    word = big_endian(word);
+    memcpy(at, &word, sizeof word);
 }
 
 static void compress_anywhere(State *state, const uint8_t *block)
@@ -162,21 +237,33 @@ static bool agrees(void)
 }
 #endif
 
-/* The digest of a message of which `before` bytes, whole blocks, are in the state already. */
-static void digest(State state, const uint8_t *message, size_t size, size_t before, uint8_t out[32])
+/* The state after a message of which `before` bytes, whole blocks, are in it already. */
+static State digest(State state, const uint8_t *message, size_t size, size_t before)
 {
-    uint8_t last[128] = {0};
+    uint8_t last[128];
     size_t whole = size / 64 * 64, rest = size - whole, end = rest < 56 ? 64 : 128;
     for (size_t at = 0; at < whole; at += 64) compress(&state, message + at);
+    memset(last, 0, sizeof last);
     memcpy(last, message + whole, rest);
     last[rest] = 0x80;
     put_word(last + end - 8, (uint32_t)((before + size) >> 29));
     put_word(last + end - 4, (uint32_t)((before + size) << 3));
     for (size_t at = 0; at < end; at += 64) compress(&state, last + at);
-    for (int i = 0; i < 8; i++) put_word(out + 4 * i, state.words[i]);
+    return state;
 }
 
-/* The sieve. */
+/* The same of a digest, behind one block. */
+static State digest_again(State state, const State *digested)
+{
+    uint8_t last[64] = {0};
+    for (int i = 0; i < 8; i++) put_word(last + 4 * i, digested->words[i]);
+    last[32] = 0x80;
+    put_word(last + 60, (64 + 32) << 3);
+    compress(&state, last);
+    return state;
+}
+
+/* What is registered. */
 
 typedef struct {
     const uint64_t *numbers;
@@ -186,8 +273,88 @@ typedef struct {
 } Table;
 
 typedef struct {
-    Py_ssize_t start, end;
-} Span;
+    State inner, outer; /* after HMAC's two pads */
+    Table ordered, loose;
+    uint32_t whole[2]; /* the starts of the loose ones, which have one beginning */
+} Known;
+
+static size_t beginning_of(const Table *table, uint64_t number)
+{
+    return table->shift < 64 ? (size_t)(number >> table->shift) : 0;
+}
+
+static bool holds(const Table *table, uint64_t number)
+{
+    size_t beginning = beginning_of(table, number);
+    size_t low = table->starts[beginning], high = table->starts[beginning + 1];
+    if (high > table->count) high = table->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (table->numbers[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < table->count && table->numbers[low] == number;
+}
+
+static bool is_known(const Known *known, uint64_t number) { return holds(&known->ordered, number) || holds(&known->loose, number); }
+
+/* The number of a key's digest as it is stored: SHA-256, then HMAC under the pepper. */
+static uint64_t keyed(const Known *known, const uint8_t *key, size_t size)
+{
+    State own = digest(BEGINNING, key, size, 0);
+    State inner = digest_again(known->inner, &own);
+    State outer = digest_again(known->outer, &inner);
+    return (uint64_t)outer.words[0] << 32 | outer.words[1];
+}
+
+/* A table with the starts of its beginnings, if these are 2ⁿ and an end. */
+static bool is_table(const Py_buffer *numbers, const Py_buffer *starts, Table *table)
+{
+    size_t beginnings = (size_t)starts->len / sizeof(uint32_t) - 1;
+    int bits = 0;
+    if (numbers->len % 8 || starts->len % 4 || starts->len < 8 || beginnings & (beginnings - 1)) return false;
+    while ((size_t)1 << bits < beginnings) bits++;
+    *table = (Table){numbers->buf, (size_t)numbers->len / 8, starts->buf, 64 - bits};
+    return bits <= 32;
+}
+
+enum { PADS, ORDERED, STARTS, LOOSE, VIEWS };
+
+/* Read what plain.Known holds, which must stay where it is. */
+static bool read_known(const Py_buffer views[VIEWS], Known *known)
+{
+    if (views[PADS].len != 128 || views[LOOSE].len % 8 || !is_table(&views[ORDERED], &views[STARTS], &known->ordered)) {
+        PyErr_SetString(PyExc_ValueError, "the pads have 128 bytes, the tables whole numbers, the starts 2^n and an end");
+        return false;
+    }
+    known->inner = known->outer = BEGINNING;
+    compress(&known->inner, views[PADS].buf);
+    compress(&known->outer, (const uint8_t *)views[PADS].buf + 64);
+    known->whole[1] = (uint32_t)(views[LOOSE].len / 8);
+    known->loose = (Table){views[LOOSE].buf, known->whole[1], known->whole, 64};
+    return true;
+}
+
+static void release(Py_buffer *views, int count)
+{
+    for (int view = 0; view < count; view++) PyBuffer_Release(&views[view]);
+}
+
+static PyObject *fast_is_registered(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer key, v[VIEWS];
+    Known known = {0};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)", &key, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE])) return NULL;
+    if (read_known(v, &known)) result = PyBool_FromLong(is_known(&known, keyed(&known, key.buf, (size_t)key.len)));
+    PyBuffer_Release(&key);
+    release(v, VIEWS);
+    return result;
+}
+
+/* The sieve. */
 
 typedef struct {
     Span span;
@@ -210,8 +377,8 @@ typedef struct {
 
 typedef struct {
     const uint8_t *data;
-    State inner, outer; /* after HMAC's two pads */
-    Table ordered, loose;
+    Known known;
+    uint64_t point; /* of the polynomial that runs are remembered by */
     uint64_t *seen; /* marks of runs without a registered key, each where it says itself */
     size_t places;
     Py_ssize_t room, skipped; /* for runs, and of them */
@@ -238,26 +405,6 @@ static void *with_room(Sift *sift, void *items, size_t count, size_t *room, size
     return moved;
 }
 
-static size_t beginning_of(const Table *table, uint64_t number)
-{
-    return table->shift < 64 ? (size_t)(number >> table->shift) : 0;
-}
-
-static bool holds(const Table *table, uint64_t number)
-{
-    size_t beginning = beginning_of(table, number);
-    size_t low = table->starts[beginning], high = table->starts[beginning + 1];
-    if (high > table->count) high = table->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (table->numbers[middle] < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < table->count && table->numbers[low] == number;
-}
-
 static bool is_new(Sift *sift, Span span)
 {
     size_t slot = ((size_t)span.start * 0x9e3779b1u ^ (size_t)span.end * 0x85ebca6bu) % SLOTS;
@@ -272,22 +419,16 @@ static bool is_new(Sift *sift, Span span)
     return true;
 }
 
-static uint64_t number_of(const uint8_t digest[32]) { return (uint64_t)word_at(digest) << 32 | word_at(digest + 4); }
-
 /* Ask whether a part of a run is registered: what comes of it is settled later. */
 static void ask(Sift *sift, Py_ssize_t start, Py_ssize_t end)
 {
-    uint8_t key[32];
     Span span = {start, end};
     if (end - start < SHORTEST || !is_new(sift, span)) return;
     Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
     if (tokens == NULL) return;
     sift->tokens = tokens;
-    digest(BEGINNING, sift->data + start, (size_t)(end - start), 0, key);
-    digest(sift->inner, key, sizeof key, 64, key);
-    digest(sift->outer, key, sizeof key, 64, key);
-    uint64_t number = number_of(key);
-    __builtin_prefetch(sift->ordered.starts + beginning_of(&sift->ordered, number));
+    uint64_t number = keyed(&sift->known, sift->data + start, (size_t)(end - start));
+    __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
     tokens[sift->token_count++] = (Token){span, number, sift->run};
 }
 
@@ -356,7 +497,6 @@ static void ask_run(Sift *sift, Span run)
 {
     uint16_t kinds = 0, ways[WAYS];
     int count = 0;
-    if (run.end - run.start > LONGEST) return;
     sift->turn++;
     sift->crowd = 0;
     for (Py_ssize_t at = run.start; at < run.end; at++) kinds |= kind_at(sift, at);
@@ -365,9 +505,9 @@ static void ask_run(Sift *sift, Span run)
     if (punctuation & COLON) ask_paired(sift, run);
     for (int i = 0; i < WAYS && punctuation; i++) {
         uint16_t kept = KEPT[i] & punctuation;
-        bool is_known = kept == punctuation;
-        for (int j = 0; j < count; j++) is_known |= ways[j] == kept;
-        if (is_known) continue;
+        bool is_tried = kept == punctuation;
+        for (int j = 0; j < count; j++) is_tried |= ways[j] == kept;
+        if (is_tried) continue;
         ways[count++] = kept;
         ask_cut(sift, run, kept);
     }
@@ -390,12 +530,12 @@ static void look(Sift *sift, Run *run)
 /* Look all tokens up, and remember in which of some runs there is none that is registered. */
 static void settle(Sift *sift, Run *run, const Run *end)
 {
-    const Table *table = &sift->ordered;
+    const Table *table = &sift->known.ordered;
     for (size_t at = 0; at < sift->token_count; at++)
         __builtin_prefetch(table->numbers + table->starts[beginning_of(table, sift->tokens[at].number)]);
     for (size_t at = 0; at < sift->token_count; at++) {
         const Token *token = sift->tokens + at;
-        if (!holds(table, token->number) && !holds(&sift->loose, token->number)) continue;
+        if (!is_known(&sift->known, token->number)) continue;
         token->run->has_key = true;
         Span *found = with_room(sift, sift->found, sift->found_count, &sift->found_room, sizeof *found);
         if (found == NULL) break;
@@ -426,34 +566,53 @@ static void work_off(Sift *sift)
     sift->waiting = 0;
 }
 
+enum { PIECE = 7 };
+static const uint64_t PRIME = ((uint64_t)1 << 61) - 1;
+
+/* Seven bytes of a run and a zero, as a number; fewer are followed by more zeros. */
+static uint64_t piece_at(const uint8_t *at, Py_ssize_t left)
+{
+    if (left > PIECE) return ((uint64_t)word_at(at) << 32 | word_at(at + 4)) & ~(uint64_t)0xff;
+    uint64_t piece = 0;
+    for (int i = 0; i < PIECE; i++) piece = (piece | (i < left ? at[i] : 0)) << 8;
+    return piece;
+}
+
+/* What a run is remembered by: a polynomial at a point that nobody knows, so that nobody can write two that are one. */
+static uint64_t mark_of(const Sift *sift, Span run)
+{
+    uint64_t mark = (uint64_t)(run.end - run.start);
+    for (Py_ssize_t at = run.start; at < run.end; at += PIECE) {
+        unsigned __int128 next = (unsigned __int128)mark * sift->point + piece_at(sift->data + at, run.end - at);
+        mark = (uint64_t)(next & PRIME) + (uint64_t)(next >> 61);
+        mark = (mark & PRIME) + (mark >> 61);
+    }
+    return mark < PRIME ? mark : mark - PRIME;
+}
+
 /* Let a run wait until there are enough of them. */
 static void gather(Sift *sift, Span span)
 {
-    uint8_t whole[32]; /* under the pepper: nobody can write a run that passes for another */
-    digest(sift->inner, sift->data + span.start, (size_t)(span.end - span.start), 64, whole);
-    uint64_t mark = number_of(whole), *place = sift->seen + mark % sift->places;
+    uint64_t mark = mark_of(sift, span), *place = sift->seen + mark % sift->places;
     __builtin_prefetch(place);
     sift->runs[sift->waiting++] = (Run){span, mark, place, false, false};
     if (sift->waiting == TOGETHER) work_off(sift);
 }
 
+/* Let a run wait, or each window of one that is too long; behind a backslash also without its first letter. */
+static void gather_windows(Sift *sift, Span run)
+{
+    for (Span window = {run.start, run.start}; window.end < run.end; window.start += LONGEST - OVERLAP) {
+        window.end = run.end - window.start > LONGEST ? window.start + LONGEST : run.end;
+        gather(sift, window);
+        bool is_escape = window.start > 0 && sift->data[window.start - 1] == '\\';
+        if (is_escape && window.end - window.start > SHORTEST) gather(sift, (Span){window.start + 1, window.end});
+    }
+}
+
 static void look_at_all(Sift *sift, Py_ssize_t size)
 {
-    for (Py_ssize_t at = 0; at + SHORTEST <= size;) {
-        /* From the sixteenth character back to one that no key has: most text is read in leaps. */
-        Py_ssize_t back = at + SHORTEST - 1;
-        while (back >= at && kind_at(sift, back)) back--;
-        if (back >= at) {
-            at = back + 1;
-            continue;
-        }
-        Span run = {at, at + SHORTEST};
-        while (run.end < size && kind_at(sift, run.end)) run.end++;
-        at = run.end + 1;
-        gather(sift, run);
-        bool is_escape = run.start > 0 && sift->data[run.start - 1] == '\\';
-        if (is_escape && run.end - run.start > SHORTEST) gather(sift, (Span){run.start + 1, run.end});
-    }
+    for (Span run = {0, 0}; next_run(sift->data, run.end, size, &run);) gather_windows(sift, run);
     work_off(sift);
 }
 
@@ -466,17 +625,6 @@ static PyObject *spans_of(const Span *found, size_t count)
         else PyList_SetItem(list, (Py_ssize_t)i, span);
     }
     return list;
-}
-
-/* A table with the starts of its beginnings, if these are 2ⁿ and an end. */
-static bool is_table(const Py_buffer *numbers, const Py_buffer *starts, Table *table)
-{
-    size_t beginnings = (size_t)starts->len / sizeof(uint32_t) - 1;
-    int bits = 0;
-    if (numbers->len % 8 || starts->len % 4 || starts->len < 8 || beginnings & (beginnings - 1)) return false;
-    while ((size_t)1 << bits < beginnings) bits++;
-    *table = (Table){numbers->buf, (size_t)numbers->len / 8, starts->buf, 64 - bits};
-    return bits <= 32;
 }
 
 static PyObject *sift_all(Sift *sift, Py_ssize_t size, Py_ssize_t room)
@@ -495,34 +643,55 @@ static PyObject *sift_all(Sift *sift, Py_ssize_t size, Py_ssize_t room)
     return spans ? Py_BuildValue("(Nnn)", spans, room - sift->room, sift->skipped) : NULL;
 }
 
-enum { DATA, PADS, ORDERED, STARTS, LOOSE, SEEN, VIEWS };
-
 static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    Py_buffer v[VIEWS];
+    Py_buffer data, seen, v[VIEWS];
     Py_ssize_t room;
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n", &v[DATA], &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &v[SEEN], &room))
-        return NULL;
+    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room)) return NULL;
     Sift *sift = calloc(1, sizeof *sift);
     if (sift == NULL) {
         PyErr_NoMemory();
-    } else if (v[PADS].len != 128 || v[SEEN].len < 8 || v[SEEN].len % 8 || v[LOOSE].len % 8 ||
-               !is_table(&v[ORDERED], &v[STARTS], &sift->ordered)) {
-        PyErr_SetString(PyExc_ValueError, "the pads have 128 bytes, the tables whole numbers, the starts 2^n and an end");
-    } else {
-        uint32_t whole[2] = {0, (uint32_t)(v[LOOSE].len / 8)};
-        sift->data = v[DATA].buf;
-        sift->inner = sift->outer = BEGINNING;
-        compress(&sift->inner, v[PADS].buf);
-        compress(&sift->outer, (const uint8_t *)v[PADS].buf + 64);
-        sift->loose = (Table){v[LOOSE].buf, whole[1], whole, 64};
-        sift->seen = v[SEEN].buf;
-        sift->places = (size_t)v[SEEN].len / 8;
-        result = sift_all(sift, v[DATA].len, room);
+    } else if (seen.len < 8 || seen.len % 8) {
+        PyErr_SetString(PyExc_ValueError, "what is seen has whole numbers, one at least");
+    } else if (read_known(v, &sift->known)) {
+        sift->data = data.buf;
+        sift->seen = seen.buf;
+        sift->places = (size_t)seen.len / 8;
+        sift->point = keyed(&sift->known, (const uint8_t *)"", 0) >> 3;
+        result = sift_all(sift, data.len, room);
     }
     free(sift);
-    for (int view = 0; view < VIEWS; view++) PyBuffer_Release(&v[view]);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&seen);
+    release(v, VIEWS);
+    return result;
+}
+
+/* Shapes. */
+
+/* Which characters of shapes were seen in runs, each with all before it; `last` ends it when all of it is seen. */
+static uint64_t shapes_of(const uint8_t *data, Py_ssize_t size, const uint64_t table[256], uint64_t first, uint64_t last)
+{
+    uint64_t seen = 0;
+    for (Span run = {0, 0}; (seen & last) != last && next_run(data, run.end, size, &run);) {
+        uint64_t state = 0;
+        for (Py_ssize_t at = run.start; at < run.end; at++) seen |= state = (state << 1 | first) & table[data[at]];
+    }
+    return seen & last;
+}
+
+static PyObject *fast_shaped(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data, table;
+    unsigned long long last;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*y*K", &data, &table, &last)) return NULL;
+    if (table.len == 256 * sizeof(uint64_t))
+        result = PyLong_FromUnsignedLongLong(shapes_of(data.buf, data.len, table.buf, 1 | last << 1, last));
+    else PyErr_SetString(PyExc_ValueError, "the table has eight bytes for each byte");
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&table);
     return result;
 }
 
@@ -785,6 +954,8 @@ static int begin(PyObject *Py_UNUSED(module))
 }
 
 static PyMethodDef FUNCTIONS[] = {
+    {"is_registered", fast_is_registered, METH_VARARGS, "As in plain.py."},
+    {"shaped", fast_shaped, METH_VARARGS, "As in plain.py."},
     {"sift", fast_sift, METH_VARARGS, "As in plain.py."},
     {"rejoined", fast_rejoined, METH_VARARGS, "As in plain.py."},
     {"stretches", fast_stretches, METH_VARARGS, "As in plain.py."},

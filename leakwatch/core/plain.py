@@ -8,7 +8,8 @@ nearly all of it is nobody's key.
 Not seen are keys of fewer than sixteen characters, with other characters than letters, digits and ``_.:~/+=-``, or
 with a letter or digit glued to them; of those with a marker the scanner finds all that it describes.
 
-`rejoined` joins lines over which a key may have been broken, `stretches` finds the key characters around escapes.
+`shaped` tells which shapes stand in a run, `rejoined` joins lines over which a key may have been broken, `stretches`
+finds the key characters around escapes.
 """
 
 import re
@@ -21,12 +22,15 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
-LONGEST: Final = 4096  # characters of a run that is taken whole or cut; in a longer one nothing parts key from key
+LONGEST: Final = 4096  # characters of a run that is looked at as one; a longer one is looked at in windows of so many …
+OVERLAP: Final = 512  # … each of which begins with as many of the one before: so many a key may have that lies between
 REACH: Final = 4096  # bytes to either side of an escape or a line's end that belong to its stretch
 PLAIN: Final = (string.ascii_letters + string.digits).encode()
 EDGES: Final = b"_.:~/+=-"  # what may stand before or after a key in its run
 _PARTS: Final = 6  # of a run that colons part: more are a path or a list, and no pair
 _PAD: Final = 64  # bytes, of HMAC
+_PIECE: Final = 7  # bytes of a run that are one coefficient of its polynomial …
+_PRIME: Final = (1 << 61) - 1  # … modulo this
 _FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one
 KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
 _RUN: Final = re.compile(KEY + rb"{%d,}+" % SHORTEST)
@@ -65,35 +69,47 @@ def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list
     `seen` remembers runs in which nothing registered stands, each by a number of its own. Two may share a place: then
     one is forgotten, and looked at again.
     """
-    inner, outer = sha256(known.pads[:_PAD]), sha256(known.pads[_PAD:])
-
-    def keyed(message: bytes) -> bytes:
-        first, second = inner.copy(), outer.copy()
-        first.update(message)
-        second.update(first.digest())
-        return second.digest()
-
-    def is_registered(token: bytes) -> bool:
-        number = number_of(keyed(sha256(token).digest()))
-        return any(_holds(table, number) for table in (known.ordered, known.loose))
-
     found: list[Span] = []
+    point = _number(b"", known) >> 3
     looked = skipped = 0
     for start, run in runs(data):
-        whole = inner.copy()
-        whole.update(run)
-        mark = number_of(whole.digest())  # under the pepper: nobody can write a run that passes for another
+        mark = _mark(run, point)
         if seen[mark % len(seen)] == mark:
             continue
         if looked == room:
             skipped += 1
             continue
         looked += 1
-        registered = [(start + at, start + end) for at, end in cuts(run) if is_registered(run[at:end])]
+        registered = [(start + at, start + end) for at, end in cuts(run) if is_registered(run[at:end], known)]
         found += registered
         if not registered:
             seen[mark % len(seen)] = mark
     return found, looked, skipped
+
+
+def _mark(run: bytes, point: int) -> int:
+    """What a run is remembered by: a polynomial at a point that nobody knows, so nobody can write two that are one.
+
+    It costs a tenth of a digest, and every run of a text has one.
+    """
+    mark = len(run)
+    for at in range(0, len(run), _PIECE):
+        mark = (mark * point + number_of(run[at : at + _PIECE].ljust(8, b"\0"))) % _PRIME
+    return mark
+
+
+def is_registered(key: bytes, known: Known) -> bool:
+    """Whether a key is registered, or once in a very long while could be."""
+    number = _number(key, known)
+    return any(_holds(table, number) for table in (known.ordered, known.loose))
+
+
+def _number(key: bytes, known: Known) -> int:
+    """The number of a key's digest as it is stored: SHA-256, then HMAC under the pepper."""
+    inner, outer = sha256(known.pads[:_PAD]), sha256(known.pads[_PAD:])
+    inner.update(sha256(key).digest())
+    outer.update(inner.digest())
+    return number_of(outer.digest())
 
 
 def number_of(digest: bytes) -> int:
@@ -107,18 +123,36 @@ def _holds(table: Sequence[int], number: int) -> bool:
 
 
 def runs(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Every run that is long enough, and where it begins; behind a backslash also without its first letter."""
+    """Every run that is long enough, and where it begins; behind a backslash also without its first letter.
+
+    Of what is longer than a run can be each window is one.
+    """
     for found in _RUN.finditer(data):
-        start, run = found.start(), found[0]
-        yield start, run
-        if len(run) > SHORTEST and data[start - 1 : start] == b"\\":
-            yield start + 1, run[1:]
+        for start in range(found.start(), max(found.start() + 1, found.end() - OVERLAP), LONGEST - OVERLAP):
+            run = data[start : min(start + LONGEST, found.end())]
+            yield start, run
+            if len(run) > SHORTEST and data[start - 1 : start] == b"\\":
+                yield start + 1, run[1:]
+
+
+def shaped(data: bytes, table: "array[int]", lasts: int) -> int:
+    """Return of which shapes the last characters stand in a run, behind all the others: a bit for each of them.
+
+    `table` tells of each byte as which characters of all shapes it may stand, in a bit for each, the first the lowest;
+    `lasts` has the bits of the shapes' last characters.
+    """
+    firsts = 1 | lasts << 1
+    found = 0
+    for run in _RUN.findall(data):
+        state = 0
+        for byte in run:
+            state = (state << 1 | firsts) & table[byte]
+            found |= state
+    return found & lasts
 
 
 def cuts(run: bytes) -> set[Span]:
     """Return every part of a run that could be a whole key, the run itself too."""
-    if len(run) > LONGEST:
-        return set()
     if run.isalnum():
         return {(0, len(run))}
     found = {(0, len(run)), *_paired(run)}

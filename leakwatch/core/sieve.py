@@ -12,14 +12,12 @@ from threading import Lock
 from typing import Final, NamedTuple, final
 
 from leakwatch.core.plain import Known, Span, number_of
-from leakwatch.core.twins import sift
+from leakwatch.core.twins import is_registered, sift
 from leakwatch.pepper import Pepper
 
 _LOOSE: Final = 10_000  # digests that are kept beside the ordered ones before they are sorted in
 _MOST_BITS: Final = 17  # of a beginning: half a megabyte for all of them
-_REMEMBERED: Final = (
-    1 << 16
-)  # runs in which nothing registered stands: half a megabyte, which a processor's cache holds
+_REMEMBERED: Final = 1 << 18  # runs in which nothing registered stands: two megabytes
 
 
 class Sifted(NamedTuple):
@@ -53,8 +51,11 @@ class DigestSieve:
     def find(self, data: bytes, room: int) -> Sifted:
         """Find the registered keys among the runs of key characters, looking at so many runs at most."""
         seen = self._seen  # before what is registered: what comes meanwhile must not be thought seen
-        known = self._known if _is_indexed(self._known) else self._index()
-        return Sifted(*sift(data, known, seen, room))
+        return Sifted(*sift(data, self._indexed(), seen, room))
+
+    def passes(self, key: bytes) -> bool:
+        """Whether a key is registered, or once in a very long while could be."""
+        return is_registered(key, self._indexed())
 
     def extend(self, ordered: Iterable[bytes]) -> None:
         """Add digests as they are stored, each greater than all before it, before anybody asks."""
@@ -73,14 +74,13 @@ class DigestSieve:
                 self._known = known._replace(loose=more)
             self._seen = _nothing()
 
-    def _index(self) -> Known:
+    def _indexed(self) -> Known:
+        known = self._known
+        if known.starts[-1] == len(known.ordered):
+            return known
         with self._lock:
             self._known = _indexed(self._known)
             return self._known
-
-
-def _is_indexed(known: Known) -> bool:
-    return known.starts[-1] == len(known.ordered)
 
 
 def _indexed(known: Known) -> Known:

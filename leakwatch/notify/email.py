@@ -19,11 +19,13 @@ from leakwatch.notify.channel import Accepted, Postmark
 from leakwatch.notify.cleaning import clean
 from leakwatch.notify.smtp import Envelope, MailServer
 
-_OURS: Final = {
-    *("Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "X-Auto-Response-Suppress"),
-    *("List-Unsubscribe", "List-Unsubscribe-Post", "MIME-Version", "Content-Transfer-Encoding"),
+_OURS: Final = {"Date", "Message-ID", "In-Reply-To", "References", "List-Unsubscribe"}
+_SAME: Final = {  # from one mail to the next: parsing them anew is a quarter of each
+    *("From", "Reply-To", "Auto-Submitted", "X-Auto-Response-Suppress", "List-Unsubscribe-Post"),
+    *("MIME-Version", "Content-Type", "Content-Transfer-Encoding"),
 }
-_SAME: Final = {"From", "Reply-To", "Content-Type"}  # from one mail to the next: parsing them anew is a quarter of each
+_SHOWN: Final = {"To", "Subject"}  # kept as they are, too, where they are ASCII
+_BOUNDARY: Final = "=_leakwatch"  # which is in no quoted-printable text (RFC 2045), so none has to be sought
 _LINE: Final = 76  # characters that need no folding
 _SAID: Final = 200  # characters of the server's reply that are kept
 _ATOM: Final = r"[\w!#$%&'*+/=?^`{|}~-]+"
@@ -42,7 +44,7 @@ class EmailChannel:
     async def deliver(self, address: str, message: Message, postmark: Postmark) -> Accepted:
         """Send a message to one address (see `mailbox`). Raises DeliveryError; see `MailServer`."""
         mail = self.mail(address, message, postmark)
-        recipient = mail["To"].addresses[0].addr_spec
+        recipient = _addressed(address).addr_spec
         sender = postmark.return_path or self._sender.addr_spec
         utf8 = not (recipient.isascii() and sender.isascii() and self._sender.addr_spec.isascii())
         content = mail.as_bytes(policy=_POLICY.clone(utf8=utf8))
@@ -69,6 +71,7 @@ class EmailChannel:
         mail["X-Auto-Response-Suppress"] = "All"
         mail.set_content(message.text, cte="quoted-printable")
         mail.add_alternative(message.html, subtype="html", cte="quoted-printable")
+        mail.set_boundary(_BOUNDARY)
         return mail
 
     async def probe(self) -> None:
@@ -128,14 +131,14 @@ class _Wire(EmailPolicy):
     """
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
-        """Keep what we write ourselves as it is. Raises ValueError for what is no line of ASCII."""
+        """Keep what we write ourselves as it is. Raises ValueError for what is more than a line."""
+        text = str(value)
         if name in _SAME and not hasattr(value, "name"):
-            return name, _parsed(name, str(value))
-        if name not in _OURS:
-            return super().header_store_parse(name, value)
-        if not (value.isascii() and value.isprintable()):
+            return name, _parsed(name, text)
+        is_line = text.isascii() and text.isprintable()
+        if name in _OURS and not is_line:
             raise ValueError(name)
-        return name, value
+        return (name, text) if is_line and name in _OURS | _SHOWN else super().header_store_parse(name, value)
 
     def fold(self, name: str, value: Any) -> str:
         text = str(value)

@@ -9,31 +9,18 @@ with "any key characters" would be tried from each of them.
 """
 
 import binascii
-import bz2
 import html
-import lzma
 import re
 import sys
-import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
-
-import hyperscan
-import zstandard
+from urllib.parse import unquote_to_bytes
 
 from leakwatch import pem
-from leakwatch.core import KEY, REACH, SHORTEST, line_break, rejoined, stretches
-from leakwatch.scan.expressions import Search
+from leakwatch.core import KEY, SHORTEST, line_break, rejoined, stretches
 
-_UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
-_SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
-_MOST_PACKED: Final = 1_400_000  # characters of base64 that are unpacked
-_FEW_PACKED: Final = 512  # characters that show whether the rest is worth it
-_TRIED: Final = 64  # places in one run that may be worth it
-_WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
+_FEW_KINDS: Final = 1_000  # of escapes that are remembered: a text has few, and many of each
 
 
 class Undone(NamedTuple):
@@ -44,6 +31,14 @@ class Undone(NamedTuple):
     data: bytes
 
 
+class _Piece(NamedTuple):
+    """A run of escapes of one kind, or what parts a key."""
+
+    start: int
+    end: int
+    kind: int
+
+
 Decoder = Callable[[bytes], Iterator[Undone]]
 """Yields what it can undo in some bytes."""
 
@@ -52,37 +47,69 @@ _TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]{%d}" % SHORTEST)  # bytes that ar
 
 def percent(data: bytes) -> Iterator[Undone]:
     """Undo percent escapes: ``key%3Dabc``."""
-    return _substituted(data, _PERCENT, lambda found: binascii.unhexlify(found[0].replace(b"%", b"")))
+    return _substituted(data, _PERCENT, unquote_to_bytes)
 
 
 def backslash(data: bytes) -> Iterator[Undone]:
     r"""Undo what stands behind a backslash in JSON, Python, JavaScript, shells: ``\n``, ``\u002d``, ``\x2d``."""
-    return _substituted(data, _BACKSLASH, _behind_backslash)
+    return _substituted(data, _BACKSLASH, partial(_each, _BACKSLASH, _backslashes))
 
 
 def entities(data: bytes) -> Iterator[Undone]:
     """Undo entities of HTML and XML: ``&amp;``, ``&#45;``, ``&#x2d;``."""
-    return _substituted(data, _ENTITY, lambda found: html.unescape(found[0].decode()).encode("utf-8", "surrogatepass"))
+    return _substituted(data, _ENTITY, partial(_each, _ENTITY, _entities))
 
 
 def quoted_printable(data: bytes) -> Iterator[Undone]:
     """Undo mail's quoted-printable: ``=3D``, and ``=`` at the end of a line."""
-    return _substituted(data, _QUOTED, lambda found: binascii.unhexlify(found[1]) if found[1] else b"")
+    return _substituted(data, _QUOTED, partial(_each, _QUOTED, _quoted))
 
 
 def invisible(data: bytes) -> Iterator[Undone]:
     """Leave out characters that take no room: zero-width spaces and joiners, soft hyphens, marks of direction."""
-    return _substituted(data, _INVISIBLE, _nothing)
+    return _substituted(data, _INVISIBLE, partial(_INVISIBLE.sub, b""))
 
 
 def tags(data: bytes) -> Iterator[Undone]:
     """Leave out tags of HTML, by which a highlighted key is cut into pieces."""
-    return _substituted(data, _TAG, _nothing)
+    return _substituted(data, _TAG, partial(_TAG.sub, b""))
 
 
 def concatenation(data: bytes) -> Iterator[Undone]:
     """Join strings that code puts together: ``"sk-" + "abc"``, ``'sk-' 'abc'``, ``"sk-" . "abc"``."""
-    return _substituted(data, _CONCATENATION, _nothing)
+    return _substituted(data, _CONCATENATION, partial(_CONCATENATION.sub, b""))
+
+
+def side_by_side(data: bytes) -> Iterator[Undone]:
+    r"""Undo several of these next to one another in one key, which each alone takes for its end: ``%73k-\u0061``."""
+    pieces = _pieces(data)
+    last = 0
+    for start, end in stretches(data, [(piece.start, piece.end) for piece in pieces]):
+        first = last
+        while last < len(pieces) and pieces[last].end <= end:
+            last += 1
+        if len({piece.kind for piece in pieces[first:last]}) > 1:
+            yield from kept(start, end, b"".join(_without(data, start, end, pieces[first:last])))
+
+
+def _pieces(data: bytes) -> list[_Piece]:
+    """Return all escapes of all kinds in order; of two that lie over one another the first, or else the longer."""
+    found = [_Piece(*one.span(), kind) for kind, (pattern, _) in enumerate(_BESIDE) for one in pattern.finditer(data)]
+    found.sort(key=lambda piece: (piece.start, -piece.end))
+    pieces: list[_Piece] = []
+    for piece in found:
+        if not pieces or piece.start >= pieces[-1].end:
+            pieces.append(piece)
+    return pieces
+
+
+def _without(data: bytes, start: int, end: int, pieces: Sequence[_Piece]) -> Iterator[bytes]:
+    """A stretch, bit by bit, with the pieces in it undone."""
+    for piece in pieces:
+        yield data[start : piece.start]
+        yield _BESIDE[piece.kind][1](data[piece.start : piece.end])
+        start = piece.end
+    yield data[start:end]
 
 
 def broken_lines(data: bytes) -> Iterator[Undone]:
@@ -95,81 +122,6 @@ def broken_lines(data: bytes) -> Iterator[Undone]:
             yield Undone(start, stop, bare)
 
 
-def base64(data: bytes) -> Iterator[Undone]:
-    """Decode base64 of either alphabet, padded or not, whatever is glued to it; what was packed in it is unpacked.
-
-    Which of four characters begins the first group, nobody knows: where text, or the head of something packed, is found
-    in a run, it tells. Most runs are neither, and are not decoded.
-    """
-    ends = _base64_ends(data)
-    room = _UNPACKED + _SHARE * len(data)
-    if not ends:
-        return
-    for found in _BASE64.finditer(data):
-        run, at = found[0], found.start()
-        first, last = bisect_right(ends, at), bisect_right(ends, found.end())
-        groups: list[list[int]] = [[] for _ in range(_GROUP)]
-        for end in ends[first:last]:
-            groups[(end - at) % _GROUP].append((end - at) // _GROUP * 3 - 1)
-        for phase, offsets in enumerate(groups):
-            if offsets:
-                undone = _from_base64(run[phase:])
-                for begin, end in _texts(undone, offsets):
-                    yield from _kept(at + phase + begin * 4 // 3, at + phase + -(-end * 4 // 3), undone[begin:end])
-        if first < last:
-            for start, unpacked in _packed_within(run, room):
-                room -= len(unpacked)
-                yield from _kept(at + start, found.end(), unpacked)
-
-
-def _packed_within(run: bytes, room: int) -> Iterator[tuple[int, bytes]]:
-    """Unpack what is packed in a run of base64: of the places that look like it the most are not, which a few tell."""
-    tried = 0
-    for found in _PACKED.finditer(run):
-        few = _from_base64(run[found.start() : found.start() + _FEW_PACKED])
-        if room > 0 and tried < _TRIED and _unpacked(few, _UNPACKED) is not None:
-            tried += 1
-            unpacked = _unpacked(_from_base64(run[found.start() : found.start() + _MOST_PACKED]), min(room, _UNPACKED))
-            if unpacked:
-                room -= len(unpacked)
-                yield found.start(), unpacked
-
-
-def _base64_ends(data: bytes) -> list[int]:
-    """Where base64 of some text, or of the head of something packed, may end."""
-    ends: list[int] = []
-
-    def on_match(_expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
-        ends.append(end)
-
-    _base64_search()(data, on_match)
-    return sorted(ends)
-
-
-@cache
-def _base64_search() -> Search:
-    return Search(IN_BASE64, hyperscan.HS_FLAG_DOTALL)
-
-
-def hexadecimal(data: bytes) -> Iterator[Undone]:
-    """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
-    room = _UNPACKED + _SHARE * len(data)
-    for found in _HEX.finditer(data):
-        undone = binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])
-        unpacked = _unpacked(undone, min(room, _UNPACKED)) if room > 0 else None
-        room -= len(unpacked or b"")
-        yield from _kept(found.start(), found.end(), unpacked or undone)
-    for found in _HEX_LIST.finditer(data):
-        yield from _kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
-
-
-def character_codes(data: bytes) -> Iterator[Undone]:
-    """Decode lists of characters' numbers: ``[115, 107, 45, …]``."""
-    for found in _CODES.finditer(data):
-        numbers = (int(number) for number in _NUMBER.findall(found[0]))
-        yield from _kept(found.start(), found.end(), bytes(n if n < 0x80 else 0x20 for n in numbers))  # noqa: PLR2004
-
-
 def wide(data: bytes) -> Iterator[Undone]:
     """Take the zero bytes out of UTF-16 and UTF-32, of either order."""
     if b"\0" not in data:
@@ -179,18 +131,39 @@ def wide(data: bytes) -> Iterator[Undone]:
             yield Undone(found.start(), found.end(), found[0][at::step])
 
 
-def _substituted(
-    data: bytes, pattern: re.Pattern[bytes], replace: Callable[[re.Match[bytes]], bytes]
-) -> Iterator[Undone]:
+def _substituted(data: bytes, pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes]) -> Iterator[Undone]:
     """Undo every stretch of key characters, and every private key, that holds something which a pattern finds."""
     for start, end in stretches(data, [found.span() for found in pattern.finditer(data)]):
-        yield from _kept(start, end, pattern.sub(replace, data[start:end]))
+        yield from kept(start, end, undo(data[start:end]))
     for start, end in pem.blocks(data):
         if pattern.search(data, start, end):
-            yield Undone(start, end, pattern.sub(replace, data[start:end]))
+            yield Undone(start, end, undo(data[start:end]))
 
 
-def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
+def _each(pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes], data: bytes) -> bytes:
+    """Undo everything in a stretch that a pattern finds, which has one group: all of it."""
+    pieces = pattern.split(data)
+    pieces[1::2] = map(undo, pieces[1::2])
+    return b"".join(pieces)
+
+
+def _backslashes(run: bytes) -> bytes:
+    return b"".join(map(_behind_backslash, _ESCAPE.findall(run)))
+
+
+def _entities(run: bytes) -> bytes:
+    return b"".join(map(_entity, _ONE_ENTITY.findall(run)))
+
+
+def _quoted(run: bytes) -> bytes:
+    return binascii.unhexlify(b"".join(_QUOTED_BYTE.findall(run)))
+
+
+def _nothing(_piece: bytes) -> bytes:
+    return b""
+
+
+def kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
     """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
     if (
         _TEXT.search(undone)
@@ -200,61 +173,30 @@ def _kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
         yield Undone(start, end, undone)
 
 
-def _texts(undone: bytes, offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Return from where to where there is text around some places: what is between texts is noise."""
-    end = 0
-    for offset in offsets:
-        if offset >= end:
-            before = undone[max(end, offset - REACH) : offset]
-            begin = offset - (len(before) - len(before.rstrip(_TEXT_BYTES)))
-            after = _TEXT_END.search(undone, offset)
-            end = after.start() if after else len(undone)
-            yield begin, end
+@lru_cache(_FEW_KINDS)
+def _behind_backslash(escape: bytes) -> bytes:
+    code, rest = escape[1:2], escape[2:].strip(b"{}")
+    if rest and code in b"uUx":
+        number = int(rest, 16)
+        return chr(number).encode("utf-8", "surrogatepass") if number <= sys.maxunicode else b" "
+    return bytes([int(code + rest, 8) & 0xFF]) if code in b"01234567" else _CONTROLS.get(escape[1:], escape[1:])
 
 
-def _nothing(_found: re.Match[bytes]) -> bytes:
-    return b""
+@lru_cache(_FEW_KINDS)
+def _entity(entity: bytes) -> bytes:
+    return html.unescape(entity.decode()).encode("utf-8", "surrogatepass")
 
 
-def _behind_backslash(found: re.Match[bytes]) -> bytes:
-    match found.lastgroup:
-        case "code":
-            number = int(found["code"].strip(b"uUx{}"), 16)
-            return chr(number).encode("utf-8", "surrogatepass") if number <= sys.maxunicode else b" "
-        case "octal":
-            return bytes([int(found["octal"], 8) & 0xFF])
-        case _:
-            return _CONTROLS.get(found["other"], found["other"])
+def _run(one: bytes) -> re.Pattern[bytes]:
+    """Return a pattern of one thing or several in a row, as a group; it begins as that does, which is searched fast."""
+    return re.compile(b"(%s(?:%s)*+)" % (one, one))
 
 
-def _from_base64(piece: bytes) -> bytes:
-    text = piece.rstrip(b"=").translate(_TO_STANDARD)
-    whole = text[: len(text) - (len(text) % 4 == 1)]
-    return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
+def _closing(before: bytes) -> bytes:
+    """Return a pattern of a string's end behind some characters; it begins with what is searched fast."""
+    return rb"[\\\"'`](?<=" + before + rb".)(?:(?<=\\)\\{0,2}+[\"'`]|(?<!\\))"
 
 
-def _unpacked(data: bytes, most: int) -> bytes | None:
-    """Return what is packed in some bytes, as far as they go and up to a limit; None where nothing is."""
-    for magic, unpack in _UNPACK.items():
-        if data.startswith(magic):
-            with suppress(zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError):
-                return unpack(data, most)
-    return None
-
-
-def _unzstd(data: bytes, most: int) -> bytes:
-    with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(data) as reader:
-        return reader.read(most)
-
-
-_UNPACK: Final[Mapping[bytes, Callable[[bytes, int], bytes]]] = {
-    b"\x1f\x8b\x08": lambda data, most: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, most),
-    b"\x78\x9c": lambda data, most: zlib.decompressobj().decompress(data, most),
-    b"\x78\xda": lambda data, most: zlib.decompressobj().decompress(data, most),
-    b"BZh": lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
-    b"\xfd7zXZ\x00": lambda data, most: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, most),
-    b"\x28\xb5\x2f\xfd": _unzstd,
-}
 _CONTROLS: Final[Mapping[bytes, bytes]] = {
     **dict.fromkeys((b"n", b"r", b"t", b"b", b"f", b"v", b"a"), b"\n"),
     b"\n": b"",
@@ -262,41 +204,37 @@ _CONTROLS: Final[Mapping[bytes, bytes]] = {
 }
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt]){0,200}+"
 _OPENING: Final = rb"\\{0,3}+[\"'`]"  # in a string it has backslashes of its own
-_CLOSING: Final = rb"[\\\"'`](?<=" + KEY + rb".)(?:(?<=\\)\\{0,2}+[\"'`]|(?<!\\))"  # begins with what is searched fast
-_PERCENT: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
-_BACKSLASH: Final = re.compile(
-    rb"\\(?:(?P<code>u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})"
-    rb"|(?P<octal>[0-7]{1,3})|(?P<other>\r\n|[\x00-\x7f]))"  # a part of a character would break it
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}"
+    rb"|[0-7]{1,3}|\r\n|[\x00-\x7f])"  # a part of a character would break it
 )
-_ENTITY: Final = re.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_QUOTED: Final = re.compile(rb"=(?:([0-9A-F]{2})|[ \t]{0,8}+\r?\n)")
-_INVISIBLE: Final = re.compile(
-    rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)++"
+_ONE_ENTITY: Final = re.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_QUOTED_BYTE: Final = re.compile(rb"=([0-9A-F]{2})")
+# Runs of escapes of one kind, each as one group, or what only parts a key.
+_PERCENT: Final = _run(rb"%[0-9A-Fa-f]{2}")
+_BACKSLASH: Final = _run(_ESCAPE.pattern)
+_ENTITY: Final = _run(_ONE_ENTITY.pattern)
+_QUOTED: Final = _run(rb"=(?:[0-9A-F]{2}|[ \t]{0,8}+\r?\n)")
+_INVISIBLE: Final = _run(
+    rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
 )
-_TAG: Final = re.compile(rb"(?:</?[A-Za-z][^<>]{0,1000}+>)++")
-_CONCATENATION: Final = re.compile(
-    _CLOSING + _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING + rb"(?=" + KEY + rb")"
+_TAG: Final = _run(rb"</?[A-Za-z][^<>]{0,1000}+>")
+_JOINT: Final = _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING
+_CONCATENATION: Final = re.compile(_closing(KEY) + _JOINT + rb"(?=" + KEY + rb")")
+# Side by side: before a quote another may end and behind it one begin, and a letter or digit behind an equals sign is
+# likely the key's own.
+_BEFORE: Final = rb"[A-Za-z0-9_.:~/+=;>}\x80-\xbf-]"
+_BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-])"
+_BESIDE: Final[Sequence[tuple[re.Pattern[bytes], Callable[[bytes], bytes]]]] = (
+    (_PERCENT, unquote_to_bytes),
+    (_run(rb"\\(?!\\{0,2}[\"'`])" + _ESCAPE.pattern.removeprefix(rb"\\")), _backslashes),
+    (_ENTITY, _entities),
+    (_run(rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}+\r?\n)"), _quoted),
+    (_INVISIBLE, _nothing),
+    (_TAG, _nothing),
+    (re.compile(_closing(_BEFORE) + _JOINT + _BEHIND), _nothing),
 )
 _LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n")
-# What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
-_QUAD: Final = rb"(?:[CDI-Za-f][ACDEFGHQSTUVWXgijklmnwyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-])"
-_LITTLE: Final = rb"(?:[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-]A[A-H][A-Za-z0-9+/_-]A)"
-_BIG: Final = rb"(?:A[A-H][A-Za-z0-9+/_-]A[A-Za-z0-9+/_-][AQgw][AB][A-Za-z0-9+/_-])"
-IN_BASE64: Final = (
-    _QUAD + rb"{4}",
-    _LITTLE + rb"{2}",
-    _BIG + rb"{2}",
-    rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}",
-)
-_BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+={0,2}")
-_PACKED: Final = re.compile(rb"H4sI|eJ[w-z]|eN[o-r]|Qlpo|[/_]Td6WF|KLUv")  # what packed bytes begin with, in base64
-_GROUP: Final = 4  # characters of base64 that are three bytes
-_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
-_HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
-_HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+0x[0-9A-Fa-f]{2}){15,}+")
-_HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
-_CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")
-_NUMBER: Final = re.compile(rb"[0-9]+")
 _WIDE: Final = tuple(
     (at, step, re.compile(pattern))
     for at, step, pattern in (
@@ -307,5 +245,3 @@ _WIDE: Final = tuple(
     )
 )
 _ANY_WIDE: Final = re.compile(b"|".join(pattern.pattern for _, _, pattern in _WIDE))
-_TEXT_BYTES: Final = bytes([0x00, 0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)])  # of UTF-16 too
-_TEXT_END: Final = re.compile(rb"[^\x00\t\n\r\x20-\x7e\x80-\xff]")

@@ -10,12 +10,13 @@ letter or digit behind a backslash that is no escape (``\d``).
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Final, final
 
 import hyperscan
 
-from leakwatch.core import KEY, REACH, Span
-from leakwatch.scan import disguises
+from leakwatch.core import KEY, REACH, Shapes, Span
+from leakwatch.scan import disguises, encoded
 from leakwatch.scan.disguises import Decoder
 from leakwatch.scan.expressions import Search
 
@@ -28,7 +29,10 @@ _NAMES: Final = (
     rb"(?:lowbar|UnderBar|period|colon|sol|plus|equals|hyphen|dash|Tilde"
     rb"|shy|zwnj|zwj|ZeroWidthSpace|NoBreak|NegativeThinSpace|lrm|rlm)"
 )
-_DIGITS: Final = rb"(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
+
+# What an escape may have next to it in a key that others hide, too.
+_LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>-]"
+_RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
@@ -42,82 +46,125 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
-    disguises.invisible: (KEY + _INVISIBLE,),
-    disguises.tags: (KEY + rb"(?:</?[A-Za-z][^<>]*>)+" + KEY,),
+    disguises.invisible: (_LEFT + _INVISIBLE,),
+    disguises.tags: (_LEFT + rb"(?:</?[A-Za-z][^<>]*>)+" + _RIGHT,),
     disguises.concatenation: (
-        KEY + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + KEY,
+        _LEFT + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + _RIGHT,
     ),
-    disguises.base64: disguises.IN_BASE64,
-    disguises.hexadecimal: (
-        _DIGITS + rb"{16}",
-        rb"(?:[2-7][0-9A-Fa-f]00){8}",
+    disguises.side_by_side: (),  # where hints of two others are near each other
+    encoded.base64: (encoded.PACKED_IN_BASE64,),
+    encoded.hexadecimal: (
         rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}",
         rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
     ),
-    disguises.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
+    encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
     # The last: of most lists it takes more room than all others, and must not take theirs.
     disguises.broken_lines: (),  # always: it is as fast as a hint
 }
 
 
-# These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
-_NEAR: Final = frozenset(
+_SHAPES: Final[Mapping[Decoder, Sequence[Sequence[bytes]]]] = {
+    encoded.base64: encoded.IN_BASE64,
+    encoded.hexadecimal: encoded.IN_HEX,
+}
+
+_BESIDE: Final = frozenset(
     (
         disguises.percent,
         disguises.backslash,
         disguises.entities,
         disguises.quoted_printable,
+        disguises.invisible,
         disguises.tags,
         disguises.concatenation,
     )
 )
+# These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
+_NEAR: Final = _BESIDE - {disguises.invisible} | {disguises.side_by_side}
+_APART: Final = disguises.concatenation  # in one automaton with the others it makes all of them half as fast
 _PRIVATE: Final = b"PRIVATE KEY"
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
+_NEXT: Final = _CLOSE + 512  # bytes between hints of two disguises that may be in one key
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
+_TAG: Final = 1_024  # bytes: longer tags are none
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
+
+
+class _Search:
+    """The hints of some decoders in one hyperscan database."""
+
+    def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
+        self._decoders = [decoder for decoder, expressions in hints.items() for _ in expressions]
+        each = hyperscan.HS_FLAG_DOTALL
+        flags = [each if one in _NEAR | _BESIDE else each | hyperscan.HS_FLAG_SINGLEMATCH for one in self._decoders]
+        self._search = Search([expression for those in hints.values() for expression in those], flags)
+
+    def __call__(self, data: bytes) -> Mapping[Decoder, Sequence[int]]:
+        """Return where hints end, of each decoder; of those close to one another the first."""
+        ends: dict[Decoder, list[int]] = {}
+
+        def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            those = ends.setdefault(self._decoders[hint], [])
+            if not those or end - those[-1] >= _CLOSE:
+                those.append(end)
+
+        self._search(data, on_match)
+        return ends
 
 
 @final
 class Hints:
-    """All hints in one hyperscan database. Threads may share it."""
+    """All hints. Threads may share it."""
 
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
         self._decoders = list(hints)
-        self._hinted = [number for number, expressions in enumerate(hints.values()) for _ in expressions]
-        once = [0 if self._decoders[number] in _NEAR else hyperscan.HS_FLAG_SINGLEMATCH for number in self._hinted]
-        expressions = [expression for expressions in hints.values() for expression in expressions]
-        self._search = Search(expressions, [flag | hyperscan.HS_FLAG_DOTALL for flag in once])
+        self._searches = [
+            _Search({decoder: those for decoder, those in hints.items() if (decoder is _APART) == is_apart})
+            for is_apart in (False, True)
+        ]
+        self._shapes = Shapes(_SHAPES)
 
     def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
+        ends = {decoder: those for search in self._searches for decoder, those in search(data).items()}
+        spans = {decoder: _windows(data, decoder, [(end, end) for end in those]) for decoder, those in ends.items()}
+        if beside := _beside(ends):
+            spans[disguises.side_by_side] = _windows(data, disguises.side_by_side, beside)
         whole = (0, len(data))
+        always = {disguises.broken_lines} | self._shapes.found(data)
         is_near = _PRIVATE not in data  # a private key is longer than what lies around a hint
-        found: list[list[Span]] = [[] for _ in self._decoders]
-        noted = [-_CLOSE] * len(found)  # where the hints ended of which what lies around is read
+        for decoder in self._decoders:
+            if decoder in spans or decoder in always:
+                yield decoder, spans[decoder] if decoder in _NEAR and is_near else [whole]
 
-        def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            number = self._hinted[hint]
-            if end - noted[number] < _CLOSE:
-                return
-            noted[number] = end
-            spans = found[number]
-            first, last = _around(data, _hidden(self._decoders[number], data, end), end)
-            if spans and first <= spans[-1][1]:
-                first, _ = spans.pop()
-            spans.append((first, last))
 
-        self._search(data, on_match)
-        for decoder, spans in zip(self._decoders, found, strict=True):
-            if spans or not HINTS[decoder]:
-                yield decoder, spans if decoder in _NEAR and is_near else [whole]
+def _beside(ends: Mapping[Decoder, Sequence[int]]) -> list[Span]:
+    """Return from where to where hints of two decoders are near enough for one key to be under both."""
+    every = sorted((end, number) for number, (one, those) in enumerate(ends.items()) if one in _BESIDE for end in those)
+    return [(end, then) for (end, one), (then, other) in pairwise(every) if one != other and then - end < _NEXT]
+
+
+def _windows(data: bytes, decoder: Decoder, ends: Sequence[Span]) -> list[Span]:
+    """Return what must be read for the stretches in which hints end, from the first of some to the last of them."""
+    spans: list[Span] = []
+    for first_end, last_end in ends:
+        first, last = _around(data, _hidden(decoder, data, first_end), last_end)
+        if spans and first <= spans[-1][1]:
+            first, _ = spans.pop()
+        spans.append((first, last))
+    return spans
 
 
 def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
     """Where that begins which a hint that ends there has found: of tags there may be many, and long ones."""
     begin = end - 1
-    while decoder is disguises.tags and data[begin - 1 : begin] == b">":
-        begin = data.rfind(b"<", 0, begin)
+    if decoder is disguises.side_by_side:  # behind the tags there may be more of the key
+        begin = data.rfind(b">", max(0, end - _NEARBY), end) + 1 or begin
+    elif decoder is not disguises.tags:
+        return begin
+    while data[begin - 1 : begin] == b">" and (opened := data.rfind(b"<", max(0, begin - _TAG), begin)) >= 0:
+        begin = opened
     return begin
 
 

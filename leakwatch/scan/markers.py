@@ -96,7 +96,7 @@ class Reader:
         self.skipped = skipped  # places, and those that were not read in all ways
 
     def readings(self, start: int, read: set[Hashable]) -> list[Reading]:
-        """Return every way to read the bytes from a start, best first; none if the same bytes were read before.
+        """Return every way to read the bytes from a start; none if the same bytes were read before.
 
         A catch-all adds nothing where a narrower format takes all that it could: no neighbour is glued there.
         """
@@ -105,8 +105,7 @@ class Reader:
             return []
         taken = max((r.end for r in longest if r.format.rank < CATCH_ALL), default=start)
         kept = [r for r in longest if r.format.rank < CATCH_ALL or r.end > taken]
-        readings = [*kept, *self._up_to_neighbours(start, kept), *self._further(kept)]
-        return sorted(readings, key=lambda reading: reading.order) if len(readings) > 1 else readings
+        return [*kept, *self._up_to_neighbours(start, kept), *self._further(kept)]
 
     def _is_new(self, start: int, longest: Sequence[Reading], read: set[Hashable]) -> bool:
         """Whether a place differs from all that were read: a list's lines stand in it, and again joined in pairs."""

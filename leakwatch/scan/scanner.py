@@ -4,7 +4,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Final, NamedTuple, Protocol
+from operator import attrgetter
+from typing import Final, NamedTuple, Protocol, final
 
 from leakwatch.core import Sifted
 from leakwatch.model import Candidate, Document, Field, Plaintext
@@ -31,6 +32,7 @@ class Scan:
     candidates: tuple[Candidate, ...]  # by field, then by place; of one place the best reading first
     skipped: int = 0  # possible keys and runs beyond the limits, and places not read in all ways, of all layers
     disguised: int = 0  # bytes under a disguise that were not laid bare for want of room
+    tried: int = 0  # strings with a marker that were read
 
 
 class Sieve(Protocol):
@@ -38,6 +40,27 @@ class Sieve(Protocol):
 
     def find(self, data: bytes, room: int, /) -> Sifted:
         """Return where it stands, looking at so many runs of key characters at most."""
+
+    def passes(self, key: bytes, /) -> bool:
+        """Whether a key may be a registered one."""
+
+
+@final
+class _Tried:
+    """The strings that were read, and which of them are wanted: all, or those that may be registered."""
+
+    def __init__(self, sieve: Sieve | None) -> None:
+        self._sieve = sieve
+        self._wanted: dict[str, bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def wants(self, key: str) -> bool:
+        """Whether this one is: each is asked for once."""
+        if key not in self._wanted:
+            self._wanted[key] = self._sieve is None or self._sieve.passes(key.encode())
+        return self._wanted[key]
 
 
 class _Found(NamedTuple):
@@ -57,6 +80,7 @@ class _Look(NamedTuple):
     found: list[_Found]
     skipped: int
     disguised: int
+    tried: int
 
     @property
     def is_complete(self) -> bool:
@@ -66,7 +90,7 @@ class _Look(NamedTuple):
         """Say where in a field the found stands, by line and column."""
         ruler = Ruler(data, field)
         candidates = tuple(_candidate(one, ruler) for one in self.found)
-        return Scan(candidates=candidates, skipped=self.skipped, disguised=self.disguised)
+        return Scan(candidates=candidates, skipped=self.skipped, disguised=self.disguised, tried=self.tried)
 
 
 class Scanner:
@@ -85,25 +109,28 @@ class Scanner:
         self._markers = Markers(formats, limit)
         self._depth = 0 if plain else DEPTH
 
-    def scan(self, document: Document, sieve: Sieve | None = None) -> Scan:
+    def scan(self, document: Document, sieve: Sieve | None = None, *, strangers: bool = False) -> Scan:
         """Return the candidates of a document's text, URLs, title, author, path and id, in that order.
 
-        Without a sieve only what has a marker is found; with it all that may be registered too. A string that stands
-        at several places is one candidate, at the first. Where a place can be read in several ways (a neighbour is
-        glued to the key, or a catch-all takes more than the key), each reading is a candidate: only the digest
-        decides. They share their position; the first is the one to show.
+        Without a sieve all that has a marker is one; with it what may be registered, of any format, and with
+        `strangers` all that has a marker besides. A string that stands at several places is one candidate, at the
+        first. Where a place can be read in several ways (a neighbour is glued to the key, or a catch-all takes more
+        than the key), each reading is a candidate: only the digest decides. They share their position; the first is
+        the one to show.
         """
+        look = partial(self._look, sieve=sieve, only=None if strangers else sieve)
         text, around = _bytes(document.text), [(field, _bytes(text)) for field, text in _around(document)]
         # Most documents have no key around their text: one look at all of it says so, and while the text is short one
         # at both together.
         beside = BETWEEN.join(data for _, data in around)
         if len(text) < _SHORT:
-            whole = self._look(BETWEEN.join([text, beside]), sieve)
+            whole = look(BETWEEN.join([text, beside]))
             if whole.is_complete and all(one.at < len(text) for one in whole.found):
                 return whole.measured(text, Field.TEXT)
-        scans = [self._look(text, sieve).measured(text, Field.TEXT)]
-        if self._look(beside, sieve) != _Look([], 0, 0):
-            scans += [self._look(data, sieve).measured(data, field) for field, data in around]
+        scans = [look(text).measured(text, Field.TEXT)]
+        rest = look(beside)
+        if rest.found or not rest.is_complete:
+            scans += [look(data).measured(data, field) for field, data in around]
         return _together(scans)
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
@@ -123,16 +150,16 @@ class Scanner:
         format_ = self._formats.get(candidate.detector)
         return format_ is None or format_.sound(candidate.plaintext.reveal())
 
-    def _look(self, data: bytes, sieve: Sieve | None) -> "_Look":
-        """Look at some bytes, and at all that is under their disguises."""
+    def _look(self, data: bytes, sieve: Sieve | None, only: Sieve | None) -> "_Look":
+        """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
         budget, room = Budget.of(data), RUNS
         found: dict[str, _Found] = {}
-        read: set[Hashable] = set()
+        tried, read = _Tried(only), set[Hashable]()
         skipped = 0
         for layer in peel(data, budget, self._depth):
             reader = self._markers.reader(layer.data)
             for start in reader.starts:
-                for rivals in _by_key(reader.readings(start, read)):
+                for rivals in _by_key([r for r in reader.readings(start, read) if tried.wants(r.key)]):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
             sifted = sieve.find(layer.data, room) if sieve else _NOTHING
@@ -141,7 +168,7 @@ class Scanner:
                     found[key] = self._token(key, layer, start, len(found))
             room -= sifted.looked
             skipped += reader.skipped + sifted.skipped
-        return _Look(sorted(found.values()), skipped, budget.skipped)
+        return _Look(sorted(found.values()), skipped, budget.skipped, len(tried))
 
     def _reading(self, rivals: Sequence[Reading], layer: Layer, order: int) -> _Found:
         """One string, of which there may be several readings, under its best name."""
@@ -191,6 +218,7 @@ def _together(scans: Sequence[Scan]) -> Scan:
         candidates=tuple(found.values()),
         skipped=sum(scan.skipped for scan in scans),
         disguised=sum(scan.disguised for scan in scans),
+        tried=sum(scan.tried for scan in scans),
     )
 
 
@@ -215,7 +243,7 @@ def _is_glued(data: bytes, reading: Reading) -> bool:
 def _by_key(readings: Sequence[Reading]) -> list[list[Reading]]:
     """The readings of each string together, in the order of the best of each."""
     strings: dict[str, list[Reading]] = {}
-    for reading in readings:
+    for reading in sorted(readings, key=attrgetter("order")) if len(readings) > 1 else readings:
         strings.setdefault(reading.key, []).append(reading)
     return list(strings.values())
 

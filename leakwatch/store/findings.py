@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, bindparam, func, select, update
+from sqlalchemy import Integer, RowMapping, Select, bindparam, func, select, update
 
 from leakwatch.model import Answer, Exposure, Field, Place, Position
 from leakwatch.store.database import Transaction, batches
@@ -16,6 +16,20 @@ from leakwatch.store.tables import Id, Instant, customer, finding, registered_ke
 _KEY: Final = (registered_key.c.provider, registered_key.c.label, registered_key.c.key_id.label("provider_key_id"))
 FIRST_LOOK: Final = timedelta(hours=1)  # after which it is seen whether a document is still there
 _PLAIN: Final = tuple(name for name in Place.__dataclass_fields__ if name not in ("position", "gone_at"))
+_ALL: Final = 2**31 - 1  # places of one finding
+
+
+def _newest() -> Select[Any]:
+    """The query for `_places`, which is made once: it takes longer to make than to run."""
+    newest = sighting.c.first_seen_at.desc(), sighting.c.id.desc()
+    rank = func.row_number().over(partition_by=sighting.c.finding_id, order_by=newest).label("rank")
+    of_findings = sighting.c.finding_id.in_(bindparam("findings", expanding=True))
+    ranked = select(sighting, rank).where(of_findings).subquery()
+    few = select(ranked).where(ranked.c.rank <= bindparam("most", type_=Integer))
+    return few.order_by(ranked.c.finding_id, ranked.c.rank)
+
+
+_PLACES: Final = _newest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,14 +209,9 @@ async def _see_again(tx: Transaction, owned: Mapping[int, tuple[int, int]], sigh
 
 
 async def _places(tx: Transaction, finding_ids: Collection[int], *, most: int | None) -> dict[int, list[Place]]:
-    newest = sighting.c.first_seen_at.desc(), sighting.c.id.desc()
-    rank = func.row_number().over(partition_by=sighting.c.finding_id, order_by=newest).label("rank")
-    ranked = select(sighting, rank).where(sighting.c.finding_id.in_(finding_ids)).subquery()
-    query = select(ranked).order_by(ranked.c.finding_id, ranked.c.rank)
-    if most is not None:
-        query = query.where(ranked.c.rank <= most)
+    asked = {"findings": list(finding_ids), "most": _ALL if most is None else most}
     found: dict[int, list[Place]] = defaultdict(list)
-    for row in (await tx.execute(query)).mappings():
+    for row in (await tx.execute(_PLACES, asked)).mappings():
         found[row["finding_id"]].append(_place(row))
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, func, or_, select
+from sqlalchemy import RowMapping, Select, bindparam, func, or_, select
 
 from leakwatch.model import Exposure, Notice, NoticeKind, Summary
 from leakwatch.store import findings, summary
@@ -25,6 +25,27 @@ from leakwatch.store.tables import (
 
 PLACES: Final = 20  # of one finding that a notice names, at most
 _OF_NOTICE: Final = (notice.c.kind, notice.c.alarm, notice.c.detail, notice.c.created_at, notice.c.customer_id)
+
+
+def _beginnings() -> Select[Any]:
+    """The query for `_threads`, which is made once: it takes longer to make than to run."""
+    own, other, first = delivery.alias("own"), notice_finding.alias("other"), delivery.alias("first")
+    began: Select[Any] = (
+        select(own.c.id.label("delivery_id"), func.min(first.c.id).label("first_id"))
+        .join_from(own, notice_finding, notice_finding.c.notice_id == own.c.notice_id)
+        .join(other, other.c.finding_id == notice_finding.c.finding_id)
+        .join(first, (first.c.notice_id == other.c.notice_id) & (first.c.channel_id == own.c.channel_id))
+        .where(own.c.id.in_(bindparam("deliveries", expanding=True)), first.c.state.in_((PENDING, ACCEPTED)))
+        .group_by(own.c.id)
+    )
+    threads = began.subquery()
+    query = select(threads.c.delivery_id, delivery.c.message_id).join_from(
+        threads, delivery, delivery.c.id == threads.c.first_id
+    )
+    return query.where(threads.c.first_id != threads.c.delivery_id)
+
+
+_THREADS: Final = _beginnings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,20 +170,7 @@ async def _sightings(tx: Transaction, notice_ids: Collection[int]) -> dict[int, 
 
 async def _threads(tx: Transaction, delivery_ids: Collection[int]) -> dict[int, str]:
     """Return the Message-ID that began the thread of each delivery, unless it is the delivery's own."""
-    own, other, first = delivery.alias("own"), notice_finding.alias("other"), delivery.alias("first")
-    began: Select[Any] = (
-        select(own.c.id.label("delivery_id"), func.min(first.c.id).label("first_id"))
-        .join_from(own, notice_finding, notice_finding.c.notice_id == own.c.notice_id)
-        .join(other, other.c.finding_id == notice_finding.c.finding_id)
-        .join(first, (first.c.notice_id == other.c.notice_id) & (first.c.channel_id == own.c.channel_id))
-        .where(own.c.id.in_(delivery_ids), first.c.state.in_((PENDING, ACCEPTED)))
-        .group_by(own.c.id)
-    )
-    threads = began.subquery()
-    query = select(threads.c.delivery_id, delivery.c.message_id).join_from(
-        threads, delivery, delivery.c.id == threads.c.first_id
-    )
-    return dict((await tx.execute(query.where(threads.c.first_id != threads.c.delivery_id))).all())
+    return dict((await tx.execute(_THREADS, {"deliveries": list(delivery_ids)})).all())
 
 
 async def _owners(tx: Transaction, notice_ids: Collection[int]) -> dict[int, list[str]]:

@@ -176,7 +176,7 @@ class Inspector:
         """Scan a text, before which there are so many ends of lines, for what was not yet seen in its file."""
         name = document.reference.path
         try:
-            scan = self._scanner.scan(document, self._sieve)
+            scan = self._scanner.scan(document, self._sieve, strangers=True)
         except Exception as error:  # noqa: BLE001 - a file that breaks its scan must not take others with it
             inspected.problems.append(f"{name}: the scan raised {whereabouts(error)}; please report it")
             return

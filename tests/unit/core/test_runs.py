@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwatch.core import _fast, plain, twins
-from leakwatch.core.plain import LONGEST, SHORTEST, Known, Span, cuts
+from leakwatch.core.plain import LONGEST, OVERLAP, SHORTEST, Known, Span, cuts
 from leakwatch.core.sieve import _indexed
 from leakwatch.scan.synthetic import ALPHABETS, fill
 from tests.unit.core.making import PEPPER, numbers
@@ -114,10 +114,17 @@ def test_a_list_of_many_between_colons_is_no_pair(sift: Sift) -> None:
     assert found(sift, ":".join(parts), *parts, ":".join(parts[:2])) == {*parts}
 
 
-def test_the_longest_run_is_looked_at_and_a_longer_one_is_not(sift: Sift) -> None:
+def test_of_a_run_that_is_too_long_each_window_is_looked_at(sift: Sift) -> None:
     longest = "a" * LONGEST
     assert found(sift, longest, longest) == {longest}
     assert found(sift, longest + "b", longest + "b") == set()
+
+
+@pytest.mark.parametrize("before", [0, 1, 3000, LONGEST - OVERLAP - 20, LONGEST - 20, LONGEST, 3 * LONGEST])
+def test_a_key_stands_whole_in_one_of_the_windows(sift: Sift, before: int) -> None:
+    key = fill(f"{{alnum:{OVERLAP - 2}}}", Random(12))
+    text = ("ab/" * (before // 3 + 1))[:before] + f":{key}:" + "cd+" * 4000
+    assert found(sift, text, key) == {key}
 
 
 @UNHURRIED
@@ -192,6 +199,7 @@ PIECES = st.one_of(
     st.text("aB3_.:~/+=-", max_size=80),
     st.lists(st.text("aB3=", max_size=20), max_size=9).map(":".join),
     st.integers(LONGEST - 1, LONGEST + 1).map(lambda n: "x" * n),
+    st.integers(2 * LONGEST - OVERLAP - 1, 2 * LONGEST - OVERLAP + 1).map(lambda n: ("xy/" * n)[:n]),
     st.sampled_from(["\\", " ", "\n", "\r\n", "\\n", "\\\n", "é", "\n  > ", "\n# ", '"', "\0", "=", "=="]),
 )
 TEXTS = st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode())
@@ -261,6 +269,8 @@ def test_what_the_compiled_twin_is_given_is_looked_at_first() -> None:
     with pytest.raises(ValueError, match="128"):
         _fast.sift(b"", known()._replace(pads=b"short"), remembering(1), 1)
     with pytest.raises(ValueError, match="128"):
+        _fast.is_registered(b"", known()._replace(pads=b"short"))
+    with pytest.raises(ValueError, match="seen"):
         _fast.sift(b"", known(), array("Q"), 1)
     for starts in ([], [0], [0, 0, 0, 1]):
         with pytest.raises(ValueError, match="starts"):
@@ -284,3 +294,23 @@ def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.Monk
     assert not left.is_compiled
     assert (left.rejoined, left.sift, left.stretches) == (plain.rejoined, plain.sift, plain.stretches)
     assert twins.is_compiled, "who develops or tests has a compiler"
+
+
+@UNHURRIED
+@given(st.text("abc123", min_size=1, max_size=90), st.booleans())
+def test_the_twins_know_the_same_keys(key: str, is_in_order: bool) -> None:
+    there = known(key, ALNUM) if is_in_order else known(ALNUM)._replace(loose=numbers(key))
+    for twin in (plain, _fast):
+        assert twin.is_registered(key.encode(), there)
+        assert twin.is_registered(ALNUM.encode(), there)
+        assert not twin.is_registered(HEX.encode(), there)
+
+
+@UNHURRIED
+@given(st.lists(st.text("ab=", max_size=40) | st.text("ab ", max_size=9), max_size=9), st.integers(0, 70))
+def test_runs_stand_where_they_do_wherever_a_text_is_cut_into_blocks(words: list[str], before: int) -> None:
+    """Looked for with a room of nothing, each is counted once."""
+    text = (" " * before + " ".join(words)).encode()
+    count = len([*plain.runs(text)])
+    for twin in (plain, _fast):
+        assert twin.sift(text, known(), remembering(), 0) == ([], 0, count)

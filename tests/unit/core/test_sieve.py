@@ -13,7 +13,9 @@ KEYS = st.sets(st.text("abc123", min_size=16, max_size=20), max_size=30)
 
 def passing(asked: DigestSieve, keys: set[str]) -> set[str]:
     text = " ".join(keys).encode()
-    return {text[start:end].decode() for start, end in asked.find(text, 1000).spans}
+    found = {text[start:end].decode() for start, end in asked.find(text, 1000).spans}
+    assert found == {key for key in keys if asked.passes(key.encode())}
+    return found
 
 
 @UNHURRIED

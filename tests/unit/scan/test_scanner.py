@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from benchmarks.recall import variable
 from leakwatch.errors import DefinitionError
+from leakwatch.match import canonical
 from leakwatch.model import Candidate, Document, Field, Position, Reference
 from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
 from leakwatch.scan.scanner import Scanner
+from tests.unit.core.making import sieve_of
 from tests.unit.scan.making import MARKED, made, named
 
 UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others
@@ -310,3 +312,29 @@ def test_a_plain_scan_leaves_disguises_alone() -> None:
     assert plain in keys
     assert hidden not in keys
     assert {plain, hidden} <= {candidate.plaintext.reveal() for candidate in scanned(text)}
+
+
+@UNHURRIED
+@given(
+    st.lists(st.tuples(st.sampled_from(MARKED), st.integers(), st.booleans()), max_size=6),
+    st.sampled_from([" ", "\n", '", "']),
+    st.sampled_from([str, lambda text: base64.b64encode(text.encode()).decode()]),
+)
+def test_with_a_sieve_what_may_be_registered_is_a_candidate_and_with_strangers_all_that_has_a_marker(
+    parts: list[tuple[Detector, int, bool]], between: str, disguise: Callable[[str], str]
+) -> None:
+    text = disguise(between.join(made(detector, seed) for detector, seed, _ in parts))
+    keys = {detector.key(made(detector, seed)) for detector, seed, is_ours in parts if is_ours}
+    sieve = sieve_of(*keys)
+    every, ours = scanned(text), SCANNER.scan(document(text), sieve).candidates
+    assert {c.plaintext.reveal() for c in ours} == keys
+    assert {c.plaintext.reveal(): c for c in ours}.items() <= {c.plaintext.reveal(): c for c in every}.items()
+    assert set(SCANNER.scan(document(text), sieve, strangers=True).candidates) == set(every)
+
+
+@pytest.mark.parametrize("detector", MARKED, ids=lambda detector: detector.id)
+def test_what_is_read_is_what_a_customer_digests(detector: Detector) -> None:
+    """The sieve is asked for the reading's own characters, the database for their canonical form."""
+    for candidate in scanned(made(detector, 4)):
+        key = candidate.plaintext.reveal()
+        assert canonical(key) == key.encode()

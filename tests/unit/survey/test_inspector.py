@@ -133,10 +133,10 @@ def test_a_file_that_breaks_its_scan_is_told_and_the_others_are_scanned(
 ) -> None:
     scan = Scanner.scan
 
-    def breaks(self: Scanner, document: Document, sieve: DigestSieve | None = None) -> Scan:
+    def breaks(self: Scanner, document: Document, sieve: DigestSieve | None = None, *, strangers: bool) -> Scan:
         if "break" in document.text:
             raise ValueError(KEY)
-        return scan(self, document, sieve)
+        return scan(self, document, sieve, strangers=strangers)
 
     monkeypatch.setattr(Scanner, "scan", breaks)
     broken, whole = looked_into(inspector, b"break"), looked_into(inspector, KEY.encode())
