@@ -305,10 +305,7 @@ class Config(Strict):
         return self._secret_of_source("proxy password", index, "proxy_password_file")
 
     def push_secrets(self, index: int) -> tuple[str, ...]:
-        """Read what who pushes to the source with that index must know, one of them, the newest first.
-
-        Raises SecretError.
-        """
+        """Read of what who pushes to the source with that index must know one, the newest first. Raises SecretError."""
         lines = map(str.strip, self._secret_of_source("push secret", index, "push_secret_file").splitlines())
         secrets = tuple(dict.fromkeys(filter(None, lines)))
         if any(len(secret) < _LEAST_SECRET for secret in secrets):

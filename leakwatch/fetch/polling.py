@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from leakwatch.errors import BadContent, FetchError, Unreachable
+from leakwatch.errors import BadContent, FetchError, TooLarge, Unreachable
 from leakwatch.fetch import catchup, folder, gates, kinds, urls, walk
 from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.opening import Opened, listed
+from leakwatch.fetch.page import Page
 from leakwatch.fetch.reading import Reading
 from leakwatch.fetch.session import Session
 from leakwatch.fetch.source import Source
@@ -137,7 +138,7 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
         page = await session.get(reference.url, source=source, accept=source.accept(reference))
         await asyncio.to_thread(gates.check, source, page)
         if reference.via is Via.LISTING:
-            return await asyncio.to_thread(listed, source, reference, page.text(), page.url)
+            return await asyncio.to_thread(_opened, source, reference, page)
         is_long = len(page.body) > _LONG
         return await asyncio.to_thread(page.document, reference) if is_long else page.document(reference)
     except FetchError as error:
@@ -145,3 +146,11 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
     except Exception as error:  # noqa: BLE001 - one document's oddity, which nobody foresaw, must not lose the others
         message = f"{source.name}: a document could not be fetched ({type(error).__name__})"
         return Unreachable(message, mend="this is a bug in leakwatch; it is tried again")
+
+
+def _opened(source: Source, reference: Reference, page: Page) -> Opened:
+    """Read a page that names documents, if all of it is there. Blocks: not for the event loop. Raises FetchError."""
+    if page.truncated:
+        message = f"{source.name}: a page that names documents is larger than {source.max_bytes:,} bytes"
+        raise TooLarge(message, mend="raise max_bytes, then `leakwatch jobs retry`")
+    return listed(source, reference, page.text(), page.url)
