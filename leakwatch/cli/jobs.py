@@ -78,7 +78,7 @@ async def show_(frame: Frame, database: Database, *, number: int, as_json: bool)
         _, references = unpack(payload, Pepper(frame.config.pepper()))
         documents = [{"address": redact(r.page or r.url), "title": redact(r.title)} for r in references]
     else:
-        facts["about"] = payload.decode()  # a source's name, a delivery's number
+        facts["about"] = payload.decode().strip()  # a source's name, a delivery's number
     if as_json:
         show_object({**facts, "documents": documents})
         return
