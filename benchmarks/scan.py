@@ -89,7 +89,7 @@ async def scan() -> Result:
         slow = {peer.name for peer in peers if peer.slow}
         speeds = {name: (little if name in slow else corpus).size / run.cpu / 1e6 for name, run in runs.items()}
         texts = list(_texts(corpus.folder))
-        markers, sieve = Markers([Format(detector) for detector in FORMATS], LIMIT), _sieve(corpus)
+        markers, sieve = Markers([Format(detector) for detector in FORMATS]), _sieve(corpus)
         speeds["leakwatch, once it has started: markers"] = _speed(texts, lambda text: _read(markers, text.encode()))
         speeds["leakwatch, once it has started: markers and disguises"] = _speed(
             texts, lambda text: list(_scanned(text))
@@ -306,7 +306,8 @@ def _scanned(text: str, sieve: DigestSieve | None = None) -> Iterator[str]:
 
 def _read(markers: Markers, data: bytes) -> None:
     """Find every place at which a key may begin, and read it in every way."""
-    reader, read = markers.reader(data), set[Hashable]()
+    reader = markers.reader(data, LIMIT, LIMIT)
+    read: set[Hashable] = set()
     for start in reader.starts:
         reader.readings(start, read)
 

@@ -6,7 +6,9 @@ from typing import Final
 
 import click
 
-from leakwatch.cli.frame import Frame, json_option, show, show_object, with_database
+from leakwatch.cli.frame import Frame
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show, show_object
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import InputError
 from leakwatch.fetch_jobs import FETCH, unpack

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 import click
 
 from leakwatch import coverage, definitions
-from leakwatch.cli.frame import WRONG, Frame, json_option, run, show, visible, with_database
+from leakwatch.cli.ending import WRONG
+from leakwatch.cli.frame import Frame, run, visible
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show
 from leakwatch.cli.trying import Trial, item, rules, scans, sent
 from leakwatch.config import SourceConfig
 from leakwatch.coverage import Judged, State

@@ -7,6 +7,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple, Protocol, final
 
@@ -78,7 +79,7 @@ class _Zstd:
     needs_input = True
 
     def __init__(self) -> None:
-        self._stream = zstandard.ZstdDecompressor(max_window_size=_MEMORY).decompressobj()
+        self._stream = _unpacker().decompressobj()
 
     @property
     def eof(self) -> bool:
@@ -90,6 +91,12 @@ class _Zstd:
 
     def decompress(self, data: bytes, _most: int, /) -> bytes:
         return self._stream.decompress(data)
+
+
+@cache
+def _unpacker() -> zstandard.ZstdDecompressor:
+    """Made once: a file may have a frame in every few bytes. A worker does one thing at a time."""
+    return zstandard.ZstdDecompressor(max_window_size=_MEMORY)
 
 
 def collected(pieces: Iterator[bytes], room: Room) -> bytes:

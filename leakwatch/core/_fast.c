@@ -21,7 +21,7 @@
 #error "gcc and clang compile this, for 64 bits; elsewhere plain.py does the same"
 #endif
 
-enum { SHORTEST = 16, LONGEST = 4096, OVERLAP = 512, PARTS = 6, REACH = 4096, FEW = 8, ALONE = 1 << 14 };
+enum { SHORTEST = 16, LONGEST = 4096, OVERLAP = 512, PARTS = 6, REACH = 4096, FEW = 8, ALIKE = 4, ALONE = 1 << 14 };
 
 /* Characters: each that a key may have is one bit. */
 enum {
@@ -895,14 +895,24 @@ static bool add_chain(const Text *text, PyObject *found, const Span *lines, size
     return append(found, Py_BuildValue("(nnN)", lines[0].start, lines[count - 1].end, joined));
 }
 
-/* All the lines of a stretch, then any of them that follow one another; of many each two. */
+/* Whether lines are a list rather than one thing that was broken: many, or several of a length. */
+static bool is_list(const Lines *lines)
+{
+    if (lines->count > FEW || lines->count <= ALIKE) return lines->count > FEW;
+    for (size_t line = 1; line < lines->count; line++)
+        if (lines->spans[line].end - lines->spans[line].start != lines->spans[0].end - lines->spans[0].start) return false;
+    return true;
+}
+
+/* All the lines of a stretch, then any of them that follow one another; in a list each two. */
 static bool add_chains(const Text *text, PyObject *found, Lines *lines, const Stretch *stretch)
 {
     Py_ssize_t stop = end_of(text, stretch);
     if (!is_mixed(text, stretch->start, stop)) return true;
     if (!add_line(lines, (Span){stretch->last.end, stop})) return false;
     size_t most = lines->count;
-    for (size_t count = most; count >= 2; count = most > FEW && count > 2 ? 2 : count - 1)
+    bool by_two = is_list(lines);
+    for (size_t count = most; count >= 2; count = by_two && count > 2 ? 2 : count - 1)
         for (size_t first = 0; first + count <= most; first++)
             if (!add_chain(text, found, lines->spans + first, count)) return false;
     return true;
@@ -944,6 +954,80 @@ static PyObject *fast_rejoined(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
+/* What git keeps of an object that is much like another. */
+
+static bool length_at(const uint8_t **at, const uint8_t *end, uint64_t *length)
+{
+    *length = 0;
+    for (int shift = 0; *at < end && shift <= 28; shift += 7) {
+        uint8_t byte = *(*at)++;
+        *length |= (uint64_t)(byte & 0x7F) << shift;
+        if (byte < 0x80) return true;
+    }
+    return false;
+}
+
+/* From where in the base how much is copied, of which only what is not zero is written down. */
+static bool copied_at(const uint8_t **at, const uint8_t *end, uint8_t code, uint64_t *begin, uint64_t *count)
+{
+    *begin = *count = 0;
+    for (int bit = 0; bit < 7; bit++) {
+        if (!(code >> bit & 1)) continue;
+        if (*at == end) return false;
+        uint64_t byte = *(*at)++;
+        if (bit < 4) *begin |= byte << 8 * bit;
+        else *count |= byte << 8 * (bit - 4);
+    }
+    if (*count == 0) *count = 0x10000;
+    return true;
+}
+
+static bool apply(const Py_buffer *base, const uint8_t *at, const uint8_t *end, char *to, uint64_t left)
+{
+    while (at < end) {
+        uint8_t code = *at++;
+        uint64_t begin = 0, count = code, size = (uint64_t)(end - at);
+        const uint8_t *from = at;
+        if (code & 0x80) {
+            if (!copied_at(&at, end, code, &begin, &count)) return false;
+            from = base->buf;
+            size = (uint64_t)base->len;
+        }
+        if (count == 0 || count > left || begin > size || count > size - begin) return false;
+        memcpy(to, from + begin, (size_t)count);
+        if (!(code & 0x80)) at += count;
+        to += count;
+        left -= count;
+    }
+    return left == 0;
+}
+
+static PyObject *applied_of(const Py_buffer *base, const Py_buffer *delta, Py_ssize_t most)
+{
+    const uint8_t *at = delta->buf, *end = at + delta->len;
+    uint64_t length, size;
+    PyObject *made = NULL;
+    bool is_fine = length_at(&at, end, &length) && length_at(&at, end, &size);
+    if (is_fine && length == (uint64_t)base->len && most >= 0 && size <= (uint64_t)most) {
+        made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+        if (made == NULL) return NULL;
+        if (!apply(base, at, end, PyBytes_AsString(made), size)) Py_CLEAR(made);
+    }
+    if (made == NULL) PyErr_SetString(PyExc_ValueError, "a delta that makes nothing of its base");
+    return made;
+}
+
+static PyObject *fast_applied(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer base, delta;
+    Py_ssize_t most;
+    if (!PyArg_ParseTuple(args, "y*y*n", &base, &delta, &most)) return NULL;
+    PyObject *result = applied_of(&base, &delta, most);
+    PyBuffer_Release(&base);
+    PyBuffer_Release(&delta);
+    return result;
+}
+
 static int begin(PyObject *Py_UNUSED(module))
 {
     sort_characters();
@@ -959,6 +1043,7 @@ static PyMethodDef FUNCTIONS[] = {
     {"sift", fast_sift, METH_VARARGS, "As in plain.py."},
     {"rejoined", fast_rejoined, METH_VARARGS, "As in plain.py."},
     {"stretches", fast_stretches, METH_VARARGS, "As in plain.py."},
+    {"applied", fast_applied, METH_VARARGS, "As in deltas.py."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -31,7 +31,8 @@ _PARTS: Final = 6  # of a run that colons part: more are a path or a list, and n
 _PAD: Final = 64  # bytes, of HMAC
 _PIECE: Final = 7  # bytes of a run that are one coefficient of its polynomial …
 _PRIME: Final = (1 << 61) - 1  # … modulo this
-_FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one
+_FEW: Final = 8  # lines: in a list of more each key is broken into two, or all of them are one …
+_ALIKE: Final = 4  # … and in one of more that are all of a length
 KEY: Final = rb"[A-Za-z0-9_.:~/+=-]"
 _RUN: Final = re.compile(KEY + rb"{%d,}+" % SHORTEST)
 # What is part of a key beside letters and digits, format by format: all else in a run parts it from its neighbours.
@@ -215,8 +216,9 @@ def rejoined(data: bytes, end: bytes) -> list[tuple[int, int, bytes]]:
 
 
 def _chains(data: bytes, lines: Sequence[Span]) -> Iterator[tuple[int, int, bytes]]:
-    """All the lines of a stretch joined, then any of them that follow one another; of many lines each two."""
-    several = range(len(lines) - 1, 1, -1) if len(lines) <= _FEW else (2,)
+    """All the lines of a stretch joined, then any of them that follow one another; in a list each two."""
+    is_list = len(lines) > (_ALIKE if len({end - begin for begin, end in lines}) == 1 else _FEW)
+    several = (2,) if is_list else range(len(lines) - 1, 1, -1)
     for count in (len(lines), *several):
         for first in range(len(lines) - count + 1):
             chain = lines[first : first + count]

@@ -14,8 +14,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import starmap
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from leakwatch import pem
 from leakwatch.core import KEY, SHORTEST, line_break, rejoined, stretches
@@ -29,6 +29,10 @@ class Undone(NamedTuple):
     start: int
     end: int
     data: bytes
+
+    def moved(self, by: int) -> "Undone":
+        """Return the same, so many bytes further on."""
+        return Undone(self.start + by, self.end + by, self.data)
 
 
 class _Piece(NamedTuple):
@@ -47,7 +51,7 @@ _TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]{%d}" % SHORTEST)  # bytes that ar
 
 def percent(data: bytes) -> Iterator[Undone]:
     """Undo percent escapes: ``key%3Dabc``."""
-    return _substituted(data, _PERCENT, unquote_to_bytes)
+    return _substituted(data, _PERCENT, partial(_each, _PERCENT, _percents))
 
 
 def backslash(data: bytes) -> Iterator[Undone]:
@@ -115,8 +119,11 @@ def _without(data: bytes, start: int, end: int, pieces: Sequence[_Piece]) -> Ite
 def broken_lines(data: bytes) -> Iterator[Undone]:
     """Join the end of a line with the beginning of the next where a key may have been broken there."""
     for end in _LINE_ENDS:
-        for found in rejoined(data, end):
-            yield Undone(*found)
+        yield from starmap(Undone, rejoined(data, end))
+
+
+def margins(data: bytes) -> Iterator[Undone]:
+    """Take from the lines of private keys what a quotation, a comment or a diff has put before them."""
     for start, stop in pem.blocks(data):
         if (bare := pem.without_margins(line_break(b"\\\n").sub(b"", data[start:stop]))) != data[start:stop]:
             yield Undone(start, stop, bare)
@@ -145,6 +152,10 @@ def _each(pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes], data: byte
     pieces = pattern.split(data)
     pieces[1::2] = map(undo, pieces[1::2])
     return b"".join(pieces)
+
+
+def _percents(run: bytes) -> bytes:
+    return binascii.unhexlify(run.replace(b"%", b""))
 
 
 def _backslashes(run: bytes) -> bytes:
@@ -226,7 +237,7 @@ _CONCATENATION: Final = re.compile(_closing(KEY) + _JOINT + rb"(?=" + KEY + rb")
 _BEFORE: Final = rb"[A-Za-z0-9_.:~/+=;>}\x80-\xbf-]"
 _BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-])"
 _BESIDE: Final[Sequence[tuple[re.Pattern[bytes], Callable[[bytes], bytes]]]] = (
-    (_PERCENT, unquote_to_bytes),
+    (_PERCENT, _percents),
     (_run(rb"\\(?!\\{0,2}[\"'`])" + _ESCAPE.pattern.removeprefix(rb"\\")), _backslashes),
     (_ENTITY, _entities),
     (_run(rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}+\r?\n)"), _quoted),

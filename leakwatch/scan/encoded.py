@@ -4,88 +4,67 @@ import binascii
 import bz2
 import lzma
 import re
+import threading
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate, chain
 from typing import Final
 
-import hyperscan
 import zstandard
 
 from leakwatch.core import REACH
 from leakwatch.scan.disguises import Undone, kept
-from leakwatch.scan.expressions import Search
 
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
 _SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
 _MOST_PACKED: Final = 1_400_000  # characters of base64 that are unpacked
-_FEW_PACKED: Final = 512  # characters that show whether the rest is worth it
+_FEW: Final = 4_096  # bytes of it that show whether the rest is worth it
 _TRIED: Final = 64  # places in one run that may be worth it
 _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 
 
 def base64(data: bytes) -> Iterator[Undone]:
-    """Decode base64 of either alphabet, padded or not, whatever is glued to it; what was packed in it is unpacked.
+    """Decode base64 of either alphabet, padded or not, whatever is glued to it.
 
-    Which of four characters begins the first group, nobody knows: where text, or the head of something packed, is found
-    in a run, it tells. Most runs are neither, and are not decoded.
+    Which of four characters begins the first group, nobody knows. So all runs together are decoded four times, which
+    costs little, and what is text in that tells.
     """
-    ends = _base64_ends(data)
+    runs = [(found.start(), found.end()) for found in _BASE64.finditer(data)]
+    parted = [data[start:end] + _BREAKS[(end - start) % _GROUP] for start, end in runs]
+    starts = [0, *accumulate(map(len, parted))]
+    joined = b"".join(parted).translate(_TO_STANDARD)
+    for phase in range(_GROUP):
+        undone = binascii.a2b_base64(joined[phase : phase + (len(joined) - phase) // _GROUP * _GROUP])
+        for begin, end in _texts(undone):
+            number = bisect_right(starts, phase + (end - 1) * _GROUP // 3) - 1
+            first, (start, stop) = starts[number] // _GROUP * 3, runs[number]  # of its run
+            left, right = max(0, begin - first), min(end - first, (stop - start - phase) * 3 // _GROUP)
+            text = undone[first + left : first + right]
+            yield from kept(start + phase + left * _GROUP // 3, start + phase - (-right * _GROUP // 3), text)
+
+
+def packed(data: bytes) -> Iterator[Undone]:
+    """Unpack what was packed before it became base64: of the places that look like it most are none, as a few tell."""
     room = _UNPACKED + _SHARE * len(data)
-    if not ends:
-        return
-    for found in _BASE64.finditer(data):
-        run, at = found[0], found.start()
-        first, last = bisect_right(ends, at), bisect_right(ends, found.end())
-        groups: list[list[int]] = [[] for _ in range(_GROUP)]
-        for end in ends[first:last]:
-            groups[(end - at) % _GROUP].append((end - at) // _GROUP * 3 - 1)
-        for phase, offsets in enumerate(groups):
-            if offsets:
-                undone = _from_base64(run[phase:])
-                for begin, end in _texts(undone, offsets):
-                    yield from kept(at + phase + begin * 4 // 3, at + phase + -(-end * 4 // 3), undone[begin:end])
-        if first < last:
-            for start, unpacked in _packed_within(run, room):
-                room -= len(unpacked)
-                yield from kept(at + start, found.end(), unpacked)
-
-
-def _packed_within(run: bytes, room: int) -> Iterator[tuple[int, bytes]]:
-    """Unpack what is packed in a run of base64: of the places that look like it the most are not, which a few tell."""
-    tried = 0
-    for found in _PACKED.finditer(run):
-        few = _from_base64(run[found.start() : found.start() + _FEW_PACKED])
-        if room > 0 and tried < _TRIED and _unpacked(few, _UNPACKED) is not None:
-            tried += 1
-            unpacked = _unpacked(_from_base64(run[found.start() : found.start() + _MOST_PACKED]), min(room, _UNPACKED))
-            if unpacked:
-                room -= len(unpacked)
-                yield found.start(), unpacked
-
-
-def _base64_ends(data: bytes) -> list[int]:
-    """Where base64 of some text, or of the head of something packed, may end."""
-    ends: list[int] = []
-
-    def on_match(_expression: int, _start: int, end: int, _flags: int, _context: object) -> None:
-        ends.append(end)
-
-    _base64_search()(data, on_match)
-    return sorted(ends)
-
-
-@cache
-def _base64_search() -> Search:
-    return Search([*map(b"".join, IN_BASE64), PACKED_IN_BASE64], hyperscan.HS_FLAG_DOTALL)
+    end = tried = 0
+    for found in sorted(chain.from_iterable(head.finditer(data) for head in _HEADS), key=re.Match.start):
+        start = found.start()
+        if room <= 0 or _unpacked(_from_base64(found[0] + found["few"]), _FEW) is None:
+            continue
+        if start >= end:
+            end, tried = _run_end(data, start), 0
+        tried += 1
+        most = min(room, _UNPACKED) if tried <= _TRIED else 0
+        if most and (undone := _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), most)):
+            room -= len(undone)
+            yield from kept(start, end, undone)
 
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
     """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
     room = _UNPACKED + _SHARE * len(data)
-    for found in _HEX.finditer(data):
+    for found in filter(_is_more_than_a_hash, _HEX.finditer(data)):
         undone = binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])
         unpacked = _unpacked(undone, min(room, _UNPACKED)) if room > 0 else None
         room -= len(unpacked or b"")
@@ -94,69 +73,116 @@ def hexadecimal(data: bytes) -> Iterator[Undone]:
         yield from kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
 
 
+def _is_more_than_a_hash(digits: re.Match[bytes]) -> bool:
+    return _IN_HEX.search(digits[0]) is not None
+
+
 def character_codes(data: bytes) -> Iterator[Undone]:
     """Decode lists of characters' numbers: ``[115, 107, 45, …]``."""
     for found in _CODES.finditer(data):
-        numbers = (int(number) for number in _NUMBER.findall(found[0]))
-        yield from kept(found.start(), found.end(), bytes(n if n < 0x80 else 0x20 for n in numbers))  # noqa: PLR2004
+        yield from kept(found.start(), found.end(), b"".join(map(_CHARACTER.__getitem__, _NUMBER.findall(found[0]))))
 
 
-def _texts(undone: bytes, offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Return from where to where there is text around some places: what is between texts is noise."""
-    end = 0
-    for offset in offsets:
-        if offset >= end:
-            before = undone[max(end, offset - REACH) : offset]
-            begin = offset - (len(before) - len(before.rstrip(_TEXT_BYTES)))
-            after = _TEXT_END.search(undone, offset)
-            end = after.start() if after else len(undone)
+def _texts(undone: bytes) -> Iterator[tuple[int, int]]:
+    """Return from where to where there is text in some bytes: what is between texts is noise."""
+    kinds = undone.translate(_KINDS)
+    for seed in _SEEDS:
+        at, end = kinds.find(seed), 0
+        while at >= 0:
+            nearest = max(end, at - REACH)
+            begin = kinds.rfind(b" ", nearest, at) + 1 or nearest
+            end = kinds.find(b" ", at)
+            if end < 0:
+                end = len(kinds)
             yield begin, end
+            at = kinds.find(seed, end)
+
+
+def _run_end(data: bytes, start: int) -> int:
+    after = _NO_BASE64.search(data, start)
+    return after.start() if after else len(data)
 
 
 def _from_base64(piece: bytes) -> bytes:
-    text = piece.rstrip(b"=").translate(_TO_STANDARD)
+    text = piece.translate(_TO_STANDARD)
     whole = text[: len(text) - (len(text) % 4 == 1)]
     return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))
 
 
 def _unpacked(data: bytes, most: int) -> bytes | None:
     """Return what is packed in some bytes, as far as they go and up to a limit; None where nothing is."""
-    for magic, unpack in _UNPACK.items():
-        if data.startswith(magic):
-            with suppress(zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError):
-                return unpack(data, most)
-    return None
+    unpack = _UNPACK.get(data[:_MAGIC])
+    try:
+        return unpack(data, most) if unpack else None
+    except _FAILURES:
+        return None
 
 
 def _unzstd(data: bytes, most: int) -> bytes:
-    with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(data) as reader:
+    unpacker: zstandard.ZstdDecompressor | None = getattr(_threads, "unpacker", None)
+    if unpacker is None:  # to make one takes longer than what most places do
+        unpacker = _threads.unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    with unpacker.stream_reader(data) as reader:
         return reader.read(most)
 
 
+_threads: Final = threading.local()
+_MAGIC: Final = 2  # bytes that tell them apart: those who unpack look at the rest
 _UNPACK: Final[Mapping[bytes, Callable[[bytes, int], bytes]]] = {
-    b"\x1f\x8b\x08": lambda data, most: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, most),
+    b"\x1f\x8b": lambda data, most: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data, most),
     b"\x78\x9c": lambda data, most: zlib.decompressobj().decompress(data, most),
     b"\x78\xda": lambda data, most: zlib.decompressobj().decompress(data, most),
-    b"BZh": lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
-    b"\xfd7zXZ\x00": lambda data, most: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, most),
-    b"\x28\xb5\x2f\xfd": _unzstd,
+    b"BZ": lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
+    b"\xfd7": lambda data, most: lzma.LZMADecompressor(memlimit=_WINDOW).decompress(data, most),
+    b"\x28\xb5": _unzstd,
 }
+_FAILURES: Final = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError, MemoryError)
 # What base64 makes of four groups of three characters of text, of UTF-16, and of what begins like something packed.
 _ANY: Final = rb"[A-Za-z0-9+/_-]"
 _QUAD: Final = (rb"[CDI-Za-f]", rb"[ACDEFGHQSTUVWXgijklmnwyz0-3]", rb"[ABEFIJMNQRUVYZcdghklopstwx014589]", _ANY)
 _LITTLE: Final = (_ANY, rb"[AQgw]", rb"[AB]", _ANY, b"A", rb"[A-H]", _ANY, b"A", _ANY, rb"[AQgw]", rb"[AB]", _ANY)
 _BIG: Final = (b"A", rb"[A-H]", _ANY, b"A", _ANY, rb"[AQgw]", rb"[AB]", _ANY, b"A", rb"[A-H]", _ANY, b"A")
 IN_BASE64: Final = (_QUAD * 4, _LITTLE, _BIG)
-PACKED_IN_BASE64: Final = rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}"
+PACKED_IN_BASE64: Final = (rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}",)
 IN_HEX: Final = ((rb"[02-7]", rb"[0-9A-Fa-f]") * 12,)  # text, of either width
-_BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+={0,2}")
-_PACKED: Final = re.compile(rb"H4sI|eJ[w-z]|eN[o-r]|Qlpo|[/_]Td6WF|KLUv")  # what packed bytes begin with, in base64
+_BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+")
+# What packed bytes begin with, in base64, up to where it tells them from what looks like it: the flags of gzip
+# and zstd, the level and the first block of bzip2. Each begins with what is searched fast.
+_HEADS: Final = tuple(
+    re.compile(head + rb"(?=(?P<few>[A-Za-z0-9+/_-]{8,500}+))")
+    for head in (
+        rb"H4sI[A-H]",
+        rb"eJ[w-z]",
+        rb"eN[o-r]",
+        rb"Qlpo[M-O][DTjz]FB",
+        rb"/Td6WFoA",
+        rb"_Td6WFoA",
+        rb"KLUv[/_][Q-f][A-DQ-T]",
+    )
+)
+_NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/_-]")
 _GROUP: Final = 4  # characters of base64 that are three bytes
+_BREAKS: Final = tuple(
+    b"B" * (2 * _GROUP - length) for length in range(_GROUP)
+)  # decoded they are no text, in any phase
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
+PACKED_IN_HEX: Final = (
+    rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}"
+)
+_IN_HEX: Final = re.compile(b"".join(*IN_HEX) + rb"|\A" + PACKED_IN_HEX)
 _HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+0x[0-9A-Fa-f]{2}){15,}+")
 _HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
 _CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")
 _NUMBER: Final = re.compile(rb"[0-9]+")
-_TEXT_BYTES: Final = bytes([0x00, 0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)])  # of UTF-16 too
-_TEXT_END: Final = re.compile(rb"[^\x00\t\n\r\x20-\x7e\x80-\xff]")
+# Bytes of ASCII text, zeros of UTF-16, parts of other characters; what is left is no text.
+_KINDS: Final = bytes.maketrans(
+    bytes([*b"\t\n\r", *range(0x20, 0x7F), 0, *range(0x80, 0x100), *range(1, 9), 11, 12, *range(14, 0x20), 0x7F]),
+    b"t" * 98 + b"z" + b"o" * 128 + b" " * 29,
+)
+_SEEDS: Final = (b"t" * 12, b"tz" * 6, b"zt" * 6)  # what shows that there is text: four groups of it
+_CHARACTER: Final = {
+    f"{number:0{digits}}".encode(): chr(number).encode() if number in range(0x80) else b" "
+    for number in range(1_000)
+    for digits in (1, 2, 3)
+}

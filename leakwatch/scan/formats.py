@@ -16,13 +16,32 @@ _RANKS: Final = {"type": 0, "family": 1, "any": CATCH_ALL}
 
 
 class Reading(NamedTuple):
-    """One way to read the bytes from a start: as this format, up to this end."""
+    """One way to understand the bytes at a place: as this format, up to this end. Most are nobody's key."""
 
     format: "Format"
     start: int
     end: int
-    key: str
-    prefix: str  # the part of the key that may be shown
+    data: bytes  # in which it stands
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes as they are."""
+        return self.data[self.start : self.end]
+
+    @property
+    def digested(self) -> bytes:
+        """What a customer digests."""
+        return self.raw if self.format.is_as_found else self.key.encode()
+
+    @property
+    def key(self) -> str:
+        """The key. A pattern that takes more than ASCII may have cut a character in half."""
+        return self.format.detector.key(self.raw.decode(errors="replace"))
+
+    @property
+    def prefix(self) -> str:
+        """The part of the key that may be shown."""
+        return self.format.prefix(self)
 
     @property
     def masked(self) -> str:
@@ -43,13 +62,14 @@ class Reading(NamedTuple):
 class Format:
     """A detector's patterns, compiled for bytes."""
 
-    __slots__ = ("_check", "_pattern", "_prefix", "_reach", "detector", "one_length", "rank", "width")
+    __slots__ = ("_check", "_pattern", "_prefix", "_reach", "detector", "is_as_found", "one_length", "rank", "width")
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
         self.rank: int = _RANKS[detector.breadth]
         self.width = expressions.alphabet(detector.pattern)
         self.one_length = detector.find == (detector.pattern,)
+        self.is_as_found = detector.form == "as-found"
         self._pattern = re.compile(detector.pattern.encode())
         self._prefix = re.compile(detector.prefix.encode())
         self._reach = detector.reach
@@ -66,22 +86,24 @@ class Format:
     def longest(self, data: bytes, start: int) -> Reading | None:
         """The longest string that this format takes from a start, if any."""
         found = self._pattern.match(data, start)
-        if found is None:
-            return None
-        shown = self._prefix.match(data, start, found.end())
-        return Reading(self, start, found.end(), self._key(found), _text(shown) if shown else "")
+        return found and Reading(self, start, found.end(), data)
 
-    def shorter(self, data: bytes, reading: Reading) -> Iterator[Reading]:
+    def shorter(self, reading: Reading) -> Iterator[Reading]:
         """Every shorter string from the same start, longest first: a neighbour may be glued to the key."""
         end = 0 if self.one_length else reading.end
-        while end and (found := self._pattern.match(data, reading.start, end - 1)):
+        while end and (found := self._pattern.match(reading.data, reading.start, end - 1)):
             end = found.end()
-            yield Reading(self, reading.start, end, self._key(found), reading.prefix)
+            yield reading._replace(end=end)
 
-    def until(self, data: bytes, reading: Reading, end: int) -> Reading | None:
+    def until(self, reading: Reading, end: int) -> Reading | None:
         """The string from the same start to a given end, if it is of this format."""
-        found = None if self.one_length else self._pattern.fullmatch(data, reading.start, end)
-        return found and Reading(self, reading.start, end, self._key(found), reading.prefix)
+        is_one = not self.one_length and self.takes(reading.data, reading.start, end)
+        return reading._replace(end=end) if is_one else None
+
+    def prefix(self, reading: Reading) -> str:
+        """The part of a reading that may be shown."""
+        shown = self._prefix.match(reading.data, reading.start, reading.end)
+        return shown[0].decode(errors="replace") if shown else ""
 
     def takes(self, data: bytes, start: int, end: int) -> bool:
         """Whether the bytes at a place are a whole key of this format."""
@@ -90,11 +112,3 @@ class Format:
     def sound(self, key: str) -> bool:
         """Whether the structure check has nothing to say against a key."""
         return self._check is None or self._check(key)
-
-    def _key(self, found: re.Match[bytes]) -> str:
-        return self.detector.key(_text(found))
-
-
-def _text(found: re.Match[bytes]) -> str:
-    """What was matched. A pattern that takes more than ASCII may have cut a character in half."""
-    return found[0].decode(errors="replace")

@@ -15,7 +15,7 @@ from typing import Final, final
 
 import hyperscan
 
-from leakwatch.core import KEY, REACH, Shapes, Span
+from leakwatch.core import REACH, Shapes, Span
 from leakwatch.scan import disguises, encoded
 from leakwatch.scan.disguises import Decoder
 from leakwatch.scan.expressions import Search
@@ -30,35 +30,36 @@ _NAMES: Final = (
     rb"|shy|zwnj|zwj|ZeroWidthSpace|NoBreak|NegativeThinSpace|lrm|rlm)"
 )
 
+_JOINT: Final = _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE
 # What an escape may have next to it in a key that others hide, too.
-_LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>-]"
-_RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<-]"
+_LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>}-]"
+_RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
-        KEY + rb"\\{1,3}(?:=|" + _MARK + KEY + rb"|\r?\n(?:\\|" + KEY + rb"))",
+        _LEFT + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")",
     ),
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (
-        KEY + rb"=[ \t]{0,8}\r?\n" + KEY,
+        _LEFT + rb"=[ \t]{0,8}\r?\n" + _RIGHT,
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
     disguises.invisible: (_LEFT + _INVISIBLE,),
     disguises.tags: (_LEFT + rb"(?:</?[A-Za-z][^<>]*>)+" + _RIGHT,),
-    disguises.concatenation: (
-        _LEFT + _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE + _RIGHT,
-    ),
+    disguises.concatenation: (_LEFT + _JOINT + _RIGHT,),
     disguises.side_by_side: (),  # where hints of two others are near each other
-    encoded.base64: (encoded.PACKED_IN_BASE64,),
+    encoded.base64: (),  # where its shapes are
+    encoded.packed: encoded.PACKED_IN_BASE64,
     encoded.hexadecimal: (
-        rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}",
+        encoded.PACKED_IN_HEX,
         rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
     ),
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
+    disguises.margins: (b"PRIVATE KEY",),
     # The last: of most lists it takes more room than all others, and must not take theirs.
     disguises.broken_lines: (),  # always: it is as fast as a hint
 }
@@ -83,7 +84,8 @@ _BESIDE: Final = frozenset(
 # These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
 _NEAR: Final = _BESIDE - {disguises.invisible} | {disguises.side_by_side}
 _APART: Final = disguises.concatenation  # in one automaton with the others it makes all of them half as fast
-_PRIVATE: Final = b"PRIVATE KEY"
+_FEW: Final = 1_000  # hints in any text …
+_DENSE: Final = 64  # … and one in so many bytes more: beyond that a text is read as a whole
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _NEXT: Final = _CLOSE + 512  # bytes between hints of two disguises that may be in one key
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
@@ -95,22 +97,27 @@ class _Search:
     """The hints of some decoders in one hyperscan database."""
 
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
-        self._decoders = [decoder for decoder, expressions in hints.items() for _ in expressions]
+        self.decoders = frozenset(decoder for decoder, expressions in hints.items() if expressions)
+        self._hinted = [decoder for decoder, expressions in hints.items() for _ in expressions]
         each = hyperscan.HS_FLAG_DOTALL
-        flags = [each if one in _NEAR | _BESIDE else each | hyperscan.HS_FLAG_SINGLEMATCH for one in self._decoders]
+        flags = [each if one in _NEAR | _BESIDE else each | hyperscan.HS_FLAG_SINGLEMATCH for one in self._hinted]
         self._search = Search([expression for those in hints.values() for expression in those], flags)
 
-    def __call__(self, data: bytes) -> Mapping[Decoder, Sequence[int]]:
-        """Return where hints end, of each decoder; of those close to one another the first."""
+    def __call__(self, data: bytes) -> Mapping[Decoder, Sequence[int]] | None:
+        """Return where hints end, of those close to one another the first; None where it costs more to tell."""
         ends: dict[Decoder, list[int]] = {}
+        room = _FEW + len(data) // _DENSE
 
-        def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            those = ends.setdefault(self._decoders[hint], [])
+        def on_match(hint: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            nonlocal room
+            room -= 1
+            those = ends.setdefault(self._hinted[hint], [])
             if not those or end - those[-1] >= _CLOSE:
                 those.append(end)
+            return room < 0
 
         self._search(data, on_match)
-        return ends
+        return None if room < 0 else ends
 
 
 @final
@@ -127,16 +134,23 @@ class Hints:
 
     def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
-        ends = {decoder: those for search in self._searches for decoder, those in search(data).items()}
-        spans = {decoder: _windows(data, decoder, [(end, end) for end in those]) for decoder, those in ends.items()}
+        ends: dict[Decoder, Sequence[int]] = {}
+        everywhere: set[Decoder] = {disguises.broken_lines} | self._shapes.found(data)
+        for search in self._searches:
+            if (found := search(data)) is None:
+                everywhere |= search.decoders | {disguises.side_by_side}
+            else:
+                ends |= found
         if beside := _beside(ends):
-            spans[disguises.side_by_side] = _windows(data, disguises.side_by_side, beside)
-        whole = (0, len(data))
-        always = {disguises.broken_lines} | self._shapes.found(data)
-        is_near = _PRIVATE not in data  # a private key is longer than what lies around a hint
+            ends[disguises.side_by_side] = ()
+        # A private key is longer than what lies around a hint.
+        everywhere |= ends.keys() if disguises.margins in ends else ends.keys() - _NEAR
         for decoder in self._decoders:
-            if decoder in spans or decoder in always:
-                yield decoder, spans[decoder] if decoder in _NEAR and is_near else [whole]
+            if decoder in everywhere:
+                yield decoder, [(0, len(data))]
+            elif decoder in ends:
+                spans = beside if decoder is disguises.side_by_side else [(end, end) for end in ends[decoder]]
+                yield decoder, _windows(data, decoder, spans)
 
 
 def _beside(ends: Mapping[Decoder, Sequence[int]]) -> list[Span]:

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final, final
 
 from leakwatch.scan.disguises import Undone
@@ -10,6 +11,7 @@ from leakwatch.scan.hints import hints
 
 DEPTH: Final = 4  # disguises over one another
 BETWEEN: Final = b"\x7f\n"  # what parts the stretches of a layer: no key goes over it, and no decoder
+_BETWEEN: Final = len(BETWEEN)
 _SHARE: Final = 4  # times a text's own size that all its layers may have …
 _LEAST: Final = 1_000_000  # … and bytes that they may have in any case
 
@@ -78,15 +80,14 @@ def peel(data: bytes, budget: Budget | None = None, depth: int = DEPTH) -> Itera
 def _under(layer: Layer, budget: Budget) -> Layer | None:
     """Return all that the decoders make of a layer, as one; each thing once."""
     undone: dict[bytes, Undone] = {}
+    take = budget.take
     for decoder, spans in hints().places(layer.data):
         for start, end in spans:
             for stretch in decoder(layer.data[start:end]):
-                if stretch.data not in undone and budget.take(len(stretch.data) + len(BETWEEN)):
-                    undone[stretch.data] = Undone(stretch.start + start, stretch.end + start, stretch.data)
+                data = stretch.data
+                if data not in undone and take(len(data) + _BETWEEN):
+                    undone[data] = stretch.moved(start) if start else stretch
     if not undone:
         return None
-    starts, at = [], 0
-    for data in undone:
-        starts.append(at)
-        at += len(data) + len(BETWEEN)
-    return Layer(BETWEEN.join(undone), layer, tuple(undone.values()), tuple(starts))
+    starts = accumulate((len(data) + _BETWEEN for data in undone), initial=0)
+    return Layer(BETWEEN.join(undone), layer, tuple(undone.values()), tuple(starts)[:-1])

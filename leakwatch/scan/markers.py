@@ -11,10 +11,8 @@ from leakwatch.errors import DefinitionError
 from leakwatch.scan.expressions import Search
 from leakwatch.scan.formats import CATCH_ALL, Format, Reading
 
-_ROOM: Final = 16  # bytes for each place more than the limit: a text full of keys alone has no more of them
 _COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
 _NEIGHBOURS: Final = 4  # places after a key at which it may end because another begins
-_FURTHER: Final = 2  # times the limit: so many further readings there may be
 
 Places = Mapping[int, Sequence[Format]]
 """Where a key may begin, and of which formats."""
@@ -24,11 +22,7 @@ Places = Mapping[int, Sequence[Format]]
 class Markers:
     """All marked formats in one hyperscan database. Threads may share it."""
 
-    def __init__(self, formats: Sequence[Format], limit: int) -> None:
-        """`limit` bounds how many places are looked at in some bytes, and with twice as much their further readings.
-
-        There may be more places in more bytes: what is bounded is how dense they are, not how many keys a dump holds.
-        """
+    def __init__(self, formats: Sequence[Format]) -> None:
         finds: dict[str, list[Format]] = {}
         for format_ in formats:
             for find in format_.detector.find:
@@ -37,12 +31,14 @@ class Markers:
             raise DefinitionError("there is no detector to scan with")
         self._formats = list(finds.values())  # by the number of what hyperscan finds
         self._search = Search([find.encode() for find in finds], hyperscan.HS_FLAG_SOM_LEFTMOST)
-        self._limit = limit
 
-    def reader(self, data: bytes) -> "Reader":
-        """Find the places in some bytes at which a key may begin, to be read from there."""
-        places, skipped = self._places(data, self._limit + len(data) // _ROOM)
-        return Reader(data, places, self._limit, skipped)
+    def reader(self, data: bytes, limit: int, further: int) -> "Reader":
+        """Find so many places in some bytes at which a key may begin, to be read from there.
+
+        `further` bounds the shorter readings of them all together.
+        """
+        hits, skipped = self._hits(data, limit)
+        return Reader(data, self._places(data, hits), further, skipped) if hits else _NOWHERE
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
         """Return the numbers of the texts in which a key may begin or end. Few small ones are read as one."""
@@ -55,16 +51,15 @@ class Markers:
         self._search(b"\n".join(texts), on_match)
         return found
 
-    def _places(self, data: bytes, limit: int) -> tuple[Places, int]:
-        """Where a key may begin and of which formats, and how many such places were left out."""
-        hits, skipped = self._hits(data, limit)
+    def _places(self, data: bytes, hits: Sequence[tuple[int, int]]) -> Places:
+        """Where a key may begin and of which formats."""
         places: dict[int, list[Format]] = {}
         for expression, at in hits:
             for format_ in self._formats[expression]:
                 for start in format_.starts(data, at):
                     if format_ not in places.setdefault(start, []):
                         places[start].append(format_)
-        return places, skipped
+        return places
 
     def _hits(self, data: bytes, limit: int) -> tuple[list[tuple[int, int]], int]:
         """Which expressions hyperscan found and from where, up to the limit, and how many more there are."""
@@ -87,12 +82,12 @@ class Markers:
 class Reader:
     """Reads some bytes from each place, within a bound on the further readings of all places together."""
 
-    def __init__(self, data: bytes, places: Places, limit: int, skipped: int) -> None:
+    def __init__(self, data: bytes, places: Places, further: int, skipped: int) -> None:
         several = sum(not all(f.one_length for f in formats) for formats in places.values())
         self._data = data
         self._places = places
         self.starts = sorted(places)
-        self._share = _FURTHER * limit // max(1, several)  # the same for each, lest one take it all
+        self._share = further // max(1, several)  # the same for each, lest one take it all
         self.skipped = skipped  # places, and those that were not read in all ways
 
     def readings(self, start: int, read: set[Hashable]) -> list[Reading]:
@@ -110,7 +105,7 @@ class Reader:
     def _is_new(self, start: int, longest: Sequence[Reading], read: set[Hashable]) -> bool:
         """Whether a place differs from all that were read: a list's lines stand in it, and again joined in pairs."""
         neighbours = (place - start for place in self._neighbours(start, longest))
-        place = (*((reading.format, reading.key) for reading in longest), *neighbours)
+        place = (*((reading.format, reading.raw) for reading in longest), *neighbours)
         is_new = place not in read
         read.add(place)
         return is_new
@@ -128,12 +123,15 @@ class Reader:
     def _up_to_neighbours(self, start: int, kept: Sequence[Reading]) -> list[Reading]:
         """The readings that end where another key may begin: two are likely glued there."""
         ends = self._neighbours(start, kept)
-        return [until for r in kept for end in ends if end < r.end and (until := r.format.until(self._data, r, end))]
+        return [until for r in kept for end in ends if end < r.end and (until := r.format.until(r, end))]
 
     def _further(self, kept: Sequence[Reading]) -> list[Reading]:
         """The shorter readings from one start, those of narrower formats first."""
         narrow_first = sorted(kept, key=lambda reading: reading.format.rank)
-        shorter = chain.from_iterable(reading.format.shorter(self._data, reading) for reading in narrow_first)
+        shorter = chain.from_iterable(reading.format.shorter(reading) for reading in narrow_first)
         further = list(islice(shorter, self._share + 1))
         self.skipped += len(further) > self._share
         return further[: self._share]
+
+
+_NOWHERE: Final = Reader(b"", {}, 1, 0)  # of most texts

@@ -7,7 +7,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol, final
 
-from leakwatch.core import Sifted
+from leakwatch.core import SHORTEST, Sifted
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
@@ -18,8 +18,10 @@ from leakwatch.scan.naming import Names
 from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
 
-LIMIT: Final = 10_000
+LIMIT: Final = 1_000  # places of markers in any text …
+SPACING: Final = 256  # … and bytes of it for one more: what is denser is a list of keys, each a run for the sieve
 RUNS: Final = 250_000  # of one field that are tried with the sieve
+_FURTHER: Final = 5  # times the limit: so many shorter readings there may be of one layer
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 UNKNOWN: Final = "unknown"  # the name of what is registered and of no format that we know
@@ -51,15 +53,15 @@ class _Tried:
 
     def __init__(self, sieve: Sieve | None) -> None:
         self._sieve = sieve
-        self._wanted: dict[str, bool] = {}
+        self._wanted: dict[bytes, bool] = {}
 
     def __len__(self) -> int:
         return len(self._wanted)
 
-    def wants(self, key: str) -> bool:
+    def wants(self, key: bytes) -> bool:
         """Whether this one is: each is asked for once."""
         if key not in self._wanted:
-            self._wanted[key] = self._sieve is None or self._sieve.passes(key.encode())
+            self._wanted[key] = self._sieve is None or self._sieve.passes(key)
         return self._wanted[key]
 
 
@@ -96,17 +98,22 @@ class _Look(NamedTuple):
 class Scanner:
     """Finds what may be a key in one pass, whatever it is disguised as. Threads may share it.
 
-    `limit` bounds the possible keys of one layer of one field of a document that are looked at; there may be twice as
-    many further readings of them. What is beyond is counted in `Scan`: who calls must tell the operator.
+    In one field and all its layers markers are read at `limit` places, and at one more for as many bytes as `spacing`
+    says; in each layer there may be five times as many shorter readings, to which a neighbour may be glued. What is
+    beyond is counted in `Scan`: who calls must tell the operator. Registered keys that are a run, or that punctuation
+    parts from it, are found all the same.
     """
 
-    def __init__(self, detectors: Sequence[Detector], *, limit: int = LIMIT, plain: bool = False) -> None:
+    def __init__(
+        self, detectors: Sequence[Detector], *, limit: int = LIMIT, spacing: int = SPACING, plain: bool = False
+    ) -> None:
         """`plain`: as it stands there alone, under no disguise, which is several times as fast."""
         formats = [Format(detector) for detector in detectors]
         self.detectors: Mapping[str, Detector] = {detector.id: detector for detector in detectors}
         self.names = Names(formats)
         self._formats = {format_.detector.id: format_ for format_ in formats}
-        self._markers = Markers(formats, limit)
+        self._markers = Markers(formats)
+        self._limit, self._spacing, self._further = limit, spacing, _FURTHER * limit
         self._depth = 0 if plain else DEPTH
 
     def scan(self, document: Document, sieve: Sieve | None = None, *, strangers: bool = False) -> Scan:
@@ -139,6 +146,8 @@ class Scanner:
 
     def redact(self, text: str, sieve: Sieve | None = None) -> str:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
+        if len(text) < SHORTEST:
+            return text
         return redaction.redact(text, partial(self._spans, sieve), partial(self._disguises, sieve))
 
     def holds_key(self, text: str) -> bool:
@@ -152,14 +161,15 @@ class Scanner:
 
     def _look(self, data: bytes, sieve: Sieve | None, only: Sieve | None) -> "_Look":
         """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
-        budget, room = Budget.of(data), RUNS
+        budget, room, places = Budget.of(data), RUNS, self._limit + len(data) // self._spacing
         found: dict[str, _Found] = {}
-        tried, read = _Tried(only), set[Hashable]()
+        tried = _Tried(only)
+        read: set[Hashable] = set()
         skipped = 0
         for layer in peel(data, budget, self._depth):
-            reader = self._markers.reader(layer.data)
+            reader = self._markers.reader(layer.data, places, self._further)
             for start in reader.starts:
-                for rivals in _by_key([r for r in reader.readings(start, read) if tried.wants(r.key)]):
+                for rivals in _by_key([r for r in reader.readings(start, read) if tried.wants(r.digested)]):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
             sifted = sieve.find(layer.data, room) if sieve else _NOTHING
@@ -167,6 +177,7 @@ class Scanner:
                 if (key := layer.data[start:end].decode()) not in found:
                     found[key] = self._token(key, layer, start, len(found))
             room -= sifted.looked
+            places -= len(reader.starts)
             skipped += reader.skipped + sifted.skipped
         return _Look(sorted(found.values()), skipped, budget.skipped, len(tried))
 
@@ -189,7 +200,7 @@ class Scanner:
 
         Words are left, lest addresses break.
         """
-        reader = self._markers.reader(data)
+        reader = self._markers.reader(data, self._limit + len(data) // self._spacing, self._further)
         if reader.skipped:
             return None
         readings = (reading for start in reader.starts for reading in reader.longest(start))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.core import _fast, plain, twins
+from leakwatch.core import _fast, deltas, plain, twins
 from leakwatch.core.plain import LONGEST, OVERLAP, SHORTEST, Known, Span, cuts
 from leakwatch.core.sieve import _indexed
 from leakwatch.scan.synthetic import ALPHABETS, fill
@@ -200,6 +200,7 @@ PIECES = st.one_of(
     st.lists(st.text("aB3=", max_size=20), max_size=9).map(":".join),
     st.integers(LONGEST - 1, LONGEST + 1).map(lambda n: "x" * n),
     st.integers(2 * LONGEST - OVERLAP - 1, 2 * LONGEST - OVERLAP + 1).map(lambda n: ("xy/" * n)[:n]),
+    st.integers(4, 9).map(lambda n: "\n".join(["aB3aB3aB3a"] * n)),
     st.sampled_from(["\\", " ", "\n", "\r\n", "\\n", "\\\n", "é", "\n  > ", "\n# ", '"', "\0", "=", "=="]),
 )
 TEXTS = st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode())
@@ -225,6 +226,20 @@ def test_the_twins_find_the_same_and_remember_the_same(data: bytes, chance: Rand
 @given(TEXTS, st.sampled_from([b"\n", b"\r\n", b"\\n", b"\\\n"]))
 def test_the_twins_break_lines_alike(data: bytes, end: bytes) -> None:
     assert plain.rejoined(data, end) == _fast.rejoined(data, end)
+
+
+@pytest.mark.parametrize("rejoined", [plain.rejoined, _fast.rejoined], ids=["plain", "fast"])
+@pytest.mark.parametrize(
+    ("sizes", "chains"),
+    [([20] * 4, 6), ([20] * 5, 5), ([20] * 4 + [19], 10), ([20] * 8, 8), ([20] * 7 + [9], 28), ([20] * 8 + [9], 9)],
+)
+def test_of_a_list_all_lines_and_each_two_are_joined_and_of_few_others_all_that_follow_one_another(
+    rejoined: Rejoin, sizes: list[int], chains: int
+) -> None:
+    text = "\n".join(fill(f"{{alnum:{size}}}", Random(size)) for size in sizes).encode()
+    joined = rejoined(text, b"\n")
+    assert len({(start, end) for start, end, _ in joined}) == len(joined) == chains
+    assert joined[0] == (0, len(text), text.replace(b"\n", b""))
 
 
 @pytest.mark.parametrize("rejoined", [plain.rejoined, _fast.rejoined], ids=["plain", "fast"])
@@ -293,6 +308,7 @@ def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.Monk
     spec.loader.exec_module(left)
     assert not left.is_compiled
     assert (left.rejoined, left.sift, left.stretches) == (plain.rejoined, plain.sift, plain.stretches)
+    assert left.applied is deltas.applied
     assert twins.is_compiled, "who develops or tests has a compiler"
 
 

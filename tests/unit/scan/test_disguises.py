@@ -282,6 +282,14 @@ def test_what_looks_packed_and_is_broken_hides_nothing(magic: bytes) -> None:
     assert _laid_bare(base64.b64encode(magic + b"\0\xff" + BYTES))
 
 
+def test_of_one_run_so_many_places_are_unpacked_and_no_more() -> None:
+    packed = [zlib.compress(BYTES + b" %03d" % number) for number in range(encoded._TRIED + 9)]
+    run = b"".join(base64.b64encode(data + bytes(-len(data) % 3)) for data in packed)
+    [laid_bare] = [layer.data for layer in [*peel(run)][1:]]
+    assert laid_bare.count(BYTES) == encoded._TRIED
+    assert len([*encoded.packed(run + b"\n" + run)]) == 2 * encoded._TRIED
+
+
 def test_what_is_packed_and_cut_off_is_unpacked_as_far_as_it_goes() -> None:
     assert _laid_bare(base64.b64encode(gzip.compress(BYTES + Random(1).randbytes(100_000))[:60_000]))
 

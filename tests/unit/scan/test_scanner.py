@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.recall import variable
+from leakwatch.core import plain
 from leakwatch.errors import DefinitionError
 from leakwatch.match import canonical
 from leakwatch.model import Candidate, Document, Field, Position, Reference
 from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
-from leakwatch.scan.scanner import Scanner
+from leakwatch.scan.scanner import SPACING, Scanner
 from tests.unit.core.making import sieve_of
 from tests.unit.scan.making import MARKED, made, named
 
@@ -29,6 +30,7 @@ GLUED = st.text(KEY_CHARACTERS, max_size=40)
 ANYTHING = st.text(st.characters(), max_size=40)
 
 
+TOKENS = set((plain.PLAIN + plain.EDGES).decode())
 NOWHERE = Reference(url="", id="")
 
 
@@ -187,11 +189,25 @@ def test_what_is_beyond_the_limit_is_counted() -> None:
     assert scan.skipped > 0
 
 
-def test_a_dump_of_nothing_but_keys_is_read_to_its_end() -> None:
+@pytest.mark.parametrize("between", ["\n", ",", " = ", '","'])
+def test_a_dump_of_nothing_but_keys_is_read_to_its_end_where_one_waits_for_it(between: str) -> None:
     random = Random(1)
     keys = [synthetic.fill("sk-{alnum:48}", random) for _ in range(500)]
-    found = {c.plaintext.reveal() for c in scanned("\n".join(keys), Scanner(shipped(), limit=5))}
-    assert found >= set(keys)
+    dump = between.join(keys)
+    patient, other = Scanner(shipped(), limit=5, spacing=16), Scanner(shipped(), limit=5)
+    assert {c.plaintext.reveal() for c in scanned(dump, patient)} >= set(keys)
+    assert other.scan(document(dump)).skipped > 0
+
+
+@pytest.mark.parametrize("between", ["\n", ",", " = ", '","'])
+def test_of_a_dump_that_is_denser_than_what_is_read_what_is_registered_is_found(between: str) -> None:
+    texts = [made(detector, seed) for seed in range(20) for detector in MARKED if detector.form == "as-found"]
+    keys = {key for key in texts if len(key) >= plain.SHORTEST and not set(key) - TOKENS}
+    assert len(keys) > 2_000
+    few = Scanner(shipped(), limit=5)
+    scan = few.scan(document(between.join(texts)), sieve_of(*keys))
+    assert {c.plaintext.reveal() for c in scan.candidates} == keys
+    assert scan.skipped > 0
 
 
 def test_a_key_ends_where_the_next_one_begins_however_long_its_format_may_be(keys_in: KeysIn) -> None:
@@ -203,13 +219,13 @@ def test_a_key_ends_where_the_next_one_begins_however_long_its_format_may_be(key
 def test_counting_ends_when_there_are_very_many() -> None:
     text = "AIza" * 100_000
     scan = Scanner(shipped(), limit=5).scan(document(text))
-    assert len(text) / 16 < scan.skipped < len(text)
+    assert 10 * len(text) / SPACING < scan.skipped < len(text)
 
 
 def test_further_readings_are_shared_fairly_and_what_is_cut_is_counted() -> None:
     random = Random(1)
     keys = [synthetic.fill("sk-ant-oat01-{base64url:93}AA", random) for _ in range(10)]
-    only = Scanner([named("anthropic-oauth-access")], limit=20)
+    only = Scanner([named("anthropic-oauth-access")], limit=4, spacing=1)
     scan = only.scan(document(" ".join(f"{key}xy" for key in keys)))
     assert {candidate.plaintext.reveal() for candidate in scan.candidates} >= set(keys)
     assert scan.skipped == 10
@@ -236,7 +252,7 @@ def test_further_readings_are_shared_fairly_and_what_is_cut_is_counted() -> None
 def test_the_worst_texts_yield_a_bounded_number_of_candidates(text: str) -> None:
     limit = 100
     scan = Scanner(shipped(), limit=limit).scan(document(text))
-    assert len(scan.candidates) <= 3 * (limit + len(text) // 16) + len(shipped())
+    assert len(scan.candidates) <= 3 * (limit + len(text) // SPACING) + len(shipped())
 
 
 @pytest.mark.parametrize("character", ["a", "A", "0", "-", "=", "/", "\n", "é"])
