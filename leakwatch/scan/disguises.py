@@ -92,7 +92,7 @@ def side_by_side(data: bytes) -> Iterator[Undone]:
         first = last
         while last < len(pieces) and pieces[last].end <= end:
             last += 1
-        if len({piece.kind for piece in pieces[first:last]}) > 1:
+        if end - start >= SHORTEST and len({piece.kind for piece in pieces[first:last]}) > 1:
             yield from kept(start, end, b"".join(_without(data, start, end, pieces[first:last])))
 
 
@@ -141,7 +141,8 @@ def wide(data: bytes) -> Iterator[Undone]:
 def _substituted(data: bytes, pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes]) -> Iterator[Undone]:
     """Undo every stretch of key characters, and every private key, that holds something which a pattern finds."""
     for start, end in stretches(data, [found.span() for found in pattern.finditer(data)]):
-        yield from kept(start, end, undo(data[start:end]))
+        if end - start >= SHORTEST:  # nothing becomes longer than it was
+            yield from kept(start, end, undo(data[start:end]))
     for start, end in pem.blocks(data):
         if pattern.search(data, start, end):
             yield Undone(start, end, undo(data[start:end]))
