@@ -99,8 +99,9 @@ async def cost() -> Result:
             f"message is a document, too. A package has {FILES} such texts, a repository that is new to us {OLD}. "
             "Times are reckoned from the definition's `every` and `rate` and from what one token may ask (GitHub 5,000 "
             "an hour, GitLab and Hugging Face 12,000): from the publication until half or all of the ten are had, if "
-            "nothing else waits. Scanning and mail take less than a second more (see the other tables); where a site "
-            "pushes, there is no poll to wait for. Nothing was asked of these sites."
+            "nothing else waits; of a search, in one round of its words. Scanning and mail take less than a second "
+            "more (see the other tables); where a site pushes, there is no poll to wait for. Nothing was asked of "
+            "these sites."
         ),
         reference="bytes of the document",
         bar="none: this says what to expect",
@@ -115,7 +116,8 @@ async def _row(what: str, use: str, publish: Publish) -> Row:
     definition = source.definition
     a_change, interval = found.turns / AT_ONCE, (definition.rate or HttpConfig(user_agent=_AGENT).rate).interval
     taken = AT_ONCE * a_change * interval
-    wait = f"half within {source.every / 2 + taken / 2:,.0f} s, all within {source.every + taken:,.0f} s"
+    every = _round(source)
+    wait = f"half within {every / 2 + taken / 2:,.0f} s, all within {every + taken:,.0f} s"
     hourly = _hourly(use, definition, a_change, interval)
     return Row(
         what=what,
@@ -124,6 +126,12 @@ async def _row(what: str, use: str, publish: Publish) -> Row:
         ratio=(found.bytes or found.listing) / found.size,
         note=f"{(found.bytes or found.listing) / found.documents:,.0f} bytes; {wait}{hourly}",
     )
+
+
+def _round(source: Source) -> float:
+    """Return in how many seconds all of a source's listings are asked: one token searches for word after word."""
+    search = load(find(source.name, Path("none"))).search
+    return max(source.every, len(search.words) * search.rate.interval if search and search.rate else 0.0)
 
 
 def _hourly(use: str, definition: Definition, a_change: float, interval: float) -> str:
@@ -202,6 +210,8 @@ async def _serving(root: Path) -> AsyncIterator[Host]:
 
 def _source(use: str, host: Host) -> Source:
     definition = load(find(use, Path("none")))
+    if definition.search:
+        definition = load(find(use, Path("none")), {"search": {"rate": "1000000/s"}})
     parameters = {**definition.parameters, **({"registry": host.url} if "registry" in definition.parameters else {})}
     return Source(
         name=use,
@@ -269,14 +279,32 @@ def _list(host: Host, repositories: Sequence[Repository], minute: int) -> None:
 
 
 def _pushes(host: Host, texts: Sequence[str]) -> Iterator[None]:
-    event = {"actor": {"login": "ada"}, "repo": {"name": "ada/tools"}, "created_at": AT, "type": "PushEvent"}
+    def named(number: int) -> tuple[str, dict[str, str]]:
+        before, head = f"{number + 0xA0:x}" * 20, f"{number + 0xB0:x}" * 20
+        return f"{before}...{head}", {"before": before, "head": head}
+
+    yield from _compared(host, texts, "PushEvent", named)
+
+
+def _branches(host: Host, texts: Sequence[str]) -> Iterator[None]:
+    def named(number: int) -> tuple[str, dict[str, str]]:
+        return f"main...b{number}", {"ref": f"b{number}", "ref_type": "branch", "master_branch": "main"}
+
+    yield from _compared(host, texts, "CreateEvent", named)
+
+
+def _compared(
+    host: Host, texts: Sequence[str], kind: str, named: Callable[[int], tuple[str, dict[str, str]]]
+) -> Iterator[None]:
+    event = {"actor": {"login": "ada"}, "repo": {"name": "ada/tools"}, "created_at": AT, "type": kind}
     old = {**event, "id": "0", "payload": {"comment": {"body": "x"}}, "type": "IssueCommentEvent"}
     host.answers["/events"] = [old]
     yield
     pushes = []
     for number in range(AT_ONCE):
-        before, head = f"{number + 0xA0:x}" * 20, f"{number + 0xB0:x}" * 20
-        pushes.append({**event, "id": str(number + 1), "payload": {"before": before, "head": head}})
+        basehead, payload = named(number)
+        head = f"{number + 0xB0:x}" * 20
+        pushes.append({**event, "id": str(number + 1), "payload": payload})
         patch = "@@ -0,0 +1,99 @@\n" + "\n".join(f"+{line}" for line in texts[number].split("\n"))
         commit = {
             "sha": head,
@@ -284,8 +312,35 @@ def _pushes(host: Host, texts: Sequence[str]) -> Iterator[None]:
             "html_url": "https://x.example",
         }
         files = [{"sha": head, "filename": "a.py", "patch": patch, "blob_url": "https://x.example"}]
-        host.answers[f"/repos/ada/tools/compare/{before}...{head}"] = {"commits": [commit], "files": files}
+        host.answers[f"/repos/ada/tools/compare/{basehead}"] = {"commits": [commit], "files": files}
     host.answers["/events"] = [*pushes, old]
+    yield
+
+
+def _searched(host: Host, texts: Sequence[str]) -> Iterator[None]:
+    host.answers["/search/code"] = {"total_count": 0, "incomplete_results": False, "items": []}
+    yield
+    repository = {"name": "tools", "full_name": "ada/tools", "owner": {"login": "ada"}}
+    items = []
+    for number in range(AT_ONCE):
+        host.answers[f"/repos/ada/tools/contents/{number}.py"] = texts[number]
+        page = f"https://github.com/ada/tools/blob/{'3' * 40}/{number}.py"
+        items.append({"path": f"{number}.py", "sha": str(number), "html_url": page, "repository": repository})
+    host.answers["/search/code"] = {"total_count": AT_ONCE, "incomplete_results": False, "items": items}
+    yield
+
+
+def _attached(host: Host, texts: Sequence[str]) -> Iterator[None]:
+    host.answers["/events"] = []
+    yield
+    events = []
+    for number in range(AT_ONCE):
+        host.answers[f"/repos/ada/tools/releases/assets/{number}"] = body = _tarred(texts[number : number + 1])
+        asset = {"id": number, "name": f"{number}.tgz", "size": len(body), "updated_at": AT}
+        release = {"html_url": "https://x.example", "assets": [asset]}
+        event = {"id": str(number), "type": "ReleaseEvent", "actor": {"login": "ada"}, "repo": {"name": "ada/tools"}}
+        events.append({**event, "created_at": AT, "payload": {"action": "published", "release": release}})
+    host.answers["/events"] = events
     yield
 
 
@@ -389,6 +444,9 @@ _CASES: Final[Sequence[tuple[str, str, Publish]]] = (
     ("`gitea` and other forges: a commit to each of ten repositories", "gitea", _repositories),
     ("`gitea` and other forges: ten repositories that are new to us", "gitea", _new_repositories),
     ("`github-events`: ten pushes of a file", "github-events", _pushes),
+    ("`github-events`: ten new branches with a file each", "github-events", _branches),
+    ("`github-code-search`: ten files", "github-code-search", _searched),
+    ("`github-releases`: a packed file of each of ten releases, but for a redirect", "github-releases", _attached),
     ("`github-gists`", "github-gists", _gists),
     ("`gitlab-snippets`", "gitlab-snippets", _snippets),
     ("`npm`: a version of each of ten packages", "npm", _packages),

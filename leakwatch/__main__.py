@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from leakwatch.cli import command
-from leakwatch.cli.frame import guarded
+from leakwatch.cli.ending import guarded
 
 _PR_SET_DUMPABLE: Final = 4
 _M_ARENA_MAX: Final = -8

@@ -8,11 +8,11 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
-
-from aiohttp.connector import AddrInfoType
+from typing import Any, Final
 
 Network = IPv4Network | IPv6Network
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+"""What `getaddrinfo` yields, and aiohttp's connector hands on: family, kind, protocol, name and address."""
 
 # The IANA special-purpose registries, written out: `ipaddress.is_global` differs between Python versions.
 _REFUSED: Final = tuple(
@@ -75,13 +75,13 @@ def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return address.ipv4_mapped or address
 
 
-def socket_factory(allowed: Sequence[Network]) -> Callable[[AddrInfoType], socket.socket]:
+def socket_factory(allowed: Sequence[Network]) -> Callable[[AddressInfo], socket.socket]:
     """Return what aiohttp's connector makes its sockets with: it raises OSError for an address that is refused.
 
     It has to be an OSError, and to tell itself by its text: of several addresses' errors the connector keeps no more.
     """
 
-    def make(address_info: AddrInfoType) -> socket.socket:
+    def make(address_info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = address_info
         host = str(address[0])
         if why := refusal(host, allowed):

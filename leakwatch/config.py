@@ -304,13 +304,14 @@ class Config(Strict):
         """Read the password for the proxy of the source with that index, or "". Raises SecretError."""
         return self._secret_of_source("proxy password", index, "proxy_password_file")
 
-    def push_secret(self, index: int) -> str:
-        """Read what who pushes to the source with that index must know, or "". Raises SecretError."""
-        secret = self._secret_of_source("push secret", index, "push_secret_file")
-        if secret and len(secret) < _LEAST_SECRET:
+    def push_secrets(self, index: int) -> tuple[str, ...]:
+        """Read of what who pushes to the source with that index must know one, the newest first. Raises SecretError."""
+        lines = map(str.strip, self._secret_of_source("push secret", index, "push_secret_file").splitlines())
+        secrets = tuple(dict.fromkeys(filter(None, lines)))
+        if any(len(secret) < _LEAST_SECRET for secret in secrets):
             what, mend = f"the push secret has fewer than {_LEAST_SECRET} characters", "make one: openssl rand -hex 32"
             raise SecretProblem(self.problem(("source", index, "push_secret_file"), what, mend))
-        return secret
+        return secrets
 
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""

@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from leakwatch.fetch.git import pointers
+from leakwatch.git import pointers
 from leakwatch.model import Document, Via
 from leakwatch.store import sources
 from leakwatch.store.database import Transaction

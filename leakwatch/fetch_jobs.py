@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 from leakwatch import frontier
 from leakwatch.engine import NewJob
-from leakwatch.errors import Blocked, FetchError, Gone, LeakwatchError, ScanFailed
+from leakwatch.errors import Blocked, FetchError, Gone, LeakwatchError, ScanFailed, TooLarge
 from leakwatch.fetch.source import Source
 from leakwatch.model import Reference, Via, now
 from leakwatch.pepper import Pepper
@@ -45,6 +45,12 @@ def sort(failures: Sequence[tuple[Reference, FetchError]], attempts: int) -> Sor
         gone=[r for r, e in failures if isinstance(e, Gone)],
         refused=[r for r, e in failures if isinstance(e, Blocked)],
     )
+
+
+def too_long(source: Source) -> TooLarge:
+    """Return the error for a document that was cut at its source's cap."""
+    message = f"a document is longer than {source.max_bytes} bytes: what follows was not scanned"
+    return TooLarge(message, mend=f"raise max_bytes of {source.name}, then `leakwatch jobs retry`")
 
 
 @final
@@ -133,13 +139,13 @@ def unpack(payload: bytes, pepper: Pepper) -> tuple[str, list[Reference]]:
     return message["source"], [_unpacked(r) for r in message["references"]]
 
 
-def _packed(reference: Reference) -> dict[str, str]:
+def _packed(reference: Reference) -> dict[str, Any]:
     facts = asdict(reference)
     published = facts.pop("published_at")
     return {**{k: v for k, v in facts.items() if v}, **({"published_at": published.isoformat()} if published else {})}
 
 
-def _unpacked(facts: dict[str, str]) -> Reference:
+def _unpacked(facts: dict[str, Any]) -> Reference:
     published, via = facts.pop("published_at", None), Via(facts.pop("via", ""))
     at = datetime.fromisoformat(published) if published else None
     return Reference(**facts, published_at=at, via=via)

@@ -66,6 +66,12 @@ def admit(references: Sequence[Reference], *, waiting: int, most: int | None) ->
     return Admitted(taken=tuple(taken), missed=len(ordered) - len(taken))
 
 
+def fitting(source: Source, references: Sequence[Reference]) -> tuple[Sequence[Reference], int]:
+    """Return what a source fetches, and how many are too large for it, as far as their listing tells."""
+    fit = [one for one in references if one.size <= source.max_bytes]
+    return fit, len(references) - len(fit)
+
+
 @final
 class Frontier:
     """The frontiers of all sources, as they lie in the jobs of one queue."""
@@ -102,7 +108,7 @@ class Frontier:
         metrics.missed(source.name, count)
         await sources.missed(tx, source.name, count, now())
         detail = (
-            f"Source {source.name}: {count} documents are known to exist and were not looked at, for want of room "
-            "or for their size. `leakwatch sources list` counts them."
+            f"Source {source.name}: {count} documents are known to exist and were not looked at: there was no room "
+            "for them, they are too large, or the site shows no more of them. `leakwatch sources list` counts them."
         )
         await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed"))

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from leakwatch import charset
 from leakwatch.containers.kinds import is_exhausted
 from leakwatch.containers.opener import Opener
 from leakwatch.containers.walk import WITHIN
-from leakwatch.fetch.page import Page
 from leakwatch.model import Document, Reference
 
 _NAMELESS: Final = "document"
@@ -27,7 +27,7 @@ def parts(opener: Opener, document: Document, cut: Counter[str]) -> Iterator[Doc
     name = _name(document.reference)
     for path, data in opener.members(document.raw, name, cut):
         inner = Reference(url="", id="", path=f"{name}{WITHIN}{path}")
-        yield Document(reference=inner, text=Page(url="", status=0, body=data).text())
+        yield Document(reference=inner, text=charset.text(data))
     yield document if cut or not is_exhausted(document.raw) else replace(document, text="")
 
 

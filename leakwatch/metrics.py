@@ -26,7 +26,7 @@ _fetches: Final = Counter("leakwatch_fetch_requests", "Requests.", ["source", "o
 _bytes: Final = Counter("leakwatch_fetch_bytes", "Bytes of bodies read.", ["source"], registry=REGISTRY)
 _missed: Final = Counter(
     "leakwatch_source_missed",
-    "Documents that are known to exist and were not looked at, for want of room or for their size",
+    "Documents that are known to exist and were not looked at: no room, too large, or not shown",
     ["source"],
     registry=REGISTRY,
 )

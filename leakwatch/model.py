@@ -85,6 +85,7 @@ class Reference:
     path: str = ""  # file name or path, where there is one
     published_at: datetime | None = None
     commit: str = ""  # of an object: what brought it; of a repository: what to look for besides its refs
+    size: int = 0  # bytes, where the source tells
     via: Via = Via.PAGE
 
     @property

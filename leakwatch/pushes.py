@@ -14,15 +14,17 @@ from typing import Final, final
 
 import structlog
 
+from leakwatch.definitions import Push
 from leakwatch.engine import Engine
 from leakwatch.fetch import kinds
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FetchJobs
-from leakwatch.frontier import Frontier
+from leakwatch.frontier import Frontier, fitting
 from leakwatch.model import Batch, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
+from leakwatch.store import sources
 from leakwatch.store.database import Transaction
 from leakwatch.units import left_of_quiet
 
@@ -59,10 +61,10 @@ class Pushes:
     def takes(self, name: str) -> bool:
         """Whether there is a source of that name that takes pushes: not for who asks from outside."""
         source = self._watched.get(name)
-        return bool(source and source.definition.push and source.push_secret)
+        return bool(source and source.definition.push and source.push_secrets)
 
     def sender(self, name: str, headers: Mapping[str, str], body: bytes | None) -> Source | None:
-        """Return the source that a push is for, if who sends it knows its secret.
+        """Return the source that a push is for, if who sends it knows one of its secrets.
 
         Without a body it is told who cannot be let in whatever they send: None as well.
         """
@@ -73,12 +75,12 @@ class Pushes:
         shown = headers.get(push.header, "").encode("utf-8", "surrogateescape")
         if not shown:
             return None
-        if push.check == "secret":
-            return source if _same(shown, source.push_secret.encode()) else None
-        if body is None:
+        if push.check != "secret" and body is None:
             return source
-        digest = hmac.digest(source.push_secret.encode(), body, hashlib.sha256).hex()
-        return source if _same(shown, f"{push.prefix}{digest}".encode()) else None
+        right = [_same(shown, _proof(push, secret, body or b"")) for secret in source.push_secrets]
+        if body is not None and any(right) and not right[0]:
+            log.info("an older push secret was shown", source=name)  # the site does not know the newest yet
+        return source if any(right) else None
 
     async def take(self, source: Source, text: str) -> int:
         """Take what a push names; return how much of it was new. Raises FetchError for what is no push of its kind."""
@@ -89,8 +91,10 @@ class Pushes:
         admitted = await self._frontier.admitted(source, versioned[:_ITEMS], unbounded=_WAITING)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
-            await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
-            await self._frontier.missed(tx, source, admitted.missed)
+            news, oversized = fitting(source, outcome.new)
+            await self._engine.enqueue(tx, self._jobs.several(source, news))
+            await self._frontier.missed(tx, source, admitted.missed + oversized)
+            await sources.pushed(tx, source.name, now())
 
         batch = Batch(source=source.name, references=admitted.taken)
         outcome = await self._pipeline.process(batch, source, settle)
@@ -111,6 +115,13 @@ def read(source: Source, text: str) -> Listing:
     tally = Tally(inner)
     tally.page(kinds.items(inner, text)[: _ITEMS + 1], source.base_url)
     return tally.listing()
+
+
+def _proof(push: Push, secret: str, body: bytes) -> bytes:
+    """What somebody shows who knows a secret."""
+    if push.check == "secret":
+        return secret.encode()
+    return f"{push.prefix}{hmac.digest(secret.encode(), body, hashlib.sha256).hex()}".encode()
 
 
 def _same(one: bytes, other: bytes) -> bool:

@@ -15,11 +15,12 @@ import structlog
 from leakwatch import coverage, elsewhere, metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine, Job, NewJob, Queue, Retry
-from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched, TooLarge
+from leakwatch.errors import Blocked, FetchError, Gone, JobCrashed, LeakwatchError, NotWatched
 from leakwatch.fetch import Poll, Session, Trace, fetch, poll
+from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.source import Source
-from leakwatch.fetch_jobs import FETCH, FetchJobs, sort, unpack
-from leakwatch.frontier import Frontier
+from leakwatch.fetch_jobs import FETCH, FetchJobs, sort, too_long, unpack
+from leakwatch.frontier import Frontier, fitting
 from leakwatch.model import Batch, Checkpoint, Document, Reference, Via, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -37,11 +38,13 @@ _AWAY: Final = 3600.0  # seconds until work is tried again whose source is not c
 _ORPHANED: Final = "configure it again; what was given up by then: `leakwatch jobs retry`, or `leakwatch jobs drop`"
 _MADE_GOOD: Final = "They are looked for in the list of all that there is. "
 _HOUR: Final = timedelta(hours=1)
+_TOLD: Final = "\n"  # behind the name in a poll's job; it stands in no name
 
 
-def poll_job(name: str) -> NewJob:
-    """Return the job that polls a source: one at a time for each."""
-    return NewJob(queue=POLL, payload=name.encode(), lane=name, dedupe_key=f"poll:{name}", priority=5)
+def poll_job(name: str, *, told: bool = False) -> NewJob:
+    """Return the job that polls a source, one at a time for each; `told`: by who knows of news, before it is due."""
+    payload = f"{name}{_TOLD if told else ''}".encode()
+    return NewJob(queue=POLL, payload=payload, lane=name, dedupe_key=f"poll:{name}", priority=5)
 
 
 class Watch:
@@ -114,21 +117,23 @@ class Watch:
 
     async def poll(self, job: Job) -> None:
         """Poll a source from its checkpoint, and hand what it yields to the pipeline."""
-        source = self._watched.get(job.payload.decode())
+        name, told, _ = job.payload.decode().partition(_TOLD)
+        source = self._watched.get(name)
         if source is None:
-            log.info("source is no longer watched", source=job.payload.decode())
+            log.info("source is no longer watched", source=name)
             return
         start = await self._start(source)
         checkpoint = self._checkpoint(source, start)
+        crashed = job.picks > 1
         try:
-            polled = await poll(self._session, source, checkpoint)
+            polled = await poll(self._session, source, checkpoint, crashed=crashed)
         except FetchError as error:
-            await self._failed(job, source, error)
+            # Where nothing was asked it is no failure that somebody told us.
+            await (self._rested if told and isinstance(error, Resting) else self._failed)(job, source, error)
             return
         batch = await self._unseen(source, polled.batch)
         skip = checkpoint is None and source.backlog == "skip"
-        cut = [] if skip else [(d.reference, _cut(source)) for d in batch.documents if d.truncated]
-        crashed = job.picks > 1
+        cut = [] if skip else [(d.reference, too_long(source)) for d in batch.documents if d.truncated]
         left_alone = _left_alone(source, batch) if skip else ()
         admitted = await self._frontier.admitted(source, () if skip else batch.references)
         if skip:
@@ -140,9 +145,10 @@ class Watch:
             batch = replace(batch, references=admitted.taken)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
-            news = left_alone if skip else outcome.new
+            news, oversized = fitting(source, left_alone if skip else outcome.new)
             await self._engine.enqueue(tx, self._jobs.several(source, news, alone=crashed))
-            await self._frontier.missed(tx, source, admitted.missed)
+            missed = 0 if skip else admitted.missed + polled.trace.missed + oversized
+            await self._frontier.missed(tx, source, missed)
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
             await self._engine.enqueue(tx, self._jobs.failed(source, cut))
             await self._polled(tx, source, polled, start.interval, len(outcome.new) + len(batch.documents))
@@ -178,7 +184,7 @@ class Watch:
         # What a listing says of a document is scanned even when the document itself cannot be had.
         bare = [Document(reference=r, text="") for r, _ in fetched.failures if job.attempts == 0]
         what = sort(fetched.failures, job.attempts)
-        cut = [(d.reference, _cut(source)) for d in fetched.documents if d.truncated]
+        cut = [(d.reference, too_long(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
         named = [reference for opened in fetched.opened for reference in opened.references]
         admitted = await self._frontier.admitted(source, named, leaving=len(references))
@@ -187,11 +193,12 @@ class Watch:
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures, job.attempts))
             await self._engine.enqueue(tx, self._jobs.failed(source, [*what.failed, *cut], job.attempts))
-            await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
+            news, large = fitting(source, outcome.new)
+            await self._engine.enqueue(tx, self._jobs.several(source, news))
             rested = now() + timedelta(seconds=fetched.wait) if fetched.wait else None  # the host wants to rest
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
-            await self._frontier.missed(tx, source, admitted.missed + oversized)
+            await self._frontier.missed(tx, source, admitted.missed + oversized + large)
             await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)
@@ -222,7 +229,13 @@ class Watch:
     async def noticed(self, name: str) -> None:
         """Poll a source now: something there has said that it changed."""
         async with self._database.transaction() as tx:
-            await self._engine.enqueue(tx, [poll_job(name)])
+            await self._engine.enqueue(tx, [poll_job(name, told=True)])
+
+    async def _rested(self, job: Job, source: Source, error: FetchError) -> None:
+        """Leave a source until it is due again, but no sooner than its host's rest is over."""
+        async with self._database.transaction() as tx:
+            await sources.postpone(tx, source.name, now() + timedelta(seconds=error.retry_after or 0.0))
+            await self._engine.complete(tx, job)
 
     async def _put_off(self, job: Job, source: Source, references: Sequence[Reference], seconds: float) -> None:
         """Leave a site alone in its quiet hours."""
@@ -329,7 +342,7 @@ class Watch:
 
     async def _poll_given_up(self, tx: Transaction, job: Job, error: LeakwatchError) -> None:
         """Tell of a poll that did not even fail as polls do: until it is mended the source is blind."""
-        name = job.payload.decode()
+        name = job.payload.decode().partition(_TOLD)[0]
         failing = await sources.failed(tx, name, reason=error.reason, detail=str(error), now=now())
         if not failing.told:
             await self._blind(tx, name, error, "See the log.")
@@ -382,8 +395,3 @@ def _left_alone(source: Source, batch: Batch) -> tuple[Reference, ...]:
     if source.definition.kind != "git":
         return ()
     return tuple(replace(reference, via=Via.BACKLOG) for reference in batch.references)
-
-
-def _cut(source: Source) -> TooLarge:
-    message = f"a document is longer than {source.max_bytes} bytes: what follows was not scanned"
-    return TooLarge(message, mend=f"raise max_bytes of {source.name}, then `leakwatch jobs retry`")

@@ -10,6 +10,8 @@ disguise and every container that the tests make.
 import sys
 import zlib
 from array import array
+from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from itertools import cycle, islice
 from pathlib import Path
@@ -20,7 +22,7 @@ import atheris
 with atheris.instrument_imports(include=["leakwatch.core", "leakwatch.scan", "leakwatch.containers"]):
     from leakwatch.containers.limits import Limits, Room
     from leakwatch.containers.walk import members
-    from leakwatch.core import Sifted, _fast, plain
+    from leakwatch.core import Sifted, _fast, deltas, plain
     from leakwatch.core.sieve import _indexed
     from leakwatch.model import Document, Reference
     from leakwatch.scan import Scanner, shipped
@@ -98,6 +100,14 @@ def twinned(data: bytes) -> None:
         assert plain.rejoined(data, end) == _fast.rejoined(data, end)
         breaks = [found.span() for found in plain.line_break(end).finditer(data)]
         assert plain.stretches(data, breaks) == _fast.stretches(data, breaks)
+    base, delta = data[: len(data) // 2], data[len(data) // 2 :]
+    assert _applied(deltas.applied, base, delta) == _applied(_fast.applied, base, delta)
+
+
+def _applied(applied: Callable[[bytes, bytes, int], bytes], base: bytes, delta: bytes) -> bytes | None:
+    with suppress(ValueError):
+        return applied(base, delta, _LARGE * len(delta) + 1000)
+    return None
 
 
 def _number(token: bytes) -> int:

@@ -4,7 +4,9 @@ from dataclasses import asdict
 
 import click
 
-from leakwatch.cli.frame import Frame, json_option, show, shown_channel, with_database
+from leakwatch.cli.frame import Frame, shown_channel
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show
 from leakwatch.errors import InputError
 from leakwatch.match import intake
 from leakwatch.notify import languages, tellable

@@ -8,7 +8,8 @@ import click
 from leakwatch import log
 from leakwatch.app import App
 from leakwatch.check import of_reload, problems, warnings
-from leakwatch.cli.frame import WRONG, Frame
+from leakwatch.cli.ending import WRONG
+from leakwatch.cli.frame import Frame
 from leakwatch.cli.frame import run as run_loop
 from leakwatch.demo import demo as run_demo
 from leakwatch.errors import InputError

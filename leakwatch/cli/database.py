@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from leakwatch.cli.frame import Frame, json_option, progress, run, show, with_database
+from leakwatch.cli.frame import Frame, progress, run
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show
 from leakwatch.config import Config, DatabaseConfig
 from leakwatch.engine import processes
 from leakwatch.errors import InputError, StoreError

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from leakwatch.cli.frame import WRONG, json_option, show
+from leakwatch.cli.ending import WRONG
+from leakwatch.cli.tables import json_option, show
 from leakwatch.errors import InputError
 from leakwatch.scan import Detector, failures, shipped
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from leakwatch.cli.frame import Frame, json_option, show, visible, with_database
+from leakwatch.cli.frame import Frame, visible
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show
 from leakwatch.config import Config
 from leakwatch.errors import DeliveryError, InputError
 from leakwatch.fetch import resolve

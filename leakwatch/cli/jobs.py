@@ -6,7 +6,9 @@ from typing import Final
 
 import click
 
-from leakwatch.cli.frame import Frame, json_option, show, show_object, with_database
+from leakwatch.cli.frame import Frame
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show, show_object
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import InputError
 from leakwatch.fetch_jobs import FETCH, unpack
@@ -76,7 +78,7 @@ async def show_(frame: Frame, database: Database, *, number: int, as_json: bool)
         _, references = unpack(payload, Pepper(frame.config.pepper()))
         documents = [{"address": redact(r.page or r.url), "title": redact(r.title)} for r in references]
     else:
-        facts["about"] = payload.decode()  # a source's name, a delivery's number
+        facts["about"] = payload.decode().strip()  # a source's name, a delivery's number
     if as_json:
         show_object({**facts, "documents": documents})
         return

@@ -9,7 +9,10 @@ from typing import BinaryIO, Final
 
 import click
 
-from leakwatch.cli.frame import WRONG, Frame, json_option, progress, show, shown_channel, with_database
+from leakwatch.cli.ending import WRONG
+from leakwatch.cli.frame import Frame, progress, shown_channel
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show
 from leakwatch.errors import InputError
 from leakwatch.match import Digester, digest_text, intake
 from leakwatch.model import Registration

@@ -9,7 +9,9 @@ import click
 
 from leakwatch.announce import delivery_key
 from leakwatch.app import announcer, composer, links
-from leakwatch.cli.frame import Frame, json_option, show, show_object, shown_channel, with_database
+from leakwatch.cli.frame import Frame, shown_channel
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show, show_object
 from leakwatch.engine.embedded import EmbeddedEngine
 from leakwatch.errors import InputError
 from leakwatch.model import NoticeKind, now

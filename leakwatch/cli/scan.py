@@ -12,10 +12,11 @@ from typing import IO, Final
 import click
 
 from leakwatch import config as configuration
-from leakwatch.cli.frame import UNFINISHED, WRONG, Frame, progress, run, visible
+from leakwatch.cli.ending import UNFINISHED, WRONG
+from leakwatch.cli.frame import Frame, progress, run, visible
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import ConfigError, InputError
-from leakwatch.fetch.git import history
+from leakwatch.git import history
 from leakwatch.survey import FORMATS, Bounded, Crew, Folders, Hit, Inspected, Inspector, Leak, Survey, shown
 from leakwatch.survey.owners import Owners, Register
 

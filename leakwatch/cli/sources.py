@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 import click
 
 from leakwatch import coverage, definitions
-from leakwatch.cli.frame import WRONG, Frame, json_option, run, show, visible, with_database
+from leakwatch.cli.ending import WRONG
+from leakwatch.cli.frame import Frame, run, visible
+from leakwatch.cli.stored import with_database
+from leakwatch.cli.tables import json_option, show
 from leakwatch.cli.trying import Trial, item, rules, scans, sent
 from leakwatch.config import SourceConfig
 from leakwatch.coverage import Judged, State
@@ -45,6 +48,7 @@ _KEPT: Final = (
     "gaps",
     "left",
     "missed",
+    "pushed_at",
     "lfs",
     "submodules",
     "quota",
@@ -153,7 +157,8 @@ def _said(definition: definitions.Definition, name: str, value: Any) -> Any:  # 
             needed = "needed" if value.required else "not needed"
             return f"in the header {value.header}, {needed}: token_file" + (" or apps" if value.app else "")
         case "search":
-            return f"for {len(value.words)} words: {', '.join(value.words)}"
+            pace = f", {value.rate} with each token" if value.rate else ""
+            return f"for {len(value.words)} words{pace}: {', '.join(value.words)}"
         case "push":
             shows = "the secret" if value.check == "secret" else "a signature of the body"
             return f"POST /hooks/NAME with {shows} in the header {value.header}: push_secret_file"

@@ -1,9 +1,9 @@
-"""What every byte of a document goes through, compiled where there was a compiler: runs, the sieve, broken lines."""
+"""What each byte goes through, compiled where there was a compiler: runs, the sieve, broken lines, deltas of git."""
 
 from leakwatch.core.plain import KEY, REACH, SHORTEST, Span, line_break
 from leakwatch.core.shapes import Shapes
 from leakwatch.core.sieve import DigestSieve, Sifted
-from leakwatch.core.twins import is_compiled, rejoined, stretches
+from leakwatch.core.twins import applied, is_compiled, rejoined, stretches
 
 __all__ = [
     "KEY",
@@ -13,6 +13,7 @@ __all__ = [
     "Shapes",
     "Sifted",
     "Span",
+    "applied",
     "is_compiled",
     "line_break",
     "rejoined",

@@ -1,6 +1,7 @@
 """What a watched site looks like, as data: the TOML files in `sources/` and in the operator's own folder."""
 
 from leakwatch.definitions.definition import Definition
+from leakwatch.definitions.expressions import every, first
 from leakwatch.definitions.files import OverrideError, available, find, load, shipped
 from leakwatch.definitions.model import (
     CatchUp,
@@ -42,8 +43,10 @@ __all__ = [
     "Token",
     "Walk",
     "available",
+    "every",
     "fill",
     "find",
+    "first",
     "load",
     "placeholders",
     "shipped",

@@ -9,6 +9,7 @@ import soupsieve
 from jmespath.exceptions import JMESPathError
 from soupsieve import SelectorSyntaxError
 
+from leakwatch.definitions.expressions import groups
 from leakwatch.definitions.model import Described, Open
 from leakwatch.definitions.templates import placeholders, split_attribute
 from leakwatch.units import seconds
@@ -22,6 +23,7 @@ _SELECTED: Final = ("html", "json")
 _BUILT_IN: Final = frozenset({"base_url", "host", "index", "page", "cursor", "since", "token", "word", "from", "to"})
 _FACTS: Final = frozenset({"id", "version", "url", "title", "author", "path", "published_at", "commit"})
 _PARENT: Final = frozenset({"parent", "parent_title"})
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _PLACES: Final = frozenset({"repository", "commit", "path", "id"})
 
 
@@ -101,8 +103,10 @@ def _unsearchable(definition: Described) -> Iterator[Wrong]:
     wanted = ("word", "from", "to") if search.window else ("word",)
     if missing := [name for name in wanted if not _is_used(name, definition)]:
         yield ("search",), f"{{{missing[0]}}} does not stand in listing.url"
-    if search.window == "number" and not (search.first.isdecimal() and search.last.isdecimal()):
-        yield ("search", "first"), "and last are numbers"
+    if search.window == "number" and not (_NUMBER.fullmatch(search.first) and _NUMBER.fullmatch(search.last)):
+        yield ("search", "first"), "and last are numbers of up to 18 digits"
+    if search.rate and not (definition.token and definition.token.required):
+        yield ("search", "rate"), "is each token's: say [token], or write `rate` of the whole definition"
     if search.window == "time":
         try:
             seconds(search.first)
@@ -195,13 +199,15 @@ def _uncut(definition: Described) -> Iterator[Wrong]:
         patterns["catchup", "newest"] = definition.catchup.newest
     if definition.push:
         patterns |= {("push", "cut", name): pattern for name, pattern in definition.push.cut.named().items()}
+    if definition.open:
+        patterns |= {("open", "cut", name): pattern for name, pattern in definition.open.cut.named().items()}
     for where, pattern in patterns.items():
         try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            yield where, f"is not a regular expression: {error}"
+            count = groups(pattern)
+        except ValueError as error:
+            yield where, f"is not a regular expression of RE2's: {error}"
         else:
-            if groups != 1 and (pattern or where == ("catchup", "newest")):
+            if count != 1 and (pattern or where == ("catchup", "newest")):
                 yield where, "needs one group: (…) around what is kept"
 
 

@@ -82,6 +82,7 @@ class Search(Strict):
     total: str = ""  # json: where a page says how many results there are
     partial: str = ""  # json: where it says that not all was looked at: told as a gap
     requests: Annotated[int, Field(ge=1, le=100)] = 50  # of one poll
+    rate: RateField | None = None  # of each token, whatever the answers say of limits; None: as they and `rate` say
 
 
 class Walk(Strict):
@@ -109,6 +110,7 @@ class Fields(Strict):
     published_at: str = ""
     commit: str = ""  # of a repository: commits to look for besides what its refs name, with spaces between
     text: str = ""  # the document itself, where the listing carries it whole
+    size: str = ""  # its bytes: of more than max_bytes it is not fetched, but missed; without it, read as far as that
 
     def named(self) -> dict[str, str]:
         """Return the facts that the definition says where to find."""

@@ -18,7 +18,7 @@ from json import JSONDecoder
 from time import time
 from typing import Any, Final
 
-from leakwatch.definitions import CatchUp
+from leakwatch.definitions import CatchUp, first
 from leakwatch.errors import BadContent, EmptyListing, FetchError, TooLarge
 from leakwatch.fetch.listing import Tally
 from leakwatch.fetch.page import Page
@@ -58,8 +58,14 @@ class Known:
         return {f"catchup_{name}": value for name, value in said.items()}
 
 
-async def after(session: Session, source: Source, checkpoint: Checkpoint | None, polled: Poll) -> Poll:
-    """Return a poll with what earlier gaps swallowed, once it is due. A list that cannot be had spoils no poll."""
+async def after(
+    session: Session, source: Source, checkpoint: Checkpoint | None, polled: Poll, *, crashed: bool = False
+) -> Poll:
+    """Return a poll with what earlier gaps swallowed, once it is due. A list that cannot be had spoils no poll.
+
+    `crashed`: the process died under this poll, perhaps because of the list. It has had its turn: else a process that
+    dies again and again would ask for the whole each time.
+    """
     catchup = source.definition.catchup
     assert catchup is not None  # noqa: S101 - asked only where there is one
     known = Known.of(checkpoint)
@@ -67,7 +73,9 @@ async def after(session: Session, source: Source, checkpoint: Checkpoint | None,
     if not 0 <= at - known.asked < catchup.every:
         asked = replace(known, asked=at)
         try:
-            if known.behind and (known.mark or known.newest):
+            if crashed:
+                known = asked
+            elif known.behind and (known.mark or known.newest):
                 known, found = await _whole(session, source, catchup, asked)
                 listing = found.listing()
                 polled.trace.caught = len(listing.references)
@@ -86,11 +94,11 @@ async def after(session: Session, source: Source, checkpoint: Checkpoint | None,
 
 async def _head(session: Session, source: Source, catchup: CatchUp) -> int:
     page = await _get(session, source, catchup, _HEAD)
-    found = re.search(catchup.newest, page.text())
-    if found is None or not _is_number(found[1]):
+    found = first(catchup.newest, page.text())
+    if found is None or not _is_number(found):
         message = f"{source.name}: catchup.newest ({catchup.newest}) found nothing in the list's beginning"
         raise EmptyListing(message, mend="compare it with what the address of catchup.url answers")
-    return int(found[1])
+    return int(found)
 
 
 async def _whole(session: Session, source: Source, catchup: CatchUp, known: Known) -> tuple[Known, Tally]:

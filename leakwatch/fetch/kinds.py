@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from leakwatch.definitions import first
 from leakwatch.errors import BadContent
 from leakwatch.fetch import feed, html, json, sitemap, walk
 from leakwatch.fetch.listing import Facts, absolute
@@ -54,8 +55,7 @@ def value(source: Source, text: str, selector: str) -> str:
 
 def cut(pattern: str, text: str) -> str:
     """Return what a regular expression keeps of a text: all of it without one, "" where it finds nothing."""
-    match = re.search(pattern, text) if pattern else None
-    return text if not pattern else match[1] if match else ""
+    return first(pattern, text) or "" if pattern else text
 
 
 def body(source: Source, template: str, facts: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 
 from yarl import URL
 
+from leakwatch.definitions import first
 from leakwatch.errors import BadContent, Blocked
 from leakwatch.fetch.source import Source
 from leakwatch.model import Document, Reference, Via
@@ -29,6 +30,7 @@ _ISO: Final = re.compile(
 )
 _EPOCH: Final = re.compile(r"(\d{9,10})(?:\.\d+)?|(\d{12,13})")  # seconds, or milliseconds
 _LONGEST_TIME: Final = 200
+_DIGITS: Final = 15  # of a size
 _AGO: Final = re.compile(
     r"\b(\d{1,6}|an?|one)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|months?|y|yrs?|years?)"
     r"\b\.?(?:[\s,]*and)?[\s,]*",
@@ -153,6 +155,7 @@ def _item(source: Source, facts: Facts, listing_url: str) -> Document | Referenc
         path=facts.get("path", ""),
         published_at=moment(facts.get("published_at", "")),
         commit=facts.get("commit", ""),
+        size=_size(facts.get("size", "")),
         via=Via.PAGE if text else Via(place.opens),
     )
     return Document(reference=reference, text=text) if text else reference
@@ -161,8 +164,7 @@ def _item(source: Source, facts: Facts, listing_url: str) -> Document | Referenc
 def _cut(source: Source, facts: Facts) -> Facts:
     """Keep of each fact what the definition says; one in which that is not found is absent."""
     cuts = source.definition.cut.named()
-    found = {name: re.search(cuts[name], value) for name, value in facts.items() if name in cuts}
-    kept = {**facts, **{name: match[1] if match else None for name, match in found.items()}}
+    kept = {**facts, **{name: first(cuts[name], value) for name, value in facts.items() if name in cuts}}
     return {name: value for name, value in kept.items() if value}
 
 
@@ -181,6 +183,10 @@ def absolute(address: str, base: str) -> str:
         return str(url.with_fragment(None).with_user(None)) if url.scheme in ("http", "https") and url.host else ""
     except ValueError:
         return ""
+
+
+def _size(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else 0
 
 
 def mark(*parts: str) -> str:

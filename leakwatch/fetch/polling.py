@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from leakwatch.errors import BadContent, FetchError, Unreachable
+from leakwatch.errors import BadContent, FetchError, TooLarge, Unreachable
 from leakwatch.fetch import catchup, folder, gates, kinds, urls, walk
 from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.opening import Opened, listed
+from leakwatch.fetch.page import Page
 from leakwatch.fetch.reading import Reading
 from leakwatch.fetch.session import Session
 from leakwatch.fetch.source import Source
@@ -36,12 +37,18 @@ class Fetched:
 
 
 async def poll(
-    session: Session, source: Source, checkpoint: Checkpoint | None = None, trace: Trace | None = None
+    session: Session,
+    source: Source,
+    checkpoint: Checkpoint | None = None,
+    trace: Trace | None = None,
+    *,
+    crashed: bool = False,
 ) -> Poll:
     """Read a source's listing from its checkpoint. Raises FetchError.
 
     A listing that has not changed is an empty batch that leaves the checkpoint as it is; one in which nothing is
-    found where something must be is EmptyListing. ``trace`` is filled even when this raises.
+    found where something must be is EmptyListing. ``trace`` is filled even when this raises. ``crashed``: the process
+    died under this poll before.
     """
     trace = trace or Trace()
     match source.definition.kind:
@@ -53,7 +60,9 @@ async def poll(
             return await urls.poll(session, source, checkpoint, trace)
         case _:
             polled = await Reading(session, source, checkpoint, trace).poll()
-            return await catchup.after(session, source, checkpoint, polled) if source.definition.catchup else polled
+            if not source.definition.catchup:
+                return polled
+            return await catchup.after(session, source, checkpoint, polled, crashed=crashed)
 
 
 def parse(source: Source, text: str, listing_url: str, index: str = "") -> Listing:
@@ -126,10 +135,10 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
             return await folder.fetch(source, reference)
         if reference.via in (Via.GIT, Via.BACKLOG):
             return await session.git.open(source, reference)
-        page = await session.get(reference.url, source=source, accept=source.definition.document.accept)
+        page = await session.get(reference.url, source=source, accept=source.accept(reference))
         await asyncio.to_thread(gates.check, source, page)
         if reference.via is Via.LISTING:
-            return await asyncio.to_thread(listed, source, reference, page.text(), page.url)
+            return await asyncio.to_thread(_opened, source, reference, page)
         is_long = len(page.body) > _LONG
         return await asyncio.to_thread(page.document, reference) if is_long else page.document(reference)
     except FetchError as error:
@@ -137,3 +146,11 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
     except Exception as error:  # noqa: BLE001 - one document's oddity, which nobody foresaw, must not lose the others
         message = f"{source.name}: a document could not be fetched ({type(error).__name__})"
         return Unreachable(message, mend="this is a bug in leakwatch; it is tried again")
+
+
+def _opened(source: Source, reference: Reference, page: Page) -> Opened:
+    """Read a page that names documents, if all of it is there. Blocks: not for the event loop. Raises FetchError."""
+    if page.truncated:
+        message = f"{source.name}: a page that names documents is larger than {source.max_bytes:,} bytes"
+        raise TooLarge(message, mend="raise max_bytes, then `leakwatch jobs retry`")
+    return listed(source, reference, page.text(), page.url)

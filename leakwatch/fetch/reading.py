@@ -33,6 +33,7 @@ from leakwatch.fetch.sitemap import NESTED
 from leakwatch.fetch.source import Source
 from leakwatch.fetch.trace import Poll, Trace
 from leakwatch.model import Batch, Checkpoint, Document, Reference, now
+from leakwatch.units import Rate
 
 _CIRCLE: Final = "the listing's pages go in a circle: the rest was not read"
 _LONGEST: Final = 2_000  # characters of a value to begin with
@@ -100,7 +101,7 @@ class Reading:
 
         async def ask(facts: Facts, number: int) -> Found:
             facts = {**facts, "page": str(following.first + number * following.step)}
-            page = await self._get(self._source, self._request(self._source, listing.url, facts))
+            page = await self._get(self._source, self._request(self._source, listing.url, facts), rate=said.rate)
             read = await asyncio.to_thread(pages.read, self._source, page)
             if not read.items and await asyncio.to_thread(is_barred, page.text()):
                 raise gates.blocked(self._source, "the listing")
@@ -114,7 +115,7 @@ class Reading:
         for error in found.errors:
             if not isinstance(error, RateLimited):
                 self._tally.notes[f"a word could not be searched for ({error.reason})"] += 1
-        self._trace.text, self._trace.gap = read_so_far[0].text(), found.gap
+        self._trace.text, self._trace.gap, self._trace.missed = read_so_far[0].text(), found.gap, found.missed
         self._trace.left = len({mark(word) for word in said.words} - set(found.turns))
         left = windows.stored(found.windows)
         return self._done(
@@ -247,13 +248,15 @@ class Reading:
         body = kinds.body(source, listing.body, facts) if listing.method == "POST" else None
         return _Request(url=source.fill(url, facts, partly=True), body=body)
 
-    async def _get(self, source: Source, request: _Request, validators: Validators = _AS_IT_COMES) -> Page:
+    async def _get(
+        self, source: Source, request: _Request, validators: Validators = _AS_IT_COMES, rate: Rate | None = None
+    ) -> Page:
         began = monotonic()
         index = source.definition.index
         is_index = index is not None and not self._trace.steps
         accept = kinds.accept(source.of_index.definition.kind if is_index else source.definition.kind)
         page = await self._session.get(
-            request.url, source=source, validators=validators, accept=accept, body=request.body
+            request.url, source=source, validators=validators, accept=accept, body=request.body, rate=rate
         )
         method = "GET" if request.body is None else "POST"
         self._trace.met(page, monotonic() - began, method=method)

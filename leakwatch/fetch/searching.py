@@ -7,15 +7,12 @@ Decisions return values; who asks is somebody else.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 from leakwatch.definitions import Search
 from leakwatch.errors import FetchError, RateLimited
 from leakwatch.fetch import windows
 from leakwatch.fetch.listing import Facts, mark
 from leakwatch.fetch.windows import Window
-
-_MOST_WINDOWS: Final = 100  # that are remembered of the word under way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +32,7 @@ class Progress:
     word: str = ""  # mark of the one under way
     windows: tuple[Window, ...] = ()  # what is left of it
     gap: bool = False  # there is more than could be had
+    missed: int = 0  # results that are there and cannot be paged through to
     errors: list[FetchError] = field(default_factory=list)
     asked: int = 0  # requests
     answered: int = 0
@@ -83,19 +81,21 @@ async def _word(  # noqa: PLR0913, PLR0917 - what there is to know
             after.windows = ()
             return True
         after.answered += 1
-        following, is_gap = _after(said, pages, window, found)
+        following, is_gap, missed = _after(said, pages, window, found)
         after.gap = after.gap or is_gap
-        after.windows = (*following, *others)[:_MOST_WINDOWS]
+        after.missed += missed
+        after.windows = (*following, *others)
     return True
 
 
-def _after(said: Search, pages: int, window: Window, found: Found) -> tuple[tuple[Window, ...], bool]:
-    """Return what is left of a window after a page of it, and whether something of it cannot be had."""
+def _after(said: Search, pages: int, window: Window, found: Found) -> tuple[tuple[Window, ...], bool, int]:
+    """Return what is left of a window after a page of it, whether something of it cannot be had, and how much."""
     is_long = found.total is not None and found.total > said.most
     if is_long and window.page == 0 and said.window and (halves := window.halves()):
-        return halves, False
+        return halves, False, 0
     seen = window.seen + found.items
     is_over = not found.items or (found.total is not None and seen >= found.total)
     if is_over or window.page + 1 >= pages or seen >= said.most:
-        return (), found.is_partial or (is_long and not is_over)
-    return (replace(window, page=window.page + 1, seen=seen),), found.is_partial
+        missed = 0 if is_over or found.total is None else found.total - seen
+        return (), found.is_partial or missed > 0, missed
+    return (replace(window, page=window.page + 1, seen=seen),), found.is_partial, 0

@@ -114,10 +114,12 @@ class Session:
         max_bytes: int | None = None,
         accept: str = "*/*",
         body: str | None = None,
+        rate: Rate | None = None,
     ) -> Page:
         """Get a page, through redirects within the source's own hosts, if robots.txt allows. Raises FetchError.
 
-        A body over ``max_bytes`` (the source's, unless given) is cut there and says so. With ``body`` it is a POST.
+        A body over ``max_bytes`` (the source's, unless given) is cut there and says so. With ``body`` it is a POST;
+        with ``rate`` no token makes more of them.
         """
         await self._rest(source)
         asks = {"Accept": accept}
@@ -127,9 +129,8 @@ class Session:
             asks["If-None-Match"] = validators.etag
         if validators.last_modified:
             asks["If-Modified-Since"] = validators.last_modified
-        return await self._through(
-            redirects.parse(url, source), source, _Ask(asks, max_bytes or source.max_bytes, body)
-        )
+        ask = _Ask(asks, max_bytes or source.max_bytes, body, rate=rate)
+        return await self._through(redirects.parse(url, source), source, ask)
 
     async def _robots_txt(self, url: URL, source: Source) -> Page:
         """Get a robots.txt, for which no leave is needed."""
@@ -197,7 +198,7 @@ class Session:
         The token is taken last, when the request may leave: while it waited, its token could be told to rest.
         """
         while True:
-            taken = await self._taken(pool, url, source, turn)
+            taken = await self._taken(pool, url, source, ask, turn)
             told, failure = _Told(), None
             try:
                 return await self._exchange(url, source, replace(ask, secret=taken.value, told=told), turn)
@@ -212,11 +213,11 @@ class Session:
             await pool.refuse(taken, Blocked(f"{url.host} does not accept the token (401)", mend=mend))
             await turn.again()
 
-    async def _taken(self, pool: Tokens, url: URL, source: Source, turn: Turn) -> Taken:
+    async def _taken(self, pool: Tokens, url: URL, source: Source, ask: "_Ask", turn: Turn) -> Taken:
         """Take a token that can afford a request, after it was made if need be. Raises Resting, NoToken."""
         while True:
             try:
-                taken = await pool.take(source.path_of(url), str(url.host))
+                taken = await pool.take(source.path_of(url), str(url.host), ask.rate)
             except FetchError:
                 turn.end()  # nothing leaves
                 raise
@@ -273,11 +274,11 @@ class Session:
         self._resting[source.name] = asyncio.get_running_loop().time() + min(seconds, LONGEST_PAUSE)
 
     async def _rest(self, source: Source) -> None:
-        """Wait while a source is paused. Raises RateLimited where that is long."""
+        """Wait while a source is paused. Raises Resting where that is long."""
         left = self._resting.get(source.name, 0.0) - asyncio.get_running_loop().time()
         if left > PATIENCE:
             message = f"{source.name}: its pages asked us to wait another {left:.0f} s"
-            raise RateLimited(message, mend="it is tried again then", retry_after=left)
+            raise Resting(message, mend="it is tried again then", retry_after=left)
         if left > 0:
             await asyncio.sleep(left)
 
@@ -347,6 +348,7 @@ class _Ask:
     secret: str = field(default="", repr=False)  # the token to show to the base URL's host
     told: "_Told | None" = None  # where what the answer says of the token is put
     redirects: int = 0  # so far
+    rate: Rate | None = None  # that each token keeps to
 
     def as_get(self) -> "_Ask":
         """Return the request for what a POST leads to."""

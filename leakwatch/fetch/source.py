@@ -15,7 +15,7 @@ from leakwatch.definitions import Definition, OverrideError, fill, placeholders
 from leakwatch.errors import ConfigError, SecretError
 from leakwatch.fetch import windows
 from leakwatch.fetch.apps import App, private_key
-from leakwatch.model import now
+from leakwatch.model import Reference, Via, now
 from leakwatch.toml import Problem, Problems, line_of
 from leakwatch.units import Rate
 
@@ -58,7 +58,9 @@ class Source:
     proxy_password: str = field(default="", repr=False)  # of the user that the proxy's address names
     token: str = field(default="", repr=False)  # what the site wants to see of us
     apps: tuple[App, ...] = ()  # GitHub Apps, whose tokens share the work of those
-    push_secret: str = field(default="", repr=False)  # what the site must know that tells us of news itself
+    push_secrets: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # of which the site must know one that tells us of news
     abuse: str = ""  # who takes a document down there
     canary: Canary | None = None
 
@@ -167,6 +169,12 @@ class Source:
         """What reads a page that a document turned out to be, as if it were a listing of its own."""
         return replace(self, definition=self.definition.of_open)
 
+    def accept(self, reference: Reference) -> str:
+        """Return what a document is asked for as, or a page that is to be opened."""
+        definition = self.definition
+        is_within = definition.document.opens == "listing" and reference.via is Via.PAGE
+        return ((definition.open if is_within else None) or definition).document.accept
+
     @cached_property
     def of_catchup(self) -> "Source":
         """What names the items of the list that is read after a gap, as if it were a listing of its own."""
@@ -256,7 +264,7 @@ def _join(entry: SourceConfig, config: Config, index: int) -> Source | None:
         proxy_password=password,
         token=token,
         apps=_apps(entry, config, index),
-        push_secret=config.push_secret(index),
+        push_secrets=config.push_secrets(index),
         abuse=entry.abuse or fill(definition.abuse, {"host": host}),
         canary=None if canary is None else Canary(url=canary.url, digest=canary.digest, every=canary.every),
     )

@@ -3,7 +3,8 @@
 No request is begun that a token cannot afford. What is under way counts as spent until its answer says otherwise, and
 of what is not known yet (a first request, a new period) one request goes ahead and finds out. An App's token is made
 when it is to be used, and again before it ends; what its installation may ask goes on. A token that is not accepted
-rests, longer each time, and the others do its work.
+rests, longer each time, and the others do its work. Where a definition knows a limit itself it is kept as well,
+whatever the answers say or leave out.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from leakwatch.errors import Blocked, FetchError, RateLimited
 from leakwatch.fetch.apps import App, Given
 from leakwatch.fetch.limits import PATIENCE, Resting
 from leakwatch.fetch.quota import Quota
+from leakwatch.units import Rate
 
 _FIRST_REST: Final = 60.0  # seconds, where a site says no more than that it was too much; doubled each time
 _LONGEST_REST: Final = 3600.0
@@ -58,6 +60,29 @@ class _Allowance:
         self.reset_at = max(reset_at, self.reset_at) if is_same else reset_at
 
 
+@dataclass(slots=True)
+class _Asked:
+    """When a token's last requests of one kind were answered, so that there are no more than so many in so long.
+
+    The other side has counted a request when it answers: what is under way could still be counted at any moment.
+    """
+
+    moments: list[float] = field(default_factory=list)  # in order; inf: under way
+    most: int = 0  # of them that anybody counts
+
+    def wait(self, rate: Rate, now: float) -> float:
+        """Seconds until there may be another; inf: until an answer comes."""
+        self.most = max(self.most, rate.count)
+        return self.moments[-rate.count] + rate.seconds - now if len(self.moments) >= rate.count else 0.0
+
+    def begin(self) -> None:
+        self.moments.append(inf)
+        del self.moments[: -self.most]
+
+    def end(self, now: float) -> None:
+        self.moments[self.moments.index(inf)] = now
+
+
 class NoToken(Blocked):
     """None of a source's tokens is accepted: nothing was asked of the site."""
 
@@ -73,6 +98,7 @@ class _Token:
     strikes: int = 0  # times in a row that it was too much, or not accepted
     allowances: dict[str, _Allowance] = field(default_factory=dict)
     apart: set[str] = field(default_factory=set)  # resources on which nothing draws but paths that are counted apart
+    asked: dict[str, _Asked] = field(default_factory=dict)  # by the beginning of a path, where a rate is to be kept
 
     def rest(self, now: float, seconds: float | None) -> None:
         """Use it no more for so long, or, where nobody says how long, for longer each time."""
@@ -84,6 +110,10 @@ class _Token:
         if self.is_being_made or self.rests_until > now:
             return False
         return all(allowance.affords(now) for allowance in self.of(resource))
+
+    def pause(self, beginning: str, rate: Rate | None, now: float) -> float:
+        """Seconds until a rate lets it ask again; inf: until an answer comes."""
+        return self.asked.setdefault(beginning, _Asked()).wait(rate, now) if rate else 0.0
 
     def of(self, resource: str) -> list[_Allowance]:
         """What a request draws on; one of which that is not known yet could draw on any that is not apart."""
@@ -136,17 +166,20 @@ class Tokens:
         self._changed = known.changed
         self._patience = patience
 
-    async def take(self, path: str, host: str) -> "Taken | Unmade":
+    async def take(self, path: str, host: str, rate: Rate | None = None) -> "Taken | Unmade":
         """Wait for a token that can afford a request, and charge it; one that has to be made first is not charged yet.
 
-        Raises Resting where that takes too long, and NoToken where none is accepted.
+        With `rate` no token makes more such requests. Raises Resting where that takes too long, NoToken where none is
+        accepted.
         """
         clock = asyncio.get_running_loop().time
         async with self._changed:
             while True:
                 now = clock()
-                resource = self._resources.get(_beginning(path), _beginning(path))
-                if able := [token for token in self._tokens if token.is_able(resource, now)]:
+                beginning = _beginning(path)
+                resource = self._resources.get(beginning, beginning)
+                able = [token for token in self._tokens if token.is_able(resource, now)]
+                if able := [token for token in able if token.pause(beginning, rate, now) <= 0]:
                     token = max(able, key=lambda one: _left(one, resource))
                     if token.app and now >= token.good_until:
                         token.is_being_made = True
@@ -155,8 +188,12 @@ class Tokens:
                     token.know(resource, charged[-1])
                     for allowance in charged:
                         allowance.take()
-                    return Taken(token=token, value=token.value, charged=charged, path=path)
-                wait = self._wait(resource, now)
+                    asked = token.asked[beginning] if rate else None
+                    if asked:
+                        asked.begin()
+                    return Taken(token=token, value=token.value, charged=charged, path=path, asked=asked)
+                waits = [_rest(token, resource, now, token.pause(beginning, rate, now)) for token in self._tokens]
+                wait = None if None in waits else min(wait for wait in waits if wait is not None)
                 if wait is not None and wait > self._patience:
                     raise self._unable(host, wait)
                 try:
@@ -168,6 +205,8 @@ class Tokens:
         """Take down what an answer says of its token."""
         now = asyncio.get_running_loop().time()
         token = taken.token
+        if taken.asked:
+            taken.asked.end(now)
         if quota is not None and quota.resource:
             self._learn(taken, quota.resource)
         for allowance in taken.charged:
@@ -256,11 +295,6 @@ class Tokens:
             if allowance.left is not None:
                 allowance.left += 1
 
-    def _wait(self, resource: str, now: float) -> float | None:
-        """Seconds until one of the tokens can do more; None: until an answer comes."""
-        waits = [_rest(token, resource, now) for token in self._tokens]
-        return None if None in waits else min(wait for wait in waits if wait is not None)
-
 
 @dataclass(slots=True)
 class Taken:
@@ -270,6 +304,7 @@ class Taken:
     value: str = field(repr=False)  # the secret itself: for the request's header
     charged: list[_Allowance]  # the one that it is for last
     path: str = field(repr=False)
+    asked: _Asked | None = None  # where its answer's moment is taken down
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +315,12 @@ class Unmade:
     app: App
 
 
-def _rest(token: _Token, resource: str, now: float) -> float | None:
-    if token.is_being_made:
+def _rest(token: _Token, resource: str, now: float, pause: float) -> float | None:
+    """Seconds until a token can do more, whose rate asks for such a pause; None: until an answer comes."""
+    if token.is_being_made or pause == inf:
         return None
     spent = [a.reset_at for a in token.of(resource) if a.left is not None and a.left <= 0]
-    until = max([token.rests_until, *spent])
+    until = max([token.rests_until, now + pause, *spent])
     return until - now if until > now else None
 
 

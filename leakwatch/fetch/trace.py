@@ -35,6 +35,7 @@ class Trace:
     gap: bool = False  # nothing of what the last poll saw is there: documents were missed in between
     caught: int | None = None  # what gaps before have swallowed and was found now; None: it was not looked for
     left: int = 0  # listings or documents that wait for the next poll: there were more than one poll takes
+    missed: int = 0  # documents that are there, and that the site does not let be had
     quota: int | None = None  # requests that are left, as far as the site says
     interval: float | None = None  # seconds between two polls that the site asks for
     text: str = field(default="", repr=False)  # of the first page: for recording it

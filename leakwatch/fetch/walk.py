@@ -1,9 +1,9 @@
 """Documents that are numbered one by one: the listing says which is the newest, and we go there from the last."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
+from leakwatch.definitions import every
 from leakwatch.errors import EmptyListing
 from leakwatch.fetch.listing import Facts, appearance
 from leakwatch.fetch.source import Source
@@ -15,7 +15,7 @@ _LONGEST: Final = 15  # digits of a number
 def newest(source: Source, text: str) -> int:
     """Return the greatest number that the listing names. Raises EmptyListing."""
     pattern = source.definition.listing.items
-    found = [int(n) for n in re.findall(pattern, text) if n.isascii() and n.isdigit() and len(n) <= _LONGEST]
+    found = [int(n) for n in every(pattern, text) if n.isascii() and n.isdigit() and len(n) <= _LONGEST]
     if found:
         return max(found)
     looks = appearance(text)

@@ -1,4 +1,8 @@
-"""Windows of a search: a range of sizes or of time, halved until what lies in it can be paged through."""
+"""Windows of a search: a range of sizes or of time, halved until what lies in it can be paged through.
+
+The first of them is halved first, so there are never more than one for each halving that a range can bear, and one
+besides: some sixty of the widest that a definition may name.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -83,7 +83,7 @@ def side_by_side(data: bytes) -> Iterator[Undone]:
     last = 0
     for start, end in stretches(data, spans):
         first, last = last, bisect_right(spans, (end, end), last)
-        if len(found := {*kinds[first:last]}) > 1:
+        if end - start >= SHORTEST and len(found := {*kinds[first:last]}) > 1:
             undone = data[start:end]
             for kind in sorted(found):
                 undone = _BESIDE[kind][1](undone)
@@ -133,7 +133,7 @@ def wide(data: bytes) -> Iterator[Undone]:
 def _substituted(data: bytes, pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes]) -> Iterator[Undone]:
     """Undo every stretch of key characters, and every private key, that holds something which a pattern finds."""
     for start, end in stretches(data, [*map(re.Match.span, pattern.finditer(data))]):
-        if end - start > SHORTEST:  # nothing becomes longer
+        if end - start >= SHORTEST:  # nothing becomes longer than it was
             yield from kept(start, end, undo(data[start:end]))
     for start, end in pem.blocks(data):
         if pattern.search(data, start, end):

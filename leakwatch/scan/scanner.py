@@ -7,7 +7,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol, final
 
-from leakwatch.core import Sifted
+from leakwatch.core import SHORTEST, Sifted
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
@@ -24,6 +24,7 @@ RUNS: Final = 250_000  # of one field that are tried with the sieve
 _FURTHER: Final = 5  # times the limit: so many shorter readings there may be of one layer
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
+_APART: Final = BETWEEN.decode()
 UNKNOWN: Final = "unknown"  # the name of what is registered and of no format that we know
 
 
@@ -126,10 +127,10 @@ class Scanner:
         the one to show.
         """
         look = partial(self._look, sieve=sieve, only=None if strangers else sieve)
-        text, around = _bytes(document.text), [(field, _bytes(text)) for field, text in _around(document)]
+        text, around = _bytes(document.text), _around(document)
         # Most documents have no key around their text: one look at all of it says so, and while the text is short one
         # at both together.
-        beside = BETWEEN.join(data for _, data in around)
+        beside = _bytes(_APART.join(text for _, text in around))
         if len(text) < _SHORT:
             whole = look(BETWEEN.join([text, beside]))
             if whole.is_complete and all(one.at < len(text) for one in whole.found):
@@ -137,7 +138,7 @@ class Scanner:
         scans = [look(text).measured(text, Field.TEXT)]
         rest = look(beside)
         if rest.found or not rest.is_complete:
-            scans += [look(data).measured(data, field) for field, data in around]
+            scans += [look(_bytes(text)).measured(_bytes(text), field) for field, text in around]
         return _together(scans)
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
@@ -146,6 +147,8 @@ class Scanner:
 
     def redact(self, text: str, sieve: Sieve | None = None) -> str:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
+        if len(text) < SHORTEST:
+            return text
         return redaction.redact(text, partial(self._spans, sieve), partial(self._disguises, sieve))
 
     def holds_key(self, text: str) -> bool:
@@ -170,7 +173,7 @@ class Scanner:
                 for rivals in _by_key([r for r in reader.readings(start, read) if tried.wants(r.digested)]):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
-            sifted = sieve.find(layer.data, room) if sieve else _NOTHING
+            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room)
             for start, end in sifted.spans:
                 if (key := layer.data[start:end].decode()) not in found:
                     found[key] = self._token(key, layer, start, len(found))

@@ -91,6 +91,7 @@ class SourceState:
     waiting: int  # jobs of its documents that keep it from being polled; 0: it is polled
     lfs: int  # files that its repositories point at and do not hold
     submodules: int  # that they point at
+    pushed_at: datetime | None  # when the site last told of news by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +236,11 @@ async def pointed(tx: Transaction, name: str, *, lfs: int, submodules: int) -> N
     """Count what repositories point at, and nobody follows."""
     counted = {"lfs": source.c.lfs + lfs, "submodules": source.c.submodules + submodules}
     await tx.execute(update(source).where(source.c.name == name).values(**counted))
+
+
+async def pushed(tx: Transaction, name: str, at: datetime) -> None:
+    """Write down that a site has told of news."""
+    await tx.execute(update(source).where(source.c.name == name).values(pushed_at=at))
 
 
 async def fetched(tx: Transaction, name: str, *, had: int, gone: int, refused: int) -> int:

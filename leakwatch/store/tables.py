@@ -168,6 +168,7 @@ source = Table(
     Column("waiting", Integer, nullable=False, server_default=text("0")),  # jobs that keep it from being polled
     Column("lfs", BigInteger, nullable=False, server_default=text("0")),  # files that repositories point at, elsewhere
     Column("submodules", BigInteger, nullable=False, server_default=text("0")),  # that they point at
+    Column("pushed_at", Instant),  # when the site last told of news by itself
     comment="A place we poll: its checkpoint, when it is due, and how it fares.",
 )
 

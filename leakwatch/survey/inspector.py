@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, final
 
+from leakwatch.charset import is_bytewise
 from leakwatch.containers.kinds import sniff
 from leakwatch.containers.opener import Opener
 from leakwatch.core import DigestSieve
 from leakwatch.errors import whereabouts
-from leakwatch.fetch.git import Blob, History, may_point, pointers
-from leakwatch.fetch.page import is_bytewise
+from leakwatch.git import Blob, History, may_point, pointers
 from leakwatch.match import Digester
 from leakwatch.members import parts
 from leakwatch.model import Candidate, Document, Field, Position, Reference

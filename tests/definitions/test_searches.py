@@ -7,6 +7,7 @@ import pytest
 
 from leakwatch.definitions import Definition, available, load
 from leakwatch.scan import shipped
+from leakwatch.units import Rate
 
 SEARCHES = [one for one in map(load, available(Path("no-such-folder"))) if one.search]
 PREFIXES = [detector.prefix for detector in shipped() if detector.prefix]
@@ -65,3 +66,10 @@ def test_what_is_searched_for_in_code_is_searched_for_in_messages() -> None:
     first, *others = map(words, SEARCHES)
     assert others
     assert all(one == first for one in others)
+
+
+@pytest.mark.parametrize("definition", SEARCHES, ids=lambda one: one.name)
+def test_github_is_searched_no_more_than_nine_times_a_minute_with_one_token(definition: Definition) -> None:
+    assert definition.search is not None
+    assert definition.search.rate is not None
+    assert definition.search.rate == Rate(9, 60.0)

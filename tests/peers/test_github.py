@@ -50,7 +50,9 @@ ASKED = {
     "pulls/get": "/repos/{owner}/{repo}/pulls/{pull_number}",
     "repos/compare-commits-with-basehead": "/repos/{owner}/{repo}/compare/{basehead}",
     "repos/get-content": "/repos/{owner}/{repo}/contents/{path}",
+    "repos/get-release-asset": "/repos/{owner}/{repo}/releases/assets/{asset_id}",
     "repos/list-for-user": "/users/{username}/repos",
+    "repos/list-releases": "/repos/{owner}/{repo}/releases",
     "search/code": "/search/code",
     "search/commits": "/search/commits",
 }
@@ -98,13 +100,16 @@ def _references(value: Any) -> Iterator[str]:
 def cut() -> Any:
     """The document without the operations that nobody here asks for: prism takes long to read them all.
 
-    Of raw files it speaks in words alone: what is written there is added. So is the archive to which a redirect leads,
-    since prism follows that itself.
+    Of raw files, and of those of releases, it speaks in words alone: what is written there is added. So is the
+    archive to which a redirect leads, since prism follows that itself.
     """
     whole = copy.deepcopy(github())
     raw = whole["paths"][ASKED["repos/get-content"]]["get"]
     assert "application/vnd.github.raw+json`**: Returns the raw file contents" in raw["description"]
     raw["responses"]["200"]["content"]["application/vnd.github.raw"] = {"schema": {"type": "string"}}
+    asset = whole["paths"][ASKED["repos/get-release-asset"]]["get"]
+    assert "`application/octet-stream`](" in asset["description"]
+    asset["responses"]["200"]["content"]["application/octet-stream"] = {"schema": {"type": "string"}}
     logs = whole["paths"][ASKED["actions/download-workflow-run-logs"]]["get"]
     assert list(logs["responses"]) == ["302"]
     logs["responses"]["200"] = {"description": "", "content": {"application/zip": {"schema": {"type": "string"}}}}
@@ -125,6 +130,7 @@ class Upstream:
     """The program behind prism: GitHub's examples, with something published in them."""
 
     own: str = ""  # its address, for what is not of the API
+    front: str = ""  # prism's
     shown: list[bool] = field(default_factory=list)  # whether a token was, to whom an archive is fetched from
     asked: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
 
@@ -132,6 +138,9 @@ class Upstream:
         path = request.path
         if path == "/raw":
             return web.Response(text=PLANTED)
+        if path == "/file":
+            self.shown.append("Authorization" in request.headers)
+            return web.Response(text=PLANTED, content_type="application/octet-stream")
         if path == "/logs.zip":
             self.shown.append("Authorization" in request.headers)
             return web.Response(body=zipped({"build/1_Run.txt": PLANTED.encode()}), content_type="application/zip")
@@ -140,8 +149,8 @@ class Upstream:
         if name == "repos/get-content":
             # GitHub says raw+json, of which prism believes that it is JSON.
             return web.Response(text=PLANTED, content_type="application/vnd.github.raw")
-        if name == "actions/download-workflow-run-logs":
-            raise web.HTTPFound(f"{self.own}/logs.zip")
+        if name in ("actions/download-workflow-run-logs", "repos/get-release-asset"):
+            raise web.HTTPFound(f"{self.own}/{'logs.zip' if name.startswith('actions') else 'file'}")
         answers: Mapping[str, Callable[[Any], Any]] = {
             "apps/create-installation-access-token": self._token,
             "activity/list-public-events": self._events,
@@ -172,11 +181,13 @@ class Upstream:
         payloads = {
             "IssueCommentEvent": {"action": "created", "issue": issue, "comment": comment},
             "PullRequestEvent": {"action": "opened", "number": pull["number"], "pull_request": minimal},
+            "ReleaseEvent": {"action": "published", "release": example("repos/list-releases")[0]},
             "CreateEvent": {"ref": "main", "ref_type": "branch", "full_ref": "refs/heads/main", "pusher_type": "user",
                             "master_branch": "main", "description": None},
         }  # fmt: skip
         more = [{**value[0], "id": kind, "type": kind, "payload": payload} for kind, payload in payloads.items()]
-        return [*value, *more]
+        branch = {**payloads["CreateEvent"], "ref": "feature", "full_ref": "refs/heads/feature"}
+        return [*value, *more, {**more[-1], "id": "branch", "payload": branch}]
 
     def _gists(self, value: Any) -> Any:
         for gist in value:
@@ -185,8 +196,11 @@ class Upstream:
         return value
 
     def _changes(self, value: Any) -> Any:
-        value["files"][0]["patch"] = f"@@ -0,0 +1 @@\n+{PLANTED}"
-        return value
+        [file] = value["files"]
+        url = f"{self.front or self.own}/repos/octocat/Hello-World/contents/large.ipynb?ref={'6' * 40}"
+        large = {**file, "sha": "5" * 40, "filename": "large.ipynb", "contents_url": url}
+        del large["patch"]
+        return {**value, "files": [{**file, "patch": f"@@ -0,0 +1 @@\n+{PLANTED}"}, large]}
 
     def _pull(self, value: Any) -> Any:
         return {**value, "body": PLANTED, "requested_teams": []}  # the example's teams are not as the document wants
@@ -228,13 +242,14 @@ async def contract(folder: Path) -> AsyncIterator[Contract]:
         upstream.own = own
         command = ("node", PRISM, "proxy", document, own, "--errors", "--host", "127.0.0.1", "--port", str(port))
         async with serving(folder, port, *command):
-            yield Contract(f"http://127.0.0.1:{port}", upstream, folder / LOG)
+            upstream.front = f"http://127.0.0.1:{port}"
+            yield Contract(upstream.front, upstream, folder / LOG)
 
 
 def watched(name: str, at: Contract) -> Source:
     own = at.upstream.own.removeprefix("http://")
     overrides: dict[str, Any] = (
-        {"hosts": [own]} if name in ("github-gists", "github-actions", "github-actions-owner") else {}
+        {"hosts": [own]} if name.startswith(("github-gists", "github-actions", "github-releases")) else {}
     )
     if name.endswith("-search"):
         overrides["search"] = {"words": ["sk-proj-"]}
@@ -281,10 +296,12 @@ PUBLISHED = {
     "github-actions-owner": 1,
     "github-code-search": 1,
     "github-commit-search": 1,
-    "github-events": 3,  # a push, a comment, a pull request
+    "github-events": 6,  # a push, a new branch, in each a file whose change is left out; a comment, a pull request
     "github-gists": 1,
     "github-new": 0,
     "github-owner": 0,
+    "github-releases": 1,
+    "github-releases-owner": 1,
 }
 """In how many texts each finds what was published."""
 
@@ -323,6 +340,7 @@ async def test_apps_ask_for_what_github_lets_apps_ask_for_and_archives_are_fetch
         site(upstream.answer) as upstream.own,
         Session(http_config(), GitConfig(folder=str(tmp_path))) as session,
     ):
+        upstream.front = url
         at, found = Contract(url, upstream, tmp_path), dict[str, tuple[list[str], list[Reference]]]()
         for name in SOURCES:
             del upstream.asked[:]
@@ -332,7 +350,7 @@ async def test_apps_ask_for_what_github_lets_apps_ask_for_and_archives_are_fetch
             assert asked
             assert all(operation(one)["x-github"]["enabledForGitHubApps"] for one in asked) == bool(source.apps), name
     assert planted(found) == PUBLISHED
-    assert upstream.shown == [False, False]
+    assert upstream.shown == [False] * 4
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -347,13 +365,19 @@ def test_a_samples_fields_are_githubs(name: str) -> None:
         "github-gists": "gists/list-public",
         "github-new": "activity/list-public-events",
         "github-owner": "repos/list-for-user",
+        "github-releases": "activity/list-public-events",
+        "github-releases-owner": "repos/list-releases",
     }
     opened = {"github-events": ["repos/compare-commits-with-basehead", "pulls/get"]}
     places = iter(opened.get(name, []))
     for sample in load(find(name, Path("none"))).samples:
         of = "repos/list-for-user" if sample.of == "index" else listed[name]
-        answer = operation(next(places) if sample.of == "open" else of)["responses"]["200"]
-        schema = {**_partial(answer["content"]["application/json"]["schema"]), "components": _components()}
+        if sample.of == "push":
+            said = github()["components"]["schemas"]["webhook-push"]
+        else:
+            answer = operation(next(places) if sample.of == "open" else of)["responses"]["200"]
+            said = answer["content"]["application/json"]["schema"]
+        schema = {**_partial(said), "components": _components()}
         jsonschema.Draft202012Validator(schema).validate(json.loads(sample.body))
 
 

@@ -268,11 +268,13 @@ def test_what_is_no_secret_of_a_webhook_is_told_with_its_line(path: Path, bad: s
 def test_a_push_secret_is_long_enough_and_told_to_nobody(path: Path) -> None:
     config = configured(path, ("[[source]]\n", '[[source]]\npush_secret_file = "push"\n'))
     (path.parent / "push").write_text(f"{'x' * 16}\n")
-    assert config.push_secret(0) == "x" * 16
-    for short in ("", "correct-horse"):
+    assert config.push_secrets(0) == ("x" * 16,)
+    (path.parent / "push").write_text(f"{'y' * 16}\n\n  {'x' * 16}\n{'y' * 16}\n")
+    assert config.push_secrets(0) == ("y" * 16, "x" * 16)  # the newest first
+    for short in ("", "correct-horse", f"{'x' * 16}\ncorrect-horse\n"):
         (path.parent / "push").write_text(short)
         with pytest.raises(SecretError, match=r"leakwatch\.toml:\d+: the push secret.*") as told:
-            config.push_secret(0)
+            config.push_secrets(0)
         assert "horse" not in str(told.value)
 
 

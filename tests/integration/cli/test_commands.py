@@ -15,7 +15,7 @@ import pytest
 
 from leakwatch import core
 from leakwatch.cli import COMMANDS, command
-from leakwatch.cli.frame import guarded
+from leakwatch.cli.ending import guarded
 from leakwatch.demo import DEFINITION, PasteSite
 from leakwatch.engine import NewJob
 from leakwatch.engine.embedded import EmbeddedEngine
@@ -91,7 +91,11 @@ def test_every_command_explains_itself(leakwatch: Leakwatch, name: str) -> None:
     said = leakwatch(name, "--help")
     assert said.status == 0
     assert "Usage: " in said.out
-    assert name in leakwatch("--help").out
+    listed = next(
+        line.split(maxsplit=1) for line in leakwatch("--help").out.splitlines() if line.startswith(f"  {name} ")
+    )
+    assert listed == [name, COMMANDS[name].says]
+    assert f" {listed[1].rstrip('.')}" in " ".join(said.out.split())
 
 
 def test_what_is_no_command_is_told_with_status_2(leakwatch: Leakwatch) -> None:

@@ -1,7 +1,12 @@
 """The process itself: what it forbids before it does anything else."""
 
+import io
 import subprocess
 import sys
+
+import pytest
+
+from leakwatch.cli.frame import progress
 
 LOOK = """
 import ctypes, os, resource
@@ -31,3 +36,39 @@ def test_the_daemon_imports_nothing_that_it_has_no_use_for() -> None:
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
 
     assert done.stdout == "set()\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        ("leakwatch.__main__", {"asyncio", "hyperscan", "pydantic", "rich"}),
+        (
+            "leakwatch.cli.scan",
+            {"aiohttp", "bs4", "jinja2", "lxml", "prometheus_client", "rich", "sqlalchemy", "structlog"},
+        ),
+    ],
+)
+def test_a_command_starts_without_what_it_has_no_use_for(module: str, unused: set[str]) -> None:
+    """Each of these takes longer to be read than most of what a person has done by the command line."""
+    look = f"import sys, {module}; print({unused} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "set()\n", done.stderr
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "says"), [(Terminal, "3 files"), (io.StringIO, "")])
+def test_how_far_it_is_is_shown_on_a_terminal_alone(
+    stream: type[io.StringIO], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = stream()
+    monkeypatch.setattr(sys, "stderr", shown)
+    with progress("files") as advance:
+        advance(2)
+        advance(1)
+    assert says in shown.getvalue()
+    assert bool(says) == bool(shown.getvalue())

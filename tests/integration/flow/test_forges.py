@@ -21,6 +21,7 @@ from tests.unit.containers.making import tarred, zipped
 from tests.unit.fetch.test_apps import key, pem
 
 AT = "2026-11-23T22:44:36Z"
+GIT = {"url": "{base_url}/{title}.git"}  # where in these tests the host of the API serves the repositories, too
 
 
 def shipped(name: str, url: str, *, parameters: dict[str, str] | None = None, **override: Any) -> Source:
@@ -81,7 +82,7 @@ def owner(host: Host, tools: Repository) -> Source:
 def new(host: Host, tools: Repository) -> Source:
     event = {"id": "1", "type": "PublicEvent", "actor": {"login": "ada"}, "repo": {"name": "ada/tools"}}
     host.answers["/events"] = [{**event, "payload": {}, "created_at": AT}]
-    return shipped("github-new", host.url, document={"url": "{base_url}/{title}.git"})
+    return shipped("github-new", host.url, document=GIT)
 
 
 @pytest.mark.usefixtures("running")
@@ -116,7 +117,7 @@ async def test_a_key_in_a_listed_repository_is_found_and_its_page_named(
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow: Flow, host: Host) -> None:
-    owners = customers(3, seed=82)
+    owners = customers(4, seed=82)
     await flow.register(*owners)
     before, head = "1" * 40, "2" * 40
     event = {"actor": {"login": "ada"}, "repo": {"name": "ada/tools"}, "created_at": AT}
@@ -139,15 +140,52 @@ async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow
         "patch": patch,
         "blob_url": "https://github.com/ada/tools/blob/2/a.env",
     }
-    host.answers[f"/repos/ada/tools/compare/{before}...{head}"] = {"commits": [commit], "files": [file]}
+    large = {
+        "sha": "4" * 40,
+        "filename": "b.ipynb",
+        "changes": 40_000,
+        "blob_url": "https://github.com/b",
+        "status": "added",
+    }
+    large["contents_url"] = f"{host.url}/repos/ada/tools/contents/b.ipynb?ref={head}"
+    host.answers["/repos/ada/tools/contents/b.ipynb"] = f"{{}}\n{owners[3].key}"
+    host.answers[f"/repos/ada/tools/compare/{before}...{head}"] = {"commits": [commit], "files": [file, large]}
     await flow.add(shipped("github-events", host.url))
     await poll_once(flow, flow.watched["site"])
     assert {place.url for place in await places(flow)} == {
         "https://github.com/ada/tools/issues/7",
         "https://github.com/c",
         "https://github.com/ada/tools/blob/2/a.env",
+        "https://github.com/b",
     }
+    [raw] = [r for r in host.requests if "/contents/" in r.path]
+    assert (raw.query["ref"], raw.headers["Accept"]) == (head, "application/vnd.github.raw+json")
     assert all(r.headers["Authorization"] == "Bearer made up" for r in host.requests)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_new_branch_costs_what_its_commits_do_and_no_clone(flow: Flow, host: Host) -> None:
+    [customer] = customers(1, seed=87)
+    await flow.register(customer)
+    tools = host.create("ada/tools")
+    tools.commit({"a.txt": "nothing"})
+    tools.push()
+    made = {"ref_type": "branch", "ref": "feature/#7", "master_branch": "main"}
+    event = {"type": "CreateEvent", "actor": {"login": "ada"}, "repo": {"name": "ada/tools"}, "created_at": AT}
+    page = "https://github.com/ada/tools/blob/2/a.env"
+    file = {"sha": "3" * 40, "filename": "a.env", "patch": f"+KEY={customer.key}", "blob_url": page}
+    host.answers["/repos/ada/tools/compare/main...feature/#7"] = {"commits": [], "files": [file]}
+    host.answers["/events"] = [{**event, "id": "1", "payload": made}]
+    for name in ("github-events", "github-new"):
+        await flow.add(shipped(name, host.url, **({"document": GIT} if name == "github-new" else {})))
+        await poll_once(flow, flow.watched["site"])
+    assert [place.url for place in await places(flow)] == [page]
+    asked = [r.raw_path for r in host.requests if r.path != "/events"]
+    assert asked == ["/repos/ada/tools/compare/main...feature/%237"]
+    host.answers["/events"] = [{**event, "id": "2", "payload": {**made, "ref": "main"}}]
+    await poll_once(flow, flow.watched["site"])
+    assert any(r.path.startswith("/ada/tools.git/") for r in host.requests)
 
 
 @pytest.mark.usefixtures("running")
@@ -184,7 +222,7 @@ async def test_a_file_that_is_searched_for_is_fetched_as_it_is_and_a_message_is_
     host.answers["/search/commits"] = found
     host.answers["/repos/ada/tools/contents/app/.env"] = f"KEY={owners[0].key}"
     for name in ("github-code-search", "github-commit-search"):
-        await flow.add(shipped(name, host.url))
+        await flow.add(shipped(name, host.url, search={"rate": "1000/s"}))
         await poll_once(flow, flow.watched["site"])
     assert {place.url for place in await places(flow)} == {page, "https://github.com/ada/tools/commit/5"}
     [raw] = [r for r in host.requests if r.path.startswith("/repos")]
@@ -210,6 +248,42 @@ async def test_a_key_in_the_log_of_a_run_is_found_in_its_archive(flow: Flow, hos
     [place] = await places(flow)
     assert (place.url, place.title) == (page, "Build")
     assert place.path.endswith("!/build/2_Run.txt")
+
+
+def release(host: Host, assets: list[dict[str, Any]]) -> Source:
+    event = {"id": "1", "type": "ReleaseEvent", "actor": {"login": "ada"}, "repo": {"name": "ada/tools"}}
+    published = {"html_url": "https://github.com/ada/tools/releases/v1", "assets": assets}
+    host.answers["/events"] = [{**event, "payload": {"action": "published", "release": published}, "created_at": AT}]
+    return shipped("github-releases", host.url)
+
+
+def releases(host: Host, assets: list[dict[str, Any]]) -> Source:
+    host.answers["/users/ada/repos"] = [{"full_name": "ada/tools"}]
+    published = {"html_url": "https://github.com/ada/tools/releases/v1", "assets": assets, "author": {"login": "ada"}}
+    host.answers["/repos/ada/tools/releases"] = [published]
+    return shipped("github-releases-owner", host.url, parameters={"owner": "ada"})
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("listed", [release, releases])
+async def test_a_file_of_a_release_is_fetched_and_opened_and_one_that_is_too_large_is_missed_once(
+    flow: Flow, host: Host, listed: Any
+) -> None:
+    [customer] = customers(1, seed=88)
+    await flow.register(customer)
+    small, large = ({"id": n, "name": f"{n}.zip", "updated_at": AT, "size": size} for n, size in ((1, 900), (2, 10**9)))
+    host.answers["/repos/ada/tools/releases/assets/1"] = zipped({"app/.env": f"KEY={customer.key}\n".encode()})
+    await flow.add(listed(host, [small, large]))
+    for _ in range(2):
+        await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert (place.url, place.path) == ("https://github.com/ada/tools/releases/v1", "1.zip!/app/.env")
+    [asked] = [r for r in host.requests if "/assets/" in r.path]
+    assert asked.headers["Accept"] == "application/octet-stream"
+    at = await state(flow, "site")
+    assert (at.documents, at.missed) == (1, 1)
+    assert await dead(flow) == []
 
 
 @pytest.mark.usefixtures("running")

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from leakwatch import pushes as pushes_module
 from leakwatch.errors import DatabaseDown
@@ -21,9 +22,10 @@ from leakwatch.metrics import REGISTRY
 from leakwatch.model import now
 from leakwatch.pepper import Pepper
 from leakwatch.pushes import MOST, Pushes, read
+from leakwatch.watch import poll_job
 from leakwatch.web import Hooks, Web
 from leakwatch.web import hooks as hooks_module
-from tests.installation import customers
+from tests.installation import customers, until_async
 from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_forges import shipped
 from tests.integration.flow.test_repositories import places
@@ -77,7 +79,7 @@ async def door(flow: Flow) -> AsyncIterator[Door]:
 
 
 def hub(host: Host) -> Source:
-    return replace(shipped("huggingface-models", host.url), push_secret=SECRET)
+    return replace(shipped("huggingface-models", host.url), push_secrets=(SECRET,))
 
 
 def told(tools: Repository, **more: Any) -> dict[str, Any]:
@@ -130,7 +132,7 @@ async def test_without_the_secret_nobody_gets_in_or_learns_what_there_is(flow: F
     for shown in ("", SECRET):
         assert await door.knock(body, X_Webhook_Secret=shown) == 403
     flow.watched["site"] = replace(
-        shipped("gitlab-snippets", host.url), push_secret=SECRET
+        shipped("gitlab-snippets", host.url), push_secrets=(SECRET,)
     )  # nor one whose kind has no push
     assert await door.knock(body, X_Webhook_Secret=SECRET) == 403
     async with door.client.get(f"{door.url}/hooks/site") as answer:
@@ -166,7 +168,7 @@ async def test_what_is_no_push_of_that_kind_is_refused_or_has_the_source_polled(
 
 
 async def test_a_push_leads_nowhere_but_to_the_sources_own_host(flow: Flow, host: Host, door: Door) -> None:
-    await flow.add(replace(shipped("gitea", host.url), push_secret=SECRET))
+    await flow.add(replace(shipped("gitea", host.url), push_secrets=(SECRET,)))
     for address in ("http://169.254.169.254/latest", "file:///etc", "ext::sh -c id", "https://elsewhere.example/a.git"):
         what = {"after": "1" * 40, "repository": {"id": 1, "clone_url": address}}
         body = json.dumps(what).encode()
@@ -180,11 +182,35 @@ async def test_a_push_leads_nowhere_but_to_the_sources_own_host(flow: Flow, host
         assert named.url.startswith(f"{host.url}/")
 
 
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("name", "header"), [("github-owner", "X_Hub_Signature_256"), ("gitlab-projects", "X_Gitlab_Token")]
+)
+async def test_a_forge_tells_of_a_push(flow: Flow, host: Host, door: Door, name: str, header: str) -> None:
+    [customer] = customers(1, seed=94)
+    await flow.register(customer)
+    tools = host.create("ada/tools")
+    head = tools.commit({"app.env": f"KEY={customer.key}\n"})
+    tools.push()
+    repository = {"id": 4, "clone_url": tools.url, "git_http_url": tools.url, "visibility_level": 20, "private": False}
+    what = {"before": "0" * 40, "after": head, "deleted": False, "repository": repository, "project": repository}
+    parameters = {"owner": "ada"} if name == "github-owner" else {}
+    await flow.add(replace(shipped(name, host.url, parameters=parameters), push_secrets=(SECRET,)))
+    body = json.dumps(what).encode()
+    signature = hmac.digest(SECRET.encode(), body, hashlib.sha256).hex()
+    shown = SECRET if name == "gitlab-projects" else f"sha256={signature}"
+    assert await door.knock(body, **{header: shown[:-1]}) == 403
+    assert await door.knock(body, **{header: shown}) == 202
+    await settled(flow)
+    [place] = await places(flow)
+    assert place.url.endswith(f"/blob/{head}/app.env")
+
+
 async def test_a_signature_is_of_the_very_body(flow: Flow, host: Host, door: Door) -> None:
     tools = host.create("tools")
     tools.commit({"a": "b"})
     tools.push()
-    await flow.add(replace(shipped("gitea", host.url), push_secret=SECRET))
+    await flow.add(replace(shipped("gitea", host.url), push_secrets=(SECRET,)))
     body = json.dumps({"after": "1" * 40, "repository": {"id": 1, "clone_url": tools.url}}).encode()
     signature = hmac.digest(SECRET.encode(), body, hashlib.sha256).hex()
     assert await door.knock(body + b" ", X_Gitea_Signature=signature) == 403
@@ -194,10 +220,27 @@ async def test_a_signature_is_of_the_very_body(flow: Flow, host: Host, door: Doo
     assert await door.waiting() == 1
 
 
+@pytest.mark.parametrize("name", ["huggingface-models", "gitea"])
+async def test_a_secret_is_changed_without_a_gap(flow: Flow, host: Host, door: Door, name: str) -> None:
+    newest = "of the hub, 2027"
+    body = json.dumps({"repository": {}, "repo": {}}).encode()
+
+    async def shown(*secrets: str) -> list[int]:
+        each = ((secret, hmac.digest(secret.encode(), body, hashlib.sha256).hex()) for secret in secrets)
+        return [await door.knock(body, X_Webhook_Secret=plain, X_Gitea_Signature=sign) for plain, sign in each]
+
+    source = shipped(name, host.url)
+    with capture_logs() as logs:
+        for secrets, statuses in (((SECRET,), [202, 403]), ((newest, SECRET), [202, 202]), ((newest,), [403, 202])):
+            await flow.add(replace(source, push_secrets=secrets))
+            assert await shown(SECRET, newest) == statuses
+    assert [one["source"] for one in logs if "older" in one["event"]] == ["site"]
+
+
 async def test_who_shows_a_signature_alone_learns_no_more_than_at_a_door_that_leads_nowhere(
     flow: Flow, host: Host, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await flow.add(replace(shipped("gitea", host.url), push_secret=SECRET))
+    await flow.add(replace(shipped("gitea", host.url), push_secrets=(SECRET,)))
     before = refusals()
     for name in ("site", "nowhere"):
         assert await door.knock(b"x" * (2 * MOST), name, X_Gitea_Signature="x") == 403
@@ -260,6 +303,46 @@ async def test_what_names_nothing_has_a_source_polled_no_more_often_than_it_may_
     at = 1140.0
     assert [await door.tell({}) for _ in range(3)] == [202] * 3
     assert len(polls) == 3
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_push_while_its_host_rests_is_no_failure_of_the_source(flow: Flow, host: Host, door: Door) -> None:
+    host.answers["/api/models"] = [{"id": "ada/tools", "author": "ada", "sha": "1" * 40}]
+    source = replace(hub(host), token="")
+    await flow.add(source)
+    session = flow.watch._session
+    session.pause(source, 600.0)
+    assert await door.tell({}) == 202  # names nothing that can be used
+
+    async def left() -> bool:
+        async with flow.database.reading() as tx:
+            return await flow.engine.live(tx) == [] and (await state(flow, "site")).next_poll_at > now()
+
+    await until_async(left, "it is left alone until the rest is over")
+    found = await state(flow, "site")
+    assert (found.polls, found.failures, found.reason) == (0, 0, None)
+    assert found.next_poll_at > now() + timedelta(seconds=500)
+    async with flow.database.transaction() as tx:
+        await flow.engine.enqueue(tx, [poll_job("site")])  # one that was due is a failure, as ever
+
+    async def failed() -> bool:
+        return (await state(flow, "site")).failures == 1
+
+    await until_async(failed, "a poll that is due says so")
+
+
+async def test_it_is_known_when_a_site_last_told_of_anything(flow: Flow, host: Host, door: Door) -> None:
+    await flow.add(hub(host))
+    before = now()
+    assert (await state(flow, "site")).pushed_at is None
+    assert await door.knock(b"{}", X_Webhook_Secret="of nobody, in 2026") == 403
+    assert (await state(flow, "site")).pushed_at is None
+    for what in ({}, {"repo": {"type": "model", "name": "a/x", "headSha": "1"}}):
+        assert await door.tell(what) == 202
+        pushed_at = (await state(flow, "site")).pushed_at
+        assert pushed_at is not None
+        assert before <= pushed_at <= now()
+        before = pushed_at
 
 
 async def test_in_its_quiet_hours_a_source_is_not_polled_for_a_push(flow: Flow, host: Host, door: Door) -> None:

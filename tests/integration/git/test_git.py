@@ -12,9 +12,9 @@ import pytest
 from leakwatch.config import GitConfig
 from leakwatch.errors import BadContent, BadRedirect, EmptyListing, FetchError, ForbiddenAddress, Gone
 from leakwatch.fetch import Session, Source, fetch, poll
-from leakwatch.fetch.git import history, objects
-from leakwatch.fetch.git.leash import Leash
 from leakwatch.fetch.polling import Fetched
+from leakwatch.git import history, objects
+from leakwatch.git.leash import Leash
 from leakwatch.model import Document, Reference, Via
 from leakwatch.scan import shipped, synthesize
 from leakwatch.survey import Inspected, Inspector, Likelihood
@@ -197,7 +197,7 @@ async def test_a_large_file_that_a_host_sends_all_the_same_is_cut(host: Host, se
 async def test_more_than_one_job_lists_is_listed_in_several_and_nothing_twice(
     host: Host, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leakwatch.fetch.git.work.SLICE", 7)
+    monkeypatch.setattr("leakwatch.fetch.git.SLICE", 7)
     tools = host.create("tools")
     tools.commit({f"{n}.txt": f"text {n}" for n in range(30)})
     tools.push()
@@ -319,7 +319,7 @@ async def test_a_history_is_inspected_whether_or_not_most_of_it_is_only_skimmed(
 async def test_many_files_are_named_by_their_commits_in_one_walk(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leakwatch.fetch.git.objects._TOGETHER", 2)
+    monkeypatch.setattr("leakwatch.git.objects._TOGETHER", 2)
     tools = host.create("tools")
     commits = [tools.commit({"a.txt": f"text {n}", f"{n}.txt": "the same"}) for n in range(4)]
     tools.push()
@@ -352,7 +352,7 @@ async def test_what_was_amended_reset_or_never_committed_is_read_where_it_lies(h
 async def test_where_there_are_too_many_objects_to_name_what_refs_lead_to_is_read(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leakwatch.fetch.git.objects._MOST_LISTED", 10)
+    monkeypatch.setattr("leakwatch.git.objects._MOST_LISTED", 10)
     tools = host.create("tools")
     tools.commit({"a.env": "kept"})
     async with history(str(tools.work), http=http_config(), git=GitConfig(), max_bytes=2000) as found:

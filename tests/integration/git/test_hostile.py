@@ -12,7 +12,7 @@ from aiohttp import web
 from leakwatch.config import GitConfig
 from leakwatch.errors import BadContent, Blocked, FetchError, ForbiddenAddress, RateLimited, TimedOut, TooLarge
 from leakwatch.fetch import Session, fetch, poll
-from leakwatch.fetch.git.place import judged
+from leakwatch.git.place import judged
 from leakwatch.model import Reference, Via
 from tests.installation import until_async
 from tests.integration.git.host import Host, Repository, git
@@ -258,7 +258,7 @@ async def test_nothing_shows_a_proxys_password_that_git_is_told() -> None:
 async def test_very_many_refs_are_read_without_their_pull_requests(
     host: Host, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leakwatch.fetch.git.mirror._MOST_REFS", 2)
+    monkeypatch.setattr("leakwatch.git.mirror._MOST_REFS", 2)
     tools = host.create("tools")
     first = tools.commit({"a.env": "x"})
     for number in range(3):

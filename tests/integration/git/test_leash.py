@@ -6,10 +6,10 @@ import pytest
 
 from leakwatch.errors import BadContent, ServerFault, TimedOut, TooLarge, Unreachable
 from leakwatch.fetch import Session
-from leakwatch.fetch.git import objects
-from leakwatch.fetch.git.leash import Leash
-from leakwatch.fetch.git.objects import Missing, Named
-from leakwatch.fetch.git.place import judged
+from leakwatch.git import objects
+from leakwatch.git.leash import Leash
+from leakwatch.git.objects import Missing, Named
+from leakwatch.git.place import judged
 from tests.integration.git.host import Host
 from tests.integration.git.test_git import opened, texts, watched
 
@@ -41,7 +41,7 @@ def test_a_reading_that_is_killed_in_its_middle_is_told(host: Host, tmp_path: Pa
     commit = tools.commit({f"{n}.txt": str(n) * 50_000 for n in range(40)})
     tools.push()
     with leash(tmp_path) as held:
-        found = objects.walking(held, tools.bare, [commit], (), cap=10**6, missing=Missing())
+        found = objects.walking(held, tools.bare, [commit], folders=(), there={}, cap=10**6, missing=Missing())
         next(found)
         held.kill()
         with pytest.raises(TimedOut):
@@ -59,7 +59,7 @@ def test_a_tag_brings_nothing_and_an_odd_header_is_a_bug(host: Host, tmp_path: P
 
 
 async def test_many_packs_are_made_one(host: Host, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leakwatch.fetch.git.mirror._MOST_PACKS", 2)
+    monkeypatch.setattr("leakwatch.git.mirror._MOST_PACKS", 2)
     tools = host.create("tools")
     at = watched(tools)
     for number in range(4):

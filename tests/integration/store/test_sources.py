@@ -32,6 +32,7 @@ UNKNOWN: dict[str, Any] = {
     "waiting": 0,
     "lfs": 0,
     "submodules": 0,
+    "pushed_at": None,
 }
 
 

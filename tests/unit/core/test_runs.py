@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.core import _fast, plain, twins
+from leakwatch.core import _fast, deltas, plain, twins
 from leakwatch.core.plain import LONGEST, OVERLAP, SHORTEST, Known, Span, cuts
 from leakwatch.core.sieve import _indexed
 from leakwatch.scan.synthetic import ALPHABETS, fill
@@ -308,6 +308,7 @@ def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.Monk
     spec.loader.exec_module(left)
     assert not left.is_compiled
     assert (left.rejoined, left.sift, left.stretches) == (plain.rejoined, plain.sift, plain.stretches)
+    assert left.applied is deltas.applied
     assert twins.is_compiled, "who develops or tests has a compiler"
 
 

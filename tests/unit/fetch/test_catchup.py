@@ -188,6 +188,21 @@ async def test_a_list_that_cannot_be_read_spoils_no_poll_and_is_told(
         assert await watch.caught(HOUR) == ["a", "b", "c", "d"]
 
 
+async def test_a_process_that_dies_under_a_poll_does_not_read_the_list_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with watching(monkeypatch) as watch:
+        await watch.poll()
+        watch.registry.release("a", "b", "c", "d")
+        watch.now += HOUR
+        watch.registry.asked.clear()
+        polled = await poll(watch.session, watch.source, watch.checkpoint, crashed=True)
+        assert (polled.trace.gap, watch.lists) == (True, 0)
+        watch.checkpoint = polled.batch.checkpoint
+        assert await watch.caught() == []
+        assert await watch.caught(HOUR) == ["a", "b", "c", "d"]
+
+
 async def test_a_list_that_is_too_large_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async with watching(monkeypatch, TOML.replace("most = 4", "most = 4\nmax_bytes = 2000")) as watch:
         await watch.poll()

@@ -9,6 +9,7 @@ from time import process_time
 import pytest
 
 from leakwatch import fetch
+from leakwatch.definitions import every, first
 from leakwatch.fetch import listing
 
 _PUMPS = (
@@ -68,3 +69,15 @@ def _grows(expression: re.Pattern[str], pump: str) -> bool:
 @pytest.mark.parametrize("expression", _expressions(), ids=lambda one: str(one.pattern)[:40])
 def test_no_expression_takes_more_than_its_share_for_a_longer_text(expression: re.Pattern[str]) -> None:
     assert [pump for pump in _PUMPS if _grows(expression, pump)] == []
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "(a|aa)*b", "(.*a){12}", r"^(\w+\s?)*$", "((?:a?){50}a{50})"])
+def test_no_expression_of_a_definition_takes_more_than_its_share_for_a_longer_text(pattern: str) -> None:
+    few, many = (_seconds(lambda text=text: first(pattern, text)) for text in ("a" * n + "!" for n in (10_000, 40_000)))  # type: ignore[misc]
+    assert many < 9 * max(few, 0.02)
+
+
+def test_half_a_surrogate_pair_is_no_reason_to_fail() -> None:
+    assert first("/(.*)$", "a/b\ud800") == "b?"
+    assert first("b(.)?$", "ab") == ""
+    assert every("([0-9]+)", "1 \ud800 22") == ["1", "22"]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakwatch.fetch.page import Page, is_bytewise
+from leakwatch.charset import is_bytewise
+from leakwatch.fetch.page import Page
 
 
 def page(body: bytes, content_type: str = "") -> Page:

@@ -321,6 +321,16 @@ async def test_a_document_over_the_cap_is_cut_and_says_so(session: Session) -> N
     assert one.text == "x" * 1000
 
 
+async def test_a_page_that_names_documents_is_not_read_in_part(session: Session) -> None:
+    opens = '[open]\nkind = "html"\nitems = "li"\n[open.fields]\nurl = "a@href"\n[document]\nopens = "listing"\n'
+    async with site(answer(LIST)) as url:
+        wanted = [Reference(url=f"{url}/1", id="1", via=Via.LISTING)]
+        found = [await fetch(session, source(url, HTML + opens, max_bytes=size), wanted) for size in (50, 1000)]
+    assert [len(opened.references) for one in found for opened in one.opened] == [3]
+    [(_, error)] = found[0].failures
+    assert isinstance(error, TooLarge)
+
+
 async def test_a_long_document_is_read_whole(session: Session) -> None:
     async with site(answer("é" * 400_000)) as url:
         (one,) = (await fetch(session, source(url), references(url, "1"))).documents

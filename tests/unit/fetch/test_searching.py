@@ -16,9 +16,10 @@ from leakwatch.definitions import Search
 from leakwatch.errors import BadStatus, Blocked, RateLimited
 from leakwatch.fetch import Poll, Session, Source, poll, windows
 from leakwatch.fetch.listing import mark
-from leakwatch.fetch.searching import Found, Progress, search
+from leakwatch.fetch.searching import Found, Progress, _after, search
 from leakwatch.fetch.windows import Window
 from tests.unit.fetch.sites import http_config, site, source
+from tests.unit.fetch.test_apps import TOKEN as APPS
 
 TOML = """
 name = "site"
@@ -153,8 +154,15 @@ async def test_more_of_one_size_than_can_be_paged_through_is_a_gap_and_ends() ->
     index = Index({"one-": [7] * 90, "two-": [], "three-": []})
     [first], _ = await passed(index, 1)
     assert first.trace.gap
+    assert first.trace.missed == 50
     assert len(ids([first])) == 40
     assert first.trace.left == 0
+
+
+async def test_what_the_pages_of_a_definition_do_not_reach_is_missed() -> None:
+    index = Index({"one-": [7] * 35, "two-": [], "three-": []})
+    [first], _ = await passed(index, 1, TOML.replace("most = 4\n", "most = 2\n"))
+    assert (len(ids([first])), first.trace.missed, first.trace.gap) == (20, 15, True)
 
 
 async def test_a_word_that_cannot_be_searched_for_hides_no_other() -> None:
@@ -191,6 +199,41 @@ async def test_where_a_site_does_not_say_how_many_there_are_an_empty_page_ends()
 
     await search(Search(words=["a"]), 9, Progress(), ask, AT)
     assert pages == [0, 1, 2, 3]
+
+
+@given(st.integers(0, 10**18 - 1), st.integers(0, 10**18 - 1), st.data())
+def test_no_more_windows_are_kept_than_a_range_can_be_halved(first: int, last: int, data: st.DataObject) -> None:
+    said = Search(words=["a"], window="number", first=str(first), last=str(last), requests=100)
+    first, last = min(first, last), max(first, last)
+    left: tuple[Window, ...] = (Window(first=first, last=last),)
+    for _ in range(90):
+        total = data.draw(st.sampled_from((2000, 2000, 2000, 0)))
+        following, _, _ = _after(said, 10, left[0], Found(items=0, total=total))
+        left = (*following, *left[1:])
+        assert len(left) <= 61
+        if not left:
+            break
+
+
+async def test_no_token_is_asked_to_search_more_often_than_its_rate_whatever_the_answers_leave_out() -> None:
+    index = Index({"one-": spread(400), "two-": [1], "three-": [1]})
+    shown = Counter[str]()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        shown[request.headers["Authorization"]] += 1
+        return await index.answer(request)
+
+    toml = TOML.replace("requests = 100", 'requests = 100\nrate = "9/h"') + APPS
+    async with site(answer) as url, Session(http_config()) as session:
+        at = source(url, toml, token="first\nsecond")
+        found = await poll(session, at)
+        assert shown == {"Bearer first": 9, "Bearer second": 9}
+        assert found.trace.left == 3
+        with pytest.raises(RateLimited) as caught:
+            await poll(session, at, found.batch.checkpoint)
+        assert 3500 < (caught.value.retry_after or 0) <= 3600
+        await session.get(f"{url}/search?q=%22one-%22+size:0..1&page=1", source=at)  # what is no search goes on
+    assert shown.total() == 19
 
 
 async def test_a_gatekeeper_is_no_empty_search() -> None:

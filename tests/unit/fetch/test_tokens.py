@@ -16,6 +16,7 @@ from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.page import Page, Validators
 from leakwatch.fetch.quota import Quota
 from leakwatch.fetch.tokens import Known, Taken, Tokens
+from leakwatch.units import Rate
 from tests.unit.fetch.sites import HTML, http_config, site, source
 from tests.unit.fetch.test_apps import TOKEN as APPS
 from tests.unit.fetch.test_apps import app
@@ -212,6 +213,29 @@ async def test_a_site_that_says_nothing_of_limits_is_asked_many_at_once() -> Non
     await tokens.settle(first, Quota())
     taken = await asyncio.wait_for(asyncio.gather(*(take(tokens, "/x") for _ in range(5))), 5)
     assert {one.value for one in taken} == {"t"}
+
+
+async def test_a_rate_counts_from_the_answer_and_what_is_under_way() -> None:
+    tokens, rate = Tokens(["t"], patience=0.01), Rate(2, 3600.0)
+    clock = asyncio.get_running_loop().time
+    first = await take(tokens, "/search/code")
+    await tokens.settle(first, Quota())  # it is known now that the site says nothing
+    one = await tokens.take("/search/code", "site", rate)
+    two = await tokens.take("/search/code", "site", rate)
+    assert isinstance(one, Taken)
+    assert isinstance(two, Taken)
+    waiting = asyncio.ensure_future(tokens.take("/search/code", "site", rate))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()  # nobody knows yet for how long
+    before = clock()
+    await tokens.settle(one, Quota())
+    with pytest.raises(Resting) as caught:
+        await waiting
+    assert 3600.0 - (clock() - before) <= (caught.value.retry_after or 0) <= 3600.0
+    await tokens.settle(two, Quota())
+    assert (await take(tokens, "/search/issues")).value == "t"
+    one.token.asked["search/code"].moments[:] = [clock() - 3601.0, clock()]
+    assert isinstance(await tokens.take("/search/code", "site", rate), Taken)
 
 
 async def test_a_strike_doubles_the_rest_where_the_site_names_none() -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    rev-list --objects ─▶ oid path ─▶ cat-file --batch ─▶ Blob
+    rev-list --objects ─▶ oid path ─▶ packs, cat-file --batch ─▶ Blob
                                          log --find-object ─▶ Origin, for what was found alone
 
 Objects are walked, not paths: a tree that is entered a million times is read once. Blocks: not for the event loop.
@@ -10,7 +10,7 @@ Objects are walked, not paths: a tree that is entered a million times is read on
 
 import subprocess
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from leakwatch.errors import BadContent
-from leakwatch.fetch.git.leash import Leash
+from leakwatch.git.leash import Leash
+from leakwatch.git.packs import Packs
 
 KINDS: Final = ("blob", "commit", "tag")
+_PLACED: Final = ("blob", "tag")  # those that have a path or a name, which only a walk tells
 _FORMAT: Final = "--batch=%(objectname) %(objecttype) %(objectsize) %(rest)"
 _MISSING: Final = b"?"
 _PIECE: Final = 1_048_576
@@ -30,6 +32,7 @@ _ORIGIN: Final = "--format=%x01%H%x02%an%x02%cI%x02%s"
 _EACH: Final = ("-m", "--raw", "--no-abbrev", "--no-renames")
 _MOST_LOG: Final = 16_000_000  # bytes of the log that names some blobs
 _MOST_LISTED: Final = 256_000_000  # bytes of the names of all objects: some four million
+_SLICE: Final = 20_000  # objects that are read in the order in which they lie
 _TOGETHER: Final = 200  # blobs that are named by one walk
 
 
@@ -75,11 +78,17 @@ class Origin:
     at: datetime | None
 
 
-def listing(
-    leash: Leash, repository: Path, tips: Collection[str], done: Collection[str], missing: Missing
+def listing(  # noqa: PLR0913 - what there is to say of a list
+    leash: Leash,
+    repository: Path,
+    tips: Collection[str],
+    done: Collection[str],
+    missing: Missing,
+    *,
+    kinds: Sequence[str] = KINDS,
 ) -> Iterator[Named]:
     """Yield what is reachable from `tips` and not from `done`: the newest commits' blobs first, then the messages."""
-    for kind in KINDS:
+    for kind in kinds:
         with _revisions(leash, repository, tips, done, kind) as process:
             assert process.stdout is not None  # noqa: S101 - a pipe
             while line := process.stdout.readline(_LONGEST_LINE):
@@ -95,37 +104,52 @@ def walking(  # noqa: PLR0913 - what there is to say of a walk
     leash: Leash,
     repository: Path,
     tips: Collection[str],
-    done: Collection[str],
     *,
+    folders: Iterable[Path],
+    there: Mapping[str, str],
     cap: int,
     missing: Missing,
 ) -> Iterator[Blob]:
-    """Yield what is reachable from `tips` and not from `done`, read: one git lists, the other reads."""
-    for kind in KINDS:
-        with _revisions(leash, repository, tips, done, kind) as listed:
-            assert listed.stdout is not None  # noqa: S101 - a pipe
-            process = leash.start("cat-file", _FORMAT, "--buffer", repository=repository, stdin=listed.stdout)
-            listed.stdout.close()  # the other end is the reader's alone
-            yield from _blobs(process, cap, missing)
-            leash.check(process)
-            leash.check(listed)
+    """Yield what is reachable from `tips`, and all that is `there`, read: from the packs in `folders`, else by git."""
+    listed = listing(leash, repository, tips, (), missing, kinds=_PLACED if there else KINDS)
+    every = _and_others(listed, dict(there))
+    with Packs(folders) as packs:
+        while some := list(islice(every, _SLICE)):
+            left: list[Named] = []
+            for number, found in packs.read([named.oid for named in some]):
+                leash.go_on()
+                named = some[number]
+                if found is None or found.kind != named.kind:
+                    left.append(named)
+                else:
+                    body, size = found.data[:cap], len(found.data)
+                    yield Blob(oid=named.oid, kind=named.kind, path=named.path, size=size, body=body)
+            if left:
+                yield from reading(leash, repository, left, cap=cap)
 
 
-def unreached(leash: Leash, repository: Path, tips: Collection[str]) -> list[str]:
-    """Return what is there and no ref leads to any more: commits and tags, and the blobs that these do not lead to.
+def stored(leash: Leash, repository: Path, tips: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the commits and tags that are there and no ref leads to any more; and all objects. Raises TooLarge.
 
-    What was amended, reset or forced away stays in a repository until it is cleaned up. Raises TooLarge.
+    What was amended, reset or forced away stays in a repository until it is cleaned up. Each object has its kind; trees
+    are left out.
     """
     every = ("cat-file", "--batch-check=%(objectname) %(objecttype)", "--batch-all-objects", "--unordered")
-    there = leash.read(*every, most=_MOST_LISTED, repository=repository).decode("ascii", "replace").splitlines()
-    found: list[str] = []
-    for kinds in (("commit", "tag"), ("blob",)):
-        with _lines([*tips, *found]) as asked:
-            known = ("rev-list", "--objects", "--no-object-names", "--stdin", "--ignore-missing", "--missing=allow-any")
-            reached = leash.read(*known, most=_MOST_LISTED, repository=repository, stdin=asked)
-        left = {oid for oid, _, kind in (line.partition(" ") for line in there) if kind in kinds}
-        found += sorted(left.difference(reached.decode("ascii", "replace").split()))
-    return found
+    said = leash.read(*every, most=_MOST_LISTED, repository=repository).decode("ascii", "replace")
+    there = {oid: kind for oid, _, kind in (line.partition(" ") for line in said.splitlines()) if kind in KINDS}
+    with _lines(tips) as asked:
+        commits_ = ("rev-list", "--stdin", "--ignore-missing", "--missing=allow-any")
+        reached = leash.read(*commits_, most=_MOST_LISTED, repository=repository, stdin=asked)
+    known = {*tips, *reached.decode("ascii", "replace").split()}
+    return sorted(oid for oid, kind in there.items() if kind != "blob" and oid not in known), there
+
+
+def _and_others(named: Iterable[Named], there: dict[str, str]) -> Iterator[Named]:
+    """Yield objects, and what else is there."""
+    for one in named:
+        there.pop(one.oid, None)
+        yield one
+    yield from (Named(oid=oid, kind=kind) for oid, kind in there.items())
 
 
 def reading(leash: Leash, repository: Path, named: Sequence[Named], *, cap: int) -> Iterator[Blob]:

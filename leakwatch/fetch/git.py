@@ -5,30 +5,30 @@ A repository is known by a reference (`Via.GIT`). Opened, it yields a reference 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from leakwatch.config import GitConfig, HttpConfig
-from leakwatch.errors import EmptyListing, FetchError, Gone, TooLarge
-from leakwatch.fetch.git import objects
-from leakwatch.fetch.git.leash import Leash
-from leakwatch.fetch.git.mirror import Listed, Mirror, Mirrors, Refs, refs
-from leakwatch.fetch.git.objects import Blob, Missing, Named
-from leakwatch.fetch.git.place import Place, judged
+from leakwatch.errors import EmptyListing, FetchError, Gone
 from leakwatch.fetch.listing import Listing
 from leakwatch.fetch.opening import Opened
-from leakwatch.fetch.page import Page
 from leakwatch.fetch.source import Source
 from leakwatch.fetch.trace import Poll, Trace
+from leakwatch.git import objects
+from leakwatch.git.history import SCHEME
+from leakwatch.git.history import document as as_document
+from leakwatch.git.leash import Leash
+from leakwatch.git.mirror import Listed, Mirror, Mirrors, Refs, refs
+from leakwatch.git.objects import Missing, Named
+from leakwatch.git.place import Place, judged
 from leakwatch.model import Batch, Checkpoint, Document, Reference, Via
 
 R = TypeVar("R")
@@ -37,7 +37,6 @@ Turn = Callable[[str, Source], AbstractAsyncContextManager[None]]
 
 SLICE: Final = 10_000  # objects that one job lists; the rest is for the next
 _AT_ONCE: Final = 4  # gits that work at the same time, whatever there is to do
-_SCHEME: Final = "git+"  # of an object's address: no page that a browser opens
 _BLOB: Final = "blob"
 
 
@@ -88,7 +87,7 @@ class Git:
         for url, group in groupby(references, key=lambda reference: reference.url):
             wanted = list(group)
             try:
-                place = await self._judged(source, url.removeprefix(_SCHEME))
+                place = await self._judged(source, url.removeprefix(SCHEME))
                 read = await self._held(source, partial(self._read, source, place, wanted, budget))
             except FetchError as error:
                 read = dict.fromkeys(wanted, error)
@@ -98,7 +97,7 @@ class Git:
 
     async def locate(self, source: Source, reference: Reference) -> Reference:
         """Return a reference to an object with the commit that brought it: for what was found alone."""
-        url = reference.url.removeprefix(_SCHEME)
+        url = reference.url.removeprefix(SCHEME)
 
         def work(leash: Leash) -> Reference:
             with self.mirrors.held(source.name, url) as mirror:
@@ -154,7 +153,7 @@ class Git:
                 if again
                 else Listed(refs=digest, done=current)
             )
-            address = f"{_SCHEME}{reference.url}"
+            address = f"{SCHEME}{reference.url}"
             return Opened(
                 references=tuple(_reference(one, address, reference) for one in named[:SLICE]),
                 again=again,
@@ -185,7 +184,7 @@ class Git:
             named = [Named(oid=reference.id, kind="") for reference in wanted if _is_oid(reference.id)]
             for blob in objects.reading(leash, mirror.repository, named, cap=source.max_bytes):
                 reference = by_oid[blob.oid]
-                found[reference] = document = _document(blob, reference)
+                found[reference] = document = as_document(blob, reference)
                 budget -= document.size
                 if budget <= 0:
                     return found
@@ -203,10 +202,6 @@ def _reference(named: Named, address: str, repository: Reference) -> Reference:
         path=named.path,
         via=Via.OBJECT,
     )
-
-
-def _document(blob: Blob, reference: Reference) -> Document:
-    return Page(url=reference.url, status=200, body=blob.body, truncated=blob.truncated).document(reference)
 
 
 def _located(leash: Leash, repository: Path, source: Source, reference: Reference, url: str) -> Reference:
@@ -233,76 +228,3 @@ def _named(reference: Reference) -> Named:
 
 def _is_oid(text: str) -> bool:
     return len(text) in (40, 64) and set(text) <= set("0123456789abcdef")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """A repository to be scanned once."""
-
-    blobs: Iterator[Blob]  # all that it holds, each once. Blocks
-    missing: Missing  # once they were read: how many files were left out for their size
-    commits: Callable[[Collection[str]], Mapping[str, str]]  # that brought some blobs, as full ids. Blocks
-    url: str  # where it is
-
-    def document(self, blob: Blob) -> Document:
-        """Return a blob as a document."""
-        version = "" if blob.kind == _BLOB else blob.kind
-        address = f"{_SCHEME}{self.url}"
-        return _document(blob, Reference(url=address, id=blob.oid, version=version, path=blob.path, via=Via.OBJECT))
-
-    @property
-    def documents(self) -> Iterator[Document]:
-        """All that it holds, as documents."""
-        return map(self.document, self.blobs)
-
-
-@asynccontextmanager
-async def history(
-    where: str, *, http: HttpConfig, git: GitConfig, max_bytes: int, name: str = "git"
-) -> AsyncIterator[History]:
-    """Hold all that is in a repository, by its address or its folder: for scanning it once. Raises FetchError.
-
-    It is read while it is asked for, which blocks. A folder is read where it is, without its own
-    settings. Nothing is kept.
-    """
-    url = await asyncio.to_thread(_address, where)
-    place = await judged(url, allowed=http.networks, name=name)
-    with (
-        TemporaryDirectory(prefix="leakwatch-git-") as scratch,
-        Leash(Path(scratch), agent=http.user_agent, seconds=git.timeout, most_bytes=git.max_bytes, where=name) as leash,
-    ):
-        mirror = Mirror(Path(scratch) / "mirror")
-        found = await asyncio.to_thread(_here, leash, mirror, place, max_bytes)
-        missing = Missing()
-        yield History(
-            blobs=objects.walking(leash, mirror.repository, found, (), cap=max_bytes, missing=missing),
-            missing=missing,
-            commits=partial(objects.commits, leash, mirror.repository),
-            url=url,
-        )
-
-
-def _address(where: str) -> str:
-    folder = Path(where)
-    return folder.resolve().as_uri() if folder.is_dir() else where
-
-
-def _here(leash: Leash, mirror: Mirror, place: Place, max_bytes: int) -> Sequence[str]:
-    """Have a repository's objects at hand, and return the tips of its refs.
-
-    A local one's are borrowed, not copied; there what no ref leads to any more is a tip, too.
-    """
-    found = refs(leash, place)
-    folder = Path(unquote(urlsplit(place.url).path)) if place.protocols == "file" else None
-    inside = [folder / ".git" / "objects", folder / "objects"] if folder else []
-    objects_there = next((one for one in inside if one.is_dir()), None)
-    if objects_there is None:
-        mirror.sync(leash, place, largest=max_bytes, found=found)
-        return mirror.tips(leash)
-    mirror.borrow(leash, objects_there, found.tips)
-    try:
-        tips = [*found.tips, *objects.unreached(leash, mirror.repository, found.tips)]
-    except TooLarge:  # so many objects that their names alone would fill our memory
-        return found.tips
-    mirror.borrow(leash, objects_there, tips)  # refs, too, so that what is found there has its commit named
-    return tips

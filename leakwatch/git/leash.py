@@ -185,6 +185,11 @@ class Leash:
             for process, _ in self._processes:
                 _kill(process)
 
+    def go_on(self) -> None:
+        """Let work go on that no git does. Raises TimedOut when the time is over."""
+        if self._is_over:
+            raise self._late()
+
     def start(
         self,
         *arguments: str,

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from leakwatch.addresses import refusal
-from leakwatch.fetch.git.objects import Blob
+from leakwatch.git.objects import Blob
 from leakwatch.model import Document
 
 _LFS: Final = "version https://git-lfs.github.com/spec/v1\n"

@@ -18,8 +18,8 @@ from subprocess import DEVNULL
 from typing import Final
 
 from leakwatch.errors import FetchError, TooLarge
-from leakwatch.fetch.git.leash import Leash
-from leakwatch.fetch.git.place import Place
+from leakwatch.git.leash import Leash
+from leakwatch.git.place import Place
 
 _REFS: Final = "refs/theirs"  # their names mean nothing here: not even refs/replace
 _ALL: Final = (f"+refs/*:{_REFS}/*", "^refs/pull/*/merge")  # a forge's trial merges hold nothing of their own

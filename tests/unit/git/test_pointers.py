@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakwatch.fetch.git import Blob, Pointers, may_point, pointers
+from leakwatch.git import Blob, Pointers, may_point, pointers
 from leakwatch.model import Document, Reference
 
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
