@@ -1028,8 +1028,19 @@ static PyObject *fast_applied(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
-static int begin(PyObject *Py_UNUSED(module))
+/* What stands in plain.py too: a test compares. */
+static const struct {
+    const char *name;
+    long value;
+} NUMBERS[] = {
+    {"SHORTEST", SHORTEST}, {"LONGEST", LONGEST}, {"OVERLAP", OVERLAP}, {"REACH", REACH},
+    {"PARTS", PARTS},       {"PIECE", PIECE},     {"FEW", FEW},         {"ALIKE", ALIKE},
+};
+
+static int begin(PyObject *module)
 {
+    for (size_t at = 0; at < sizeof NUMBERS / sizeof *NUMBERS; at++)
+        if (PyModule_AddIntConstant(module, NUMBERS[at].name, NUMBERS[at].value) < 0) return -1;
     sort_characters();
 #ifdef HAS_SHA_EXTENSIONS
     if (has_extensions() && agrees()) compress = compress_by_extensions;

@@ -2,6 +2,15 @@ from array import array
 
 from leakwatch.core.plain import Known, Span
 
+SHORTEST: int
+LONGEST: int
+OVERLAP: int
+REACH: int
+PARTS: int
+PIECE: int
+FEW: int
+ALIKE: int
+
 def sift(data: bytes, known: Known, seen: array[int], room: int, /) -> tuple[list[Span], int, int]: ...
 def is_registered(key: bytes, known: Known, /) -> bool: ...
 def rejoined(data: bytes, end: bytes, /) -> list[tuple[int, int, bytes]]: ...

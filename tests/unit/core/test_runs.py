@@ -299,6 +299,12 @@ def test_what_the_compiled_twin_is_given_is_looked_at_first() -> None:
             _fast.stretches(b"text", spans)
 
 
+def test_the_twins_go_by_the_same_numbers() -> None:
+    compiled = {name: value for name, value in vars(_fast).items() if isinstance(value, int)}
+    assert len(compiled) == 8
+    assert compiled == {name: vars(plain).get(name, vars(plain).get(f"_{name}")) for name in compiled}
+
+
 def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "leakwatch.core._fast", None)
     spec = spec_from_file_location(twins.__name__, twins.__file__)
