@@ -22,11 +22,11 @@ _NORMAL: Final = 12_000_000  # characters of ordinary text
 _SIZE: Final = 1_000_000  # characters of each of the worst
 _LONG: Final = 20_000_000  # and of one long line
 _WHY: Final = """\
-It falls short: what is left of the worst is Python for each key and each line. A list of nothing but keys costs a
-reading, a name, a place and a digest for each; base64 three deep is decoded three times, line by line; where lines look
-broken each two are joined and scanned once more; what begins like something packed is tried at each place. What is
-nobody's token costs more than words, which repeat: each is four SHA-256. None is cut, lest a dump of keys be read in
-part; all of it grows in proportion to the text, which the tests check."""
+It falls short: what is left of the worst is Python for each line and each stretch. Base64 three deep is decoded three
+times, line by line; where lines look broken each two are joined and scanned once more; what begins like something packed
+is tried at each place. What is nobody's token costs more than words, which repeat: each is four SHA-256. Markers that
+are denser than in any text are not read; else nothing is cut, and all of it grows in proportion to the text, which the
+tests check."""
 
 
 async def worst() -> Result:
