@@ -122,6 +122,7 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "base64 in lines": lambda key: base64.encodebytes(b'{"v": "' + key + b'", "other": "' + b"x" * 100 + b'"}'),
     "base64 behind a name": lambda key: b"api_secret_value_" + base64.b64encode(b"v=" + key),
     "base64 of base64": lambda key: base64.b64encode(b"x: " + base64.b64encode(key)),
+    "base64 of UTF-32": lambda key: base64.b64encode(("$k = '" + key.decode() + "'").encode("utf-32-le")),
     "base64 of UTF-16": lambda key: base64.b64encode(("$k = '" + key.decode() + "'").encode("utf-16-le")),
     "base64 of gzip": lambda key: base64.b64encode(gzip.compress(b'{"k": "' + key + b'"}')),
     "base64 of zlib": lambda key: base64.b64encode(zlib.compress(key)),

@@ -23,10 +23,10 @@ _SIZE: Final = 1_000_000  # characters of each of the worst
 _LONG: Final = 20_000_000  # and of one long line
 _WHY: Final = """\
 It falls short: what is left of the worst is Python for each line and each stretch. Base64 three deep is decoded three
-times, line by line; where lines look broken each two are joined and scanned once more; what begins like something packed
-is tried at each place. What is nobody's token costs more than words, which repeat: each is four SHA-256. Markers that
-are denser than in any text are not read; else nothing is cut, and all of it grows in proportion to the text, which the
-tests check."""
+times, line by line; where lines look broken each two are joined and scanned once more; what begins like something
+packed is tried at each place. What is nobody's token costs more than words, which repeat: each is four SHA-256. Markers
+that are denser than in any text are not read; else nothing is cut, and all of it grows in proportion to the text, which
+the tests check."""
 
 
 async def worst() -> Result:

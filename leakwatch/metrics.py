@@ -45,9 +45,11 @@ _succeeded: Final = Gauge(
     "leakwatch_source_succeeded_timestamp_seconds", "When a poll last worked.", ["source"], registry=REGISTRY
 )
 _documents: Final = Counter("leakwatch_documents", "Documents scanned.", registry=REGISTRY)
-_candidates: Final = Counter("leakwatch_candidates", "Strings with a marker that were looked up.", registry=REGISTRY)
+_candidates: Final = Counter("leakwatch_candidates", "Strings with a marker that were tried.", registry=REGISTRY)
 _skipped: Final = Counter(
-    "leakwatch_candidates_skipped", "Candidates over a document's cap, not looked up.", registry=REGISTRY
+    "leakwatch_candidates_skipped",
+    "What was over a document's caps, or not read in all ways.",
+    registry=REGISTRY,
 )
 _disguised: Final = Counter(
     "leakwatch_disguised_bytes_skipped", "Bytes under a disguise that were not laid bare.", registry=REGISTRY

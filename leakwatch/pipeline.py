@@ -72,6 +72,9 @@ class _Examined:
     failures: tuple[tuple[Reference, ScanFailed], ...]
 
 
+_NOTHING: Final = _Examined(found=(), failures=())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
     """What a second look at a document found of the one key that it was for."""
@@ -108,7 +111,7 @@ class Pipeline:
 
     async def process(self, batch: Batch, source: Source, settle: Settle) -> Outcome:
         """Take a batch from its documents to the notices owed, in one transaction with what the caller settles."""
-        examined = await self._examine(batch.documents) if batch.documents else _Examined(found=(), failures=())
+        examined = await self._examine(batch.documents, source) if batch.documents else _NOTHING
         for document in (one for one in batch.documents if one.text):
             metrics.aged(source.name, document)
         matches = await self._located(source, batch.documents, await match(examined.found, self._lookup))
@@ -151,21 +154,22 @@ class Pipeline:
                 log.warning("a place could not be named in full", source=source.name, why=whereabouts(error))
         return [_at(found, places.get(_known_by(found.reference))) for found in matches]
 
-    async def _examine(self, batch: Sequence[Document]) -> _Examined:
+    async def _examine(self, batch: Sequence[Document], source: Source) -> _Examined:
         """Scan and digest, for all keys that are registered by now."""
-        return await self._scanned(batch, await self._registered.refresh())
+        return await self._scanned(batch, await self._registered.refresh(), source=source.name)
 
-    async def _scanned(self, batch: Sequence[Document], sieve: Sieve) -> _Examined:
+    async def _scanned(self, batch: Sequence[Document], sieve: Sieve, **told: str) -> _Examined:
         """Scan and digest off the event loop: hyperscan lets go of the interpreter while it works."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._scan, batch, sieve)
+        work = partial(self._scan, batch, sieve, told)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _scan(self, batch: Sequence[Document], sieve: Sieve) -> _Examined:
+    def _scan(self, batch: Sequence[Document], sieve: Sieve, told: Mapping[str, str]) -> _Examined:
         found: list[Found] = []
         failures: list[tuple[Reference, ScanFailed]] = []
         for document in batch:
             began = perf_counter()
             try:
-                scan, those = self._looked(document, sieve)
+                scan, those = self._looked(document, sieve, told)
                 found += those
             except Exception as error:  # noqa: BLE001 - a document that breaks its scan must not take others with it
                 why = ScanFailed(f"the scan raised {whereabouts(error)}", mend="a bug: please report it with the log")
@@ -173,10 +177,11 @@ class Pipeline:
             else:
                 metrics.scanned(scan, perf_counter() - began)
                 if scan.skipped or scan.disguised:  # blind is never shown as clean
-                    log.warning("not all of a document was looked at", skipped=scan.skipped, disguised=scan.disguised)
+                    left = {"skipped": scan.skipped, "disguised": scan.disguised}
+                    log.warning("not all of a document was looked at", **left, **told)
         return _Examined(found=tuple(found), failures=tuple(failures))
 
-    def _looked(self, document: Document, sieve: Sieve) -> tuple[Scan, list[Found]]:
+    def _looked(self, document: Document, sieve: Sieve, told: Mapping[str, str]) -> tuple[Scan, list[Found]]:
         """Scan what is in a document, then itself, and digest what is found: each key once, where a reader finds it."""
         cut: Counter[str] = Counter()
         keys: dict[Plaintext, Candidate] = {}
@@ -196,7 +201,7 @@ class Pipeline:
             tried += scan.tried
         metrics.opened(seen - 1, cut)
         if cut:  # blind is never shown as clean
-            log.warning("not all of a container was opened", reasons=dict(cut))
+            log.warning("not all of a container was opened", reasons=dict(cut), **told)
         return Scan(candidates=tuple(keys.values()), skipped=skipped, disguised=disguised, tried=tried), found
 
     async def _lookup(self, digests: Collection[bytes]) -> Mapping[bytes, Sequence[RegisteredKey]]:

@@ -71,7 +71,7 @@ def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list
     one is forgotten, and looked at again.
     """
     found: list[Span] = []
-    point = _number(b"", known) >> 3
+    point = _keyed(b"", known) >> 3  # of no digest, so it is nowhere
     looked = skipped = 0
     for start, run in runs(data):
         mark = _mark(run, point)
@@ -107,8 +107,13 @@ def is_registered(key: bytes, known: Known) -> bool:
 
 def _number(key: bytes, known: Known) -> int:
     """The number of a key's digest as it is stored: SHA-256, then HMAC under the pepper."""
+    return _keyed(sha256(key).digest(), known)
+
+
+def _keyed(message: bytes, known: Known) -> int:
+    """The number of an HMAC under the pepper."""
     inner, outer = sha256(known.pads[:_PAD]), sha256(known.pads[_PAD:])
-    inner.update(sha256(key).digest())
+    inner.update(message)
     outer.update(inner.digest())
     return number_of(outer.digest())
 

@@ -10,7 +10,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Final, NamedTuple, Self, final
@@ -24,6 +24,7 @@ LARGEST: Final = 4_000_000  # bytes of an object, of its deltas and of what thes
 DEEPEST: Final = 256  # deltas over one another
 _INDICES: Final = 256_000_000  # bytes of all indices in memory: some nine million objects
 _KEPT: Final = 16_000_000  # bytes of objects that deltas may be applied to
+_ENTRY: Final = 200  # bytes that each of them takes besides
 _AT_HAND: Final = 16_000_000  # bytes of the deltas of one object
 _WINDOW: Final = 1 << 20  # bytes that are read at once
 _HEADER: Final = 32  # bytes in which an object's kind, size and base are told
@@ -35,7 +36,7 @@ _NAME: Final = 20  # bytes of SHA-1
 _FEW: Final = 256  # names that are gone through at once
 _NAMES: Final = len(_INDEX) + _FANOUT.size  # where they begin in an index
 _FAR: Final = 1 << 31  # set in an offset that stands in the table of those that need 64 bits
-_BROKEN: Final = (deflate.DeflateError, OSError, IndexError, ValueError, struct.error)
+_BROKEN: Final = (deflate.DeflateError, OSError, OverflowError, IndexError, ValueError, struct.error)
 
 Bytes = bytes | bytearray
 
@@ -60,6 +61,9 @@ class Pack:
         self._fanout = (0, *_FANOUT.unpack_from(index, len(_INDEX)))
         self._count: int = self._fanout[-1]
         self._offsets = _NAMES + self._count * (_NAME + 4)  # behind names and checksums
+        far = len(index) - self._offsets - 4 * self._count - 2 * _NAME  # bytes of offsets that need 64 bits
+        if any(one > other for one, other in pairwise(self._fanout)) or far < 0 or far % 8 or far > 8 * self._count:
+            raise ValueError
         self._window = b""
         self._begin = 0
         self._kept: OrderedDict[int, Object] = OrderedDict()
@@ -124,10 +128,10 @@ class Pack:
     def _keep(self, at: int, found: Object) -> Object:
         """Keep an object for deltas that come: those of one file lie together."""
         self._kept[at] = found
-        self._room -= len(found.data)
+        self._room -= len(found.data) + _ENTRY
         while self._room < 0:
             _, oldest = self._kept.popitem(last=False)
-            self._room += len(oldest.data)
+            self._room += len(oldest.data) + _ENTRY
         return found
 
     def _inflated(self, at: int) -> tuple[int, int, Bytes]:
@@ -218,15 +222,14 @@ class Packs:
             pack.rest()
 
     def _place(self, name: str) -> tuple[int, int] | None:
-        """Return in which pack an object is and where."""
+        """Return in which pack an object is and where; of several that say that they have it git chooses."""
         try:
             asked = bytes.fromhex(name)
         except ValueError:  # of a line that was too long for one
             return None
-        for number, pack in enumerate(self._packs if len(asked) == _NAME else ()):
-            if (at := pack.find(asked)) is not None:
-                return number, at
-        return None
+        packs = enumerate(self._packs) if len(asked) == _NAME else ()
+        found = [(number, at) for number, pack in packs if (at := pack.find(asked)) is not None]
+        return found[0] if len(found) == 1 else None
 
 
 def _opened(path: Path, files: ExitStack) -> int:

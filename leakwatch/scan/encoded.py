@@ -180,7 +180,13 @@ _KINDS: Final = bytes.maketrans(
     bytes([*b"\t\n\r", *range(0x20, 0x7F), 0, *range(0x80, 0x100), *range(1, 9), 11, 12, *range(14, 0x20), 0x7F]),
     b"t" * 98 + b"z" + b"o" * 128 + b" " * 29,
 )
-_SEEDS: Final = (b"t" * 12, b"tz" * 6, b"zt" * 6)  # what shows that there is text: four groups of it
+_SEEDS: Final = (
+    b"t" * 12,
+    b"tz" * 6,
+    b"zt" * 6,
+    b"tzzz" * 3,
+    b"zzzt" * 3,
+)  # what shows that there is text, of any width
 _CHARACTER: Final = {
     f"{number:0{digits}}".encode(): chr(number).encode() if number in range(0x80) else b" "
     for number in range(1_000)

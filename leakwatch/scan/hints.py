@@ -1,4 +1,4 @@
-r"""Which disguises there may be in a text: one pass of hyperscan, that the decoders need not read all of it in vain.
+r"""Which disguises there may be in a text: searched for fast, that the decoders need not read all of it in vain.
 
 A hint is what must stand in a text if its decoder is to lay anything bare there. It may also stand where nothing is
 hidden: that costs time and nothing else. What decodes to something that no key has in it, as ``\n`` and ``&quot;`` do,
@@ -154,7 +154,7 @@ class Hints:
         elif beside:
             ends[disguises.side_by_side] = ()
         # A private key is longer than what lies around a hint.
-        everywhere |= ends.keys() if disguises.margins in ends else ends.keys() - _NEAR
+        everywhere |= ends.keys() if disguises.margins in everywhere | ends.keys() else ends.keys() - _NEAR
         for decoder in self._decoders:
             if decoder in everywhere:
                 yield decoder, [(0, len(data))]

@@ -64,11 +64,13 @@ class Markers:
     def _hits(self, data: bytes, limit: int) -> tuple[list[tuple[int, int]], int]:
         """Which expressions hyperscan found and from where, up to the limit, and how many more there are."""
         hits: list[tuple[int, int]] = []
+        starts: set[int] = set()
         skipped = 0
 
         def on_match(expression: int, start: int, _end: int, _flags: int, _context: object) -> bool:
             nonlocal skipped
-            if len(hits) < limit:
+            if len(starts) < limit or start in starts:
+                starts.add(start)
                 hits.append((expression, start))
                 return False
             skipped += 1

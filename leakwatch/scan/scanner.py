@@ -18,10 +18,10 @@ from leakwatch.scan.naming import Names
 from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
 
-LIMIT: Final = 1_000  # places of markers in any text …
+LIMIT: Final = 10_000  # places of markers in any text …
 SPACING: Final = 256  # … and bytes of it for one more: what is denser is a list of keys, each a run for the sieve
 RUNS: Final = 250_000  # of one field that are tried with the sieve
-_FURTHER: Final = 5  # times the limit: so many shorter readings there may be of one layer
+_FURTHER: Final = 2  # times the limit: so many shorter readings there may be of one layer
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 _APART: Final = BETWEEN.decode()
@@ -100,7 +100,7 @@ class Scanner:
     """Finds what may be a key in one pass, whatever it is disguised as. Threads may share it.
 
     In one field and all its layers markers are read at `limit` places, and at one more for as many bytes as `spacing`
-    says; in each layer there may be five times as many shorter readings, to which a neighbour may be glued. What is
+    says; in each layer there may be twice as many shorter readings, to which a neighbour may be glued. What is
     beyond is counted in `Scan`: who calls must tell the operator. Registered keys that are a run, or that punctuation
     parts from it, are found all the same.
     """

@@ -27,8 +27,7 @@ from leakwatch.survey.likelihood import Likelihood, Verdict, judge
 _WINDOW: Final = 16_000_000  # bytes of a file that are scanned at once
 _AT_ONCE: Final = 256_000  # bytes of a history that are looked at as one
 _OVERLAP: Final = 64_000  # bytes of one window that the next begins with: a key in between is whole in one of them
-_PLACES: Final = 10_000  # of markers that are read in a window at least …
-_SPACING: Final = 16  # … and bytes of it for one more: here a list of keys is shown whole, however long it takes
+_SPACING: Final = 16  # bytes for one more marker that is read: a list of keys is shown whole, however long it takes
 _NEIGHBOURS: Final = 4  # places before a key at which one may begin that it is a part of
 _ALIKE: Final = 4  # characters that all ways to read a key begin with
 _MARKS: Final = {
@@ -90,7 +89,7 @@ class Inspector:
 
     def __init__(self, known: Known | None, *, plain: bool = False) -> None:
         """`plain`: keys that stand there as they are alone, under no disguise."""
-        self._scanner = Scanner(shipped(), limit=_PLACES, spacing=_SPACING, plain=plain)
+        self._scanner = Scanner(shipped(), spacing=_SPACING, plain=plain)
         self._needs_marker = plain and known is None
         self._opener = Opener()
         self._sieve: DigestSieve | None = None

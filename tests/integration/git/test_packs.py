@@ -217,13 +217,54 @@ def test_an_object_is_as_long_as_it_says_or_is_left_to_git(
     path = tmp_path / "some.pack"
     path.write_bytes(head + zlib.compress(b"abc") + bytes(100))
     with path.open("rb") as file:
-        assert Pack(file.fileno(), b"\xfftOc\0\0\0\2" + bytes(1024)).read(0) == expected
+        assert Pack(file.fileno(), b"\xfftOc\0\0\0\2" + bytes(1024 + 40)).read(0) == expected
 
 
 def test_a_name_that_only_lies_across_two_others_is_not_there() -> None:
     one, other = b"\1" + b"\2" * 18 + b"\1", b"\1" + b"\3" * 19
-    index = b"\xfftOc\0\0\0\2" + struct.pack(">256I", 0, *[2] * 255) + one + other + bytes(8) + struct.pack(">II", 7, 9)
+    index = b"\xfftOc\0\0\0\2" + struct.pack(">256I", 0, *[2] * 255) + one + other + bytes(8)
+    index += struct.pack(">II", 7, 9) + bytes(40)
     pack = Pack(0, index)
     assert (pack.find(one), pack.find(other)) == (7, 9)
     assert pack.find(one[19:] + other[:19]) is None
     assert pack.find(b"\2" * 20) is None
+
+
+def _index(name: bytes, offset: bytes, behind: bytes = b"") -> bytes:
+    """An index of one object; what is behind it are its far offset and two checksums."""
+    fanout = struct.pack(">256I", *[int(first >= name[0]) for first in range(256)])
+    return b"\xfftOc\0\0\0\2" + fanout + name + bytes(4) + offset + behind + bytes(40)
+
+
+@pytest.mark.parametrize("offset", [b"\xff" * 8, b"\x80" + bytes(7), b"\x7f" + b"\xff" * 7])
+def test_an_offset_beyond_all_files_is_left_to_git(offset: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "some.pack"
+    path.write_bytes(bytes(100))
+    with path.open("rb") as file:
+        pack = Pack(file.fileno(), _index(b"n" * 20, b"\x80\0\0\0", offset))
+        at = pack.find(b"n" * 20)
+        assert at == int.from_bytes(offset)
+        assert pack.read(at) is None
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        _index(b"n" * 20, bytes(4), b"junk"),
+        _index(b"n" * 20, bytes(4))[:-1],
+        b"\xfftOc\0\0\0\2" + b"\1\0\0\0" + bytes(1060),
+    ],
+    ids=["longer", "shorter", "counts that fall"],
+)
+def test_an_index_that_git_refuses_is_refused(index: bytes) -> None:
+    with pytest.raises(ValueError, match="^$"):
+        Pack(0, index)
+
+
+def test_of_packs_that_both_say_that_they_have_an_object_git_chooses(leash: Leash, repository: Path) -> None:
+    index, pack = packed(repository)
+    names = every(repository)
+    assert _left(repository, names) == 0
+    for file in (index, pack):
+        (file.parent / f"pack-0000{file.suffix}").write_bytes(file.read_bytes())
+    assert _left(repository, names) == len(names)

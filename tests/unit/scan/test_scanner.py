@@ -17,6 +17,8 @@ from leakwatch.match import canonical
 from leakwatch.model import Candidate, Document, Field, Position, Reference
 from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
+from leakwatch.scan.formats import Format
+from leakwatch.scan.markers import Markers
 from leakwatch.scan.scanner import SPACING, Scanner
 from tests.unit.core.making import sieve_of
 from tests.unit.scan.making import MARKED, made, named
@@ -216,6 +218,15 @@ def test_a_key_ends_where_the_next_one_begins_however_long_its_format_may_be(key
     assert key in keys_in(key + neighbour * 5)
 
 
+def test_what_is_bounded_is_places_not_how_many_formats_may_begin_at_each() -> None:
+    text = "\n".join(made(named("openai-project"), seed) for seed in range(9)).encode()
+    markers = Markers([Format(detector) for detector in MARKED])
+    every = markers.reader(text, 10_000, 0)
+    assert max(len(every.longest(start)) for start in every.starts) > 1
+    assert markers.reader(text, len(every.starts), 0).starts == every.starts
+    assert len(markers.reader(text, len(every.starts) - 1, 0).starts) == len(every.starts) - 1
+
+
 def test_counting_ends_when_there_are_very_many() -> None:
     text = "AIza" * 100_000
     scan = Scanner(shipped(), limit=5).scan(document(text))
@@ -225,7 +236,7 @@ def test_counting_ends_when_there_are_very_many() -> None:
 def test_further_readings_are_shared_fairly_and_what_is_cut_is_counted() -> None:
     random = Random(1)
     keys = [synthetic.fill("sk-ant-oat01-{base64url:93}AA", random) for _ in range(10)]
-    only = Scanner([named("anthropic-oauth-access")], limit=4, spacing=1)
+    only = Scanner([named("anthropic-oauth-access")], limit=10)
     scan = only.scan(document(" ".join(f"{key}xy" for key in keys)))
     assert {candidate.plaintext.reveal() for candidate in scan.candidates} >= set(keys)
     assert scan.skipped == 10
