@@ -227,8 +227,9 @@ class Packs:
             asked = bytes.fromhex(name)
         except ValueError:  # of a line that was too long for one
             return None
-        packs = enumerate(self._packs) if len(asked) == _NAME else ()
-        found = [(number, at) for number, pack in packs if (at := pack.find(asked)) is not None]
+        if len(asked) != _NAME:
+            return None
+        found = [(number, at) for number, pack in enumerate(self._packs) if (at := pack.find(asked)) is not None]
         return found[0] if len(found) == 1 else None
 
 

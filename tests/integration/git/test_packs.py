@@ -257,7 +257,7 @@ def test_an_offset_beyond_all_files_is_left_to_git(offset: bytes, tmp_path: Path
     ids=["longer", "shorter", "counts that fall"],
 )
 def test_an_index_that_git_refuses_is_refused(index: bytes) -> None:
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         Pack(0, index)
 
 

@@ -219,12 +219,12 @@ def test_a_key_ends_where_the_next_one_begins_however_long_its_format_may_be(key
 
 
 def test_what_is_bounded_is_places_not_how_many_formats_may_begin_at_each() -> None:
-    text = "\n".join(made(named("openai-project"), seed) for seed in range(9)).encode()
-    markers = Markers([Format(detector) for detector in MARKED])
+    markers = Markers([Format(detector) for detector in MARKED if not detector.reach])
+    text = "\n".join(made(named("anthropic-api"), seed) for seed in range(9)).encode()
     every = markers.reader(text, 10_000, 0)
     assert max(len(every.longest(start)) for start in every.starts) > 1
-    assert markers.reader(text, len(every.starts), 0).starts == every.starts
-    assert len(markers.reader(text, len(every.starts) - 1, 0).starts) == len(every.starts) - 1
+    for limit in range(1, len(every.starts) + 1):
+        assert markers.reader(text, limit, 0).starts == every.starts[:limit]
 
 
 def test_counting_ends_when_there_are_very_many() -> None:
