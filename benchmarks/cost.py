@@ -445,7 +445,11 @@ _CASES: Final[Sequence[tuple[str, str, Publish]]] = (
     ("`gitea` and other forges: ten repositories that are new to us", "gitea", _new_repositories),
     ("`github-events`: ten pushes of a file", "github-events", _pushes),
     ("`github-events`: ten new branches with a file each", "github-events", _branches),
-    ("`github-code-search`: ten files", "github-code-search", _searched),
+    (
+        "`github-code-search`: ten files, where each word has fewer than a thousand results",
+        "github-code-search",
+        _searched,
+    ),
     ("`github-releases`: a packed file of each of ten releases, but for a redirect", "github-releases", _attached),
     ("`github-gists`", "github-gists", _gists),
     ("`gitlab-snippets`", "gitlab-snippets", _snippets),

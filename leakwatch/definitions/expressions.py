@@ -4,6 +4,7 @@ RE2 walks each text once, whatever the expression says: `re` can be made to try 
 RE2 has no look-around and no back-references, and its classes are ASCII's.
 """
 
+import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -11,10 +12,19 @@ import re2
 
 _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False  # they are told where the definition is
+_MENDS: Final = (
+    (r"operator: \(\?(<?[=!]|[P>(])|sequence: \\[1-9]", "say it without look-around and back-references"),
+    (r"operator: \(\?", r"leave it out: of such flags there are (?i), (?m) and (?s)"),
+    (r"sequence: \\Z", r"write \z"),
+    (r"sequence: \\[uUN]", r"write \x{…} with the character's number, or the character"),
+    (r"repetition size", "say 1,000 times or fewer"),
+    (r"repetition operator", "write *, +, ? or {…} once: RE2 never goes back, so nothing has to be possessive"),
+)
+"""What to write in place of what RE2 has not, by what it says of it."""
 
 
 def groups(pattern: str) -> int:
-    """Return how many groups an expression has. Raises ValueError for what is none."""
+    """Return how many groups an expression has. Raises ValueError for what is none, with what to write instead."""
     return int(_compiled(pattern).groups)
 
 
@@ -34,8 +44,10 @@ def _compiled(pattern: str) -> Any:
     try:
         return re2.compile(_plain(pattern), options=_OPTIONS)
     except re2.error as error:
-        [said] = error.args
-        raise ValueError(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)) from None
+        [raw] = error.args
+        said = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+        mend = next((f"; {mend}" for why, mend in _MENDS if re.search(why, said)), "")
+        raise ValueError(f"{said}{mend}") from None
 
 
 def _plain(text: str) -> str:

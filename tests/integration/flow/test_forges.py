@@ -1,6 +1,6 @@
-"""The shipped definitions of forges and registries, read by the whole flow: the API by its documents, git for real."""
+"""The shipped definitions of forges, read by the whole flow: the API by its documents, git for real."""
 
-import gzip
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from tests.integration.flow.conftest import Flow
 from tests.integration.flow.test_repositories import places
 from tests.integration.flow.test_watch import dead, poll_once, state
 from tests.integration.git.host import Host, Repository
-from tests.unit.containers.making import tarred, zipped
+from tests.unit.containers.making import zipped
 from tests.unit.fetch.test_apps import key, pem
 
 AT = "2026-11-23T22:44:36Z"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 GIT = {"url": "{base_url}/{title}.git"}  # where in these tests the host of the API serves the repositories, too
 
 
@@ -68,9 +69,21 @@ def gitea(host: Host, tools: Repository) -> Source:
     return shipped("gitea", host.url)
 
 
-def models(host: Host, tools: Repository) -> Source:
-    host.answers["/api/models"] = [{"id": "ada/tools", "author": "ada", "sha": "1" * 40, "lastModified": AT}]
-    return shipped("huggingface-models", host.url)
+def hub(host: Host, kind: str) -> Source:
+    host.answers[f"/api/{kind}"] = [{"id": "ada/tools", "author": "ada", "sha": "1" * 40, "lastModified": AT}]
+    return shipped(f"huggingface-{kind}", host.url)
+
+
+def models(host: Host, _tools: Repository) -> Source:
+    return hub(host, "models")
+
+
+def datasets(host: Host, _tools: Repository) -> Source:
+    return hub(host, "datasets")
+
+
+def spaces(host: Host, _tools: Repository) -> Source:
+    return hub(host, "spaces")
 
 
 def owner(host: Host, tools: Repository) -> Source:
@@ -86,36 +99,38 @@ def new(host: Host, tools: Repository) -> Source:
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    ("listed", "page"),
+    ("listed", "name", "page"),
     [
-        (gitlab, "{at}/-/blob/{commit}/app/.env"),
-        (gitlab_events, "{at}/-/blob/{commit}/app/.env"),
-        (gitea, "{at}/src/commit/{commit}/app/.env"),
-        (models, "{at}/blob/{commit}/app/.env"),
-        (owner, "{at}/blob/{commit}/app/.env"),
-        (new, "{at}/blob/{commit}/app/.env"),
+        (gitlab, "ada/tools", "{at}/-/blob/{commit}/app/.env"),
+        (gitlab_events, "ada/tools", "{at}/-/blob/{commit}/app/.env"),
+        (gitea, "ada/tools", "{at}/src/commit/{commit}/app/.env"),
+        (models, "ada/tools", "{at}/blob/{commit}/app/.env"),
+        (datasets, "datasets/ada/tools", "{at}/blob/{commit}/app/.env"),
+        (spaces, "spaces/ada/tools", "{at}/blob/{commit}/app/.env"),
+        (owner, "ada/tools", "{at}/blob/{commit}/app/.env"),
+        (new, "ada/tools", "{at}/blob/{commit}/app/.env"),
     ],
 )
 async def test_a_key_in_a_listed_repository_is_found_and_its_page_named(
-    flow: Flow, host: Host, listed: Any, page: str
+    flow: Flow, host: Host, listed: Any, name: str, page: str
 ) -> None:
     [customer] = customers(1, seed=81)
     await flow.register(customer)
-    tools = host.create("ada/tools")
+    tools = host.create(name)
     commit = tools.commit({"app/.env": f"KEY={customer.key}\n"})
     tools.push()
     await flow.add(listed(host, tools))
     await poll_once(flow, flow.watched["site"])
     [place] = await places(flow)
-    assert place.url == page.format(at=f"{host.url}/ada/tools", commit=commit)
+    assert place.url == page.format(at=f"{host.url}/{name}", commit=commit)
     assert (place.position.line, place.path) == (1, "app/.env")
     assert await dead(flow) == []
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow: Flow, host: Host) -> None:
     owners = customers(4, seed=82)
     await flow.register(*owners)
@@ -164,7 +179,7 @@ async def test_a_push_is_read_by_what_it_changed_and_a_comment_as_it_stands(flow
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_new_branch_costs_what_its_commits_do_and_no_clone(flow: Flow, host: Host) -> None:
     [customer] = customers(1, seed=87)
     await flow.register(customer)
@@ -189,7 +204,7 @@ async def test_a_new_branch_costs_what_its_commits_do_and_no_clone(flow: Flow, h
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_operator_is_told_of_an_app_that_is_not_accepted_while_tokens_do_its_work(
     flow: Flow, host: Host
 ) -> None:
@@ -206,7 +221,7 @@ async def test_the_operator_is_told_of_an_app_that_is_not_accepted_while_tokens_
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_file_that_is_searched_for_is_fetched_as_it_is_and_a_message_is_read_as_it_stands(
     flow: Flow, host: Host
 ) -> None:
@@ -215,7 +230,7 @@ async def test_a_file_that_is_searched_for_is_fetched_as_it_is_and_a_message_is_
     repository = {"name": "tools", "full_name": "ada/tools", "owner": {"login": "ada"}}
     page = f"https://github.com/ada/tools/blob/{'3' * 40}/app/.env"
     file = {"name": ".env", "path": "app/.env", "sha": "4" * 40, "html_url": page, "repository": repository}
-    message = {"message": f"use {owners[1].key}", "committer": {"date": AT}}
+    message = {"message": f"use {owners[1].key}", "committer": {"date": AT}, "author": {"name": "Ada"}}
     commit = {"sha": "5" * 40, "html_url": "https://github.com/ada/tools/commit/5", "commit": message}
     host.answers["/search/code"] = {"total_count": 1, "incomplete_results": False, "items": [file]}
     found = {"total_count": 1, "incomplete_results": False, "items": [{**commit, "repository": repository}]}
@@ -224,18 +239,33 @@ async def test_a_file_that_is_searched_for_is_fetched_as_it_is_and_a_message_is_
     for name in ("github-code-search", "github-commit-search"):
         await flow.add(shipped(name, host.url, search={"rate": "1000/s"}))
         await poll_once(flow, flow.watched["site"])
-    assert {place.url for place in await places(flow)} == {page, "https://github.com/ada/tools/commit/5"}
+    assert {(place.url, place.title, place.path) for place in await places(flow)} == {
+        (page, "tools", "app/.env"),
+        ("https://github.com/ada/tools/commit/5", "ada/tools", ""),
+    }
     [raw] = [r for r in host.requests if r.path.startswith("/repos")]
     assert raw.headers["Accept"] == "application/vnd.github.raw+json"
-    words = load(find("github-code-search", Path("none"))).search
-    assert words is not None
-    asked = [r.query["q"] for r in host.requests if r.path == "/search/code"]
-    assert asked == [f'"{word}" in:file size:0..393216' for word in words.words]
+    for kind, window in (("code", r"in:file size:0\.\.393216"), ("commits", rf"committer-date:{TIME}\.\.{TIME}")):
+        words = load(find(f"github-{kind.removesuffix('s')}-search", Path("none"))).search
+        assert words is not None
+        asked = [r.query["q"] for r in host.requests if r.path == f"/search/{kind}"]
+        assert [re.sub(rf" {window}$", "", one) for one in asked] == [f'"{word}"' for word in words.words]
+
+
+def runs(host: Host) -> Source:
+    return shipped("github-actions", host.url, parameters={"owner": "ada", "repository": "tools"})
+
+
+def all_runs(host: Host) -> Source:
+    host.answers["/users/ada/repos"] = [{"full_name": "ada/tools"}, {"full_name": "ada/idle"}]
+    host.answers["/repos/ada/idle/actions/runs"] = {"total_count": 0, "workflow_runs": []}
+    return shipped("github-actions-owner", host.url, parameters={"owner": "ada"})
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-async def test_a_key_in_the_log_of_a_run_is_found_in_its_archive(flow: Flow, host: Host) -> None:
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("listed", [runs, all_runs])
+async def test_a_key_in_the_log_of_a_run_is_found_in_its_archive(flow: Flow, host: Host, listed: Any) -> None:
     [owner] = customers(1, seed=86)
     await flow.register(owner)
     page = "https://github.com/ada/tools/actions/runs/7"
@@ -243,7 +273,7 @@ async def test_a_key_in_the_log_of_a_run_is_found_in_its_archive(flow: Flow, hos
     host.answers["/repos/ada/tools/actions/runs"] = {"total_count": 1, "workflow_runs": [run]}
     log = f"2026-11-23T22:44:36Z KEY={owner.key}\n"
     host.answers["/repos/ada/tools/actions/runs/7/logs"] = zipped({"build/2_Run.txt": log.encode()})
-    await flow.add(shipped("github-actions", host.url, parameters={"owner": "ada", "repository": "tools"}))
+    await flow.add(listed(host))
     await poll_once(flow, flow.watched["site"])
     [place] = await places(flow)
     assert (place.url, place.title) == (page, "Build")
@@ -265,7 +295,7 @@ def releases(host: Host, assets: list[dict[str, Any]]) -> Source:
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("listed", [release, releases])
 async def test_a_file_of_a_release_is_fetched_and_opened_and_one_that_is_too_large_is_missed_once(
     flow: Flow, host: Host, listed: Any
@@ -287,7 +317,7 @@ async def test_a_file_of_a_release_is_fetched_and_opened_and_one_that_is_too_lar
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_every_file_of_a_gist_is_a_document(flow: Flow, host: Host) -> None:
     [customer] = customers(1, seed=83)
     await flow.register(customer)
@@ -302,88 +332,40 @@ async def test_every_file_of_a_gist_is_a_document(flow: Flow, host: Host) -> Non
     assert (await state(flow, "site")).documents == 2
 
 
-def npm(host: Host) -> tuple[Source, str]:
-    name = "@ada/tools"
-    host.answers["/registry/"] = {"db_name": "registry", "update_seq": 41}
-    host.answers["/registry/_changes"] = {"results": [{"seq": 42, "id": name, "changes": []}], "last_seq": 42}
-    versions = {v: {"name": name, "version": v, "dist": {"tarball": f"{host.url}/{v}.tgz"}} for v in ("1.0.0", "2.0.0")}
-    time = {"1.0.0": "2025-01-01T00:00:00Z", "2.0.0": AT}
-    host.answers[f"/{name}"] = {"name": name, "versions": versions, "time": time}
-    return shipped("npm", host.url, parameters={"registry": host.url}), "/2.0.0.tgz"
-
-
-def pypi(host: Host) -> tuple[Source, str]:
-    link = "https://pypi.org/project/tools/2.0/"
-    host.answers["/rss/updates.xml"] = (
-        f"<rss><channel><item><title>tools 2.0</title><link>{link}</link></item></channel></rss>"
-    )
-    file = {"filename": "tools-2.0.tar.gz", "url": f"{host.url}/tools-2.0.tar.gz", "upload_time_iso_8601": AT}
-    host.answers["/pypi/tools/2.0/json"] = {"info": {}, "urls": [file]}
-    return shipped("pypi", host.url), "/tools-2.0.tar.gz"
-
-
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("registry", [npm, pypi])
-async def test_a_new_version_of_a_package_is_fetched_and_no_old_one(flow: Flow, host: Host, registry: Any) -> None:
-    [customer] = customers(1, seed=84)
-    await flow.register(customer)
-    source, tarball = registry(host)
-    host.answers[tarball] = gzip.compress(tarred({"package/.env": f"KEY={customer.key}\n".encode()}))
-    await flow.add(source)
-    await poll_once(flow, source)
-    [place] = await places(flow)
-    assert (place.path, place.position.line) == (f"{tarball[1:]}!/package/.env", 1)
-    assert (await state(flow, "site")).documents == 1
-    asked = [request.path_qs for request in host.requests]
-    await poll_once(flow, source)
-    again = [request.path_qs for request in host.requests[len(asked) :]]
-    assert len(again) == 1  # the feed alone
-    if registry is npm:
-        assert again == ["/registry/_changes?since=42&limit=1000"]
-        assert "/registry/_changes?since=41&limit=1000" in asked
-
-
-def released(host: Host, serial: int, *recent: str) -> None:
-    """The feed shows these releases, and the list of all projects has each with its serial, up to this one."""
-    items = (f"<item><title>{n}</title><link>https://pypi.org/project/{n}/2.0/</link></item>" for n in recent)
-    host.answers["/rss/updates.xml"] = f"<rss><channel>{''.join(items)}</channel></rss>"
-    first = serial - len(PROJECTS) + 1
-    projects = [{"_last-serial": first + at, "name": name} for at, name in enumerate(PROJECTS)]
-    host.answers["/simple/"] = {"meta": {"_last-serial": serial, "api-version": "1.1"}, "projects": projects}
-
-
-PROJECTS = ["p0", "p1", "p2", "swallowed", "p3", "p4", "p5"]
-
-
-@pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-async def test_what_a_feeds_gap_swallowed_is_fetched_from_the_list_of_all_and_nothing_twice(
-    flow: Flow, host: Host, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_gist_that_is_changed_is_read_again_and_only_what_is_as_new_is_asked_for(
+    flow: Flow, host: Host
 ) -> None:
-    [customer] = customers(1, seed=85)
+    [customer] = customers(1, seed=89)
     await flow.register(customer)
-    clock = 1_800_000_000
-    monkeypatch.setattr("leakwatch.fetch.catchup.time", lambda: clock)
-    for name in PROJECTS:
-        file = {"filename": f"{name}-2.0.tar.gz", "url": f"{host.url}/{name}-2.0.tar.gz", "upload_time_iso_8601": AT}
-        old = {**file, "filename": f"{name}-1.0.tar.gz", "upload_time_iso_8601": "2025-01-01T00:00:00Z"}
-        host.answers[f"/pypi/{name}/2.0/json"] = {"info": {}, "urls": [file]}
-        host.answers[f"/pypi/{name}/json"] = {"info": {}, "releases": {"1.0": [old], "2.0": [file]}, "urls": [file]}
-        host.answers[f"/{name}-2.0.tar.gz"] = gzip.compress(tarred({"package/a.txt": name.encode()}))
-    host.answers["/swallowed-2.0.tar.gz"] = gzip.compress(tarred({"package/.env": f"K={customer.key}\n".encode()}))
-    source = shipped("pypi", host.url)
-    await flow.add(source)
-    released(host, 3, "p2", "p1", "p0")
-    await poll_once(flow, source)
-    clock += 3600
-    released(host, 7, "p5", "p4", "p3")
-    await poll_once(flow, source)
-    await poll_once(flow, source)
+    gist = {"id": "f" * 32, "html_url": "https://gist.github.com/f", "owner": {"login": "ada"}, "description": "mine"}
+    for at, text in ((AT, "nothing"), ("2026-11-23T23:00:00Z", customer.key)):
+        host.answers[f"/raw/{at}"] = text
+        files = {"b.env": {"filename": "b.env", "raw_url": f"{host.url}/raw/{at}"}}
+        host.answers["/gists/public"] = [{**gist, "files": files, "updated_at": at}]
+        if at == AT:
+            await flow.add(shipped("github-gists", host.url))
+        await poll_once(flow, flow.watched["site"])
     [place] = await places(flow)
-    assert place.path == "swallowed-2.0.tar.gz!/package/.env"
-    fetched = [request.path for request in host.requests if request.path.endswith("-2.0.tar.gz")]
-    assert sorted(fetched) == sorted(f"/{name}-2.0.tar.gz" for name in PROJECTS)
-    assert [request.path for request in host.requests].count("/simple/") == 2
-    assert not any("1.0" in request.path for request in host.requests)
-    assert (await state(flow, "site")).gaps == 1
+    assert (place.url, place.path) == ("https://gist.github.com/f", "b.env")
+    [first, *_, last] = [r.query["since"] for r in host.requests if r.path == "/gists/public"]
+    assert (bool(re.fullmatch(TIME, first)), last) == (True, "2026-11-23T22:44:06Z")  # half a minute before the newest
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_snippet_is_read_as_it_is_and_its_page_named(flow: Flow, host: Host) -> None:
+    [customer] = customers(1, seed=90)
+    await flow.register(customer)
+    page = "https://gitlab.example/-/snippets/8"
+    snippet = {"id": 8, "title": "Settings", "file_name": "app/.env", "author": {"username": "ada"}, "web_url": page}
+    host.answers["/api/v4/snippets/public"] = [{**snippet, "created_at": AT, "updated_at": AT}]
+    host.answers["/api/v4/snippets/8/raw"] = f"# settings\nKEY={customer.key}\n"
+    await flow.add(shipped("gitlab-snippets", host.url))
+    await poll_once(flow, flow.watched["site"])
+    [place] = await places(flow)
+    assert (place.url, place.title, place.author, place.path) == (page, "Settings", "ada", "app/.env")
+    assert place.position.line == 2
+    assert all(r.headers["PRIVATE-TOKEN"] == "made up" for r in host.requests)
+    assert await dead(flow) == []

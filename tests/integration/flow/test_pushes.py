@@ -33,7 +33,7 @@ from tests.integration.flow.test_watch import alarms, state
 from tests.integration.git.host import Host, Repository
 
 SECRET = "of the hub, 2026"
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @dataclass

@@ -116,7 +116,7 @@ async def test_a_key_in_a_commits_message_is_found(flow: Flow, host: Host) -> No
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_an_archive_in_a_repository_is_opened_and_its_page_named(flow: Flow, host: Host) -> None:
     [owner] = customers(1, seed=75)
     await flow.register(owner)
@@ -132,7 +132,7 @@ async def test_an_archive_in_a_repository_is_opened_and_its_page_named(flow: Flo
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_what_a_commit_says_of_a_place_is_stored_redacted(flow: Flow, host: Host) -> None:
     owner, other = customers(2, seed=76)
     await flow.register(owner)

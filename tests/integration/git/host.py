@@ -45,7 +45,7 @@ class Repository:
         self.bare = root / f"{name}.git"
         self.work = root / f"{name}.work"
         self.url = f"{url}/{name}.git"
-        self.bare.parent.mkdir(exist_ok=True)
+        self.bare.parent.mkdir(parents=True, exist_ok=True)
         git(root, "init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         git(root, "init", "--quiet", "--initial-branch=main", str(self.work))
         for setting in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"):

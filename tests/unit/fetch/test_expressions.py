@@ -10,6 +10,7 @@ import pytest
 
 from leakwatch import fetch
 from leakwatch.definitions import every, first
+from leakwatch.definitions.expressions import groups
 from leakwatch.fetch import listing
 
 _PUMPS = (
@@ -75,6 +76,34 @@ def test_no_expression_takes_more_than_its_share_for_a_longer_text(expression: r
 def test_no_expression_of_a_definition_takes_more_than_its_share_for_a_longer_text(pattern: str) -> None:
     few, many = (_seconds(lambda text=text: first(pattern, text)) for text in ("a" * n + "!" for n in (10_000, 40_000)))  # type: ignore[misc]
     assert many < 9 * max(few, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "mend"),
+    [
+        *((p, "without look-around and back-references") for p in ("(?!a)(b)", "(?=a)(b)", "(?<!a)(b)", "(?<=a)(b)")),
+        *(
+            (p, "without look-around and back-references")
+            for p in (r"(a)\1", "(?P<n>a)(?P=n)", "(?>a)(b)", "(a)(?(1)b)")
+        ),
+        *((p, "(?i), (?m) and (?s)") for p in ("(?x)(a)", "(?a)(b)", "(?#c)(a)")),
+        (r"(a)\Z", r"write \z"),
+        (r"(\u00e9)", r"write \x{…}"),
+        ("(a{1,2000})", "1,000 times or fewer"),
+        *((p, "nothing has to be possessive") for p in ("(a*+)", "(a++)", "(a?+)")),
+        ("(a", "missing ): (a"),  # nothing to add
+    ],
+)
+def test_what_re2_has_not_is_refused_with_what_to_write(pattern: str, mend: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(mend)):
+        groups(pattern)
+
+
+def test_classes_and_ends_are_re2s() -> None:
+    assert first(r"([0-9]+)$", "12\n") is None
+    assert first(r"([0-9]+)\n?$", "12\n") == "12"
+    assert (first(r"(\w+)", "été"), first(r"([\pL\pN_]+)", "été")) == ("t", "été")
+    assert first(r"(\s)", "\v\x85") is None
 
 
 def test_half_a_surrogate_pair_is_no_reason_to_fail() -> None:
