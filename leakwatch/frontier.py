@@ -66,12 +66,6 @@ def admit(references: Sequence[Reference], *, waiting: int, most: int | None) ->
     return Admitted(taken=tuple(taken), missed=len(ordered) - len(taken))
 
 
-def fitting(source: Source, references: Sequence[Reference]) -> tuple[Sequence[Reference], int]:
-    """Return what a source fetches, and how many are too large for it, as far as their listing tells."""
-    fit = [one for one in references if one.size <= source.max_bytes]
-    return fit, len(references) - len(fit)
-
-
 @final
 class Frontier:
     """The frontiers of all sources, as they lie in the jobs of one queue."""
@@ -101,14 +95,24 @@ class Frontier:
         new = [r for r in references if self._pipeline.identity(source, r) not in known]
         return admit(new, waiting=waiting, most=most)
 
-    async def missed(self, tx: Transaction, source: Source, count: int) -> None:
-        """Count what will not be looked at, and tell of it: once a day for each source."""
-        if not count:
-            return
-        metrics.missed(source.name, count)
-        await sources.missed(tx, source.name, count, now())
-        detail = (
-            f"Source {source.name}: {count} documents are known to exist and were not looked at: there was no room "
-            "for them, they are too large, or the site shows no more of them. `leakwatch sources list` counts them."
-        )
-        await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed"))
+    async def missed(
+        self, tx: Transaction, source: Source, *, full: int = 0, large: int = 0, withheld: int = 0
+    ) -> None:
+        """Count what will not be looked at, and tell of it: once a day for each source and cause.
+
+        `full`: the frontier had no room; `large`: larger than the source takes; `withheld`: the site shows no more.
+        """
+        for cause, (count, why) in {
+            "full": (full, "there was no room for them: more tokens, or a higher rate, make some"),
+            "large": (
+                large,
+                f"files in repositories larger than {source.max_bytes:,} bytes: raise max_bytes for those to come",
+            ),
+            "withheld": (withheld, "the site says that they are there, and shows no more of them"),
+        }.items():
+            if count:
+                metrics.missed(source.name, count)
+                await sources.missed(tx, source.name, count, now())
+                detail = f"Source {source.name}: {count} documents are known to exist and were not looked at; {why}. "
+                detail += "`leakwatch sources list --wide` counts them."
+                await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed {cause}"))

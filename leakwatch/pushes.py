@@ -20,7 +20,7 @@ from leakwatch.fetch import kinds
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FetchJobs
-from leakwatch.frontier import Frontier, fitting
+from leakwatch.frontier import Frontier
 from leakwatch.model import Batch, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -91,9 +91,8 @@ class Pushes:
         admitted = await self._frontier.admitted(source, versioned[:_ITEMS], unbounded=_WAITING)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
-            news, oversized = fitting(source, outcome.new)
-            await self._engine.enqueue(tx, self._jobs.several(source, news))
-            await self._frontier.missed(tx, source, admitted.missed + oversized)
+            await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
+            await self._frontier.missed(tx, source, full=admitted.missed)
             await sources.pushed(tx, source.name, now())
 
         batch = Batch(source=source.name, references=admitted.taken)

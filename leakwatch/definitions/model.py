@@ -110,7 +110,7 @@ class Fields(Strict):
     published_at: str = ""
     commit: str = ""  # of a repository: commits to look for besides what its refs name, with spaces between
     text: str = ""  # the document itself, where the listing carries it whole
-    size: str = ""  # its bytes: of more than max_bytes it is not fetched, but missed; without it, read as far as that
+    size: str = ""  # its bytes: over max_bytes it is not fetched, but told as too_large; without it, read as far as that
 
     def named(self) -> dict[str, str]:
         """Return the facts that the definition says where to find."""

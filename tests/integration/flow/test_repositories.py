@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from leakwatch import frontier
 from leakwatch.fetch_jobs import FETCH
@@ -219,6 +220,21 @@ async def test_jobs_go_by_how_likely_a_key_is_and_count_for_their_documents(flow
     async with flow.database.transaction() as tx:
         await flow.engine.enqueue(tx, jobs)
         assert await flow.engine.waiting(tx, FETCH) == {"site": 63}
+
+
+async def test_what_was_missed_is_told_once_for_each_cause_with_what_helps(flow: Flow, host: Host) -> None:
+    at = source(f"{host.url}/x.git", TOML)
+    await flow.add(at)
+    with capture_logs() as logs:
+        for _ in range(2):
+            async with flow.database.transaction() as tx:
+                await flow.frontier.missed(tx, at, full=1, large=2, withheld=4)
+    told = [line["detail"] for line in logs if line["event"] == "alarm"]
+    full, large, withheld = told
+    assert (": 1 documents" in full, "more tokens" in full, "max_bytes" in full) == (True, True, False)
+    assert (": 2 documents" in large, "raise max_bytes" in large) == (True, True)
+    assert (": 4 documents" in withheld, "shows no more" in withheld) == (True, True)
+    assert (await state(flow, "site")).missed == 14
 
 
 def test_what_is_likely_goes_first_and_always_has_room() -> None:
