@@ -44,6 +44,16 @@ class Admitted:
     missed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """How many documents are known to exist and will not be looked at, by the cause."""
+
+    full: int = 0  # the frontier had no room
+    many: int = 0  # one page named them, beyond what its definition takes of one
+    large: int = 0  # files in repositories, larger than the source takes
+    withheld: int = 0  # the site shows no more
+
+
 def priority(reference: Reference) -> int:
     """Return how soon a document is looked at, by what it is called."""
     name = (reference.path or reference.title or reference.id)[-_LONGEST:]
@@ -52,6 +62,14 @@ def priority(reference: Reference) -> int:
     if _LIKELY.search(name):
         return LIKELY
     return OPENING if reference.via is Via.GIT else USUAL
+
+
+def foremost(source: Source, references: Sequence[Reference]) -> Admitted:
+    """Take of what one page names as many as its definition says: no single one shall spend what there is."""
+    most = source.definition.open.most if source.definition.open else None
+    ordered = sorted(references, key=priority)
+    taken = tuple(ordered[:most])
+    return Admitted(taken=taken, missed=len(ordered) - len(taken))
 
 
 def admit(references: Sequence[Reference], *, waiting: int, most: int | None) -> Admitted:
@@ -95,21 +113,15 @@ class Frontier:
         new = [r for r in references if self._pipeline.identity(source, r) not in known]
         return admit(new, waiting=waiting, most=most)
 
-    async def missed(
-        self, tx: Transaction, source: Source, *, full: int = 0, large: int = 0, withheld: int = 0
-    ) -> None:
-        """Count what will not be looked at, and tell of it: once a day for each source and cause.
-
-        `full`: the frontier had no room; `large`: larger than the source takes; `withheld`: the site shows no more.
-        """
-        for cause, (count, why) in {
-            "full": (full, "there was no room for them: more tokens, or a higher rate, make some"),
-            "large": (
-                large,
-                f"files in repositories larger than {source.max_bytes:,} bytes: raise max_bytes for those to come",
-            ),
-            "withheld": (withheld, "the site says that they are there, and shows no more of them"),
-        }.items():
+    async def missed(self, tx: Transaction, source: Source, missed: Missed) -> None:
+        """Count what will not be looked at, and tell of it: once a day for each source and cause."""
+        larger = f"files in repositories larger than {source.max_bytes:,} bytes: raise max_bytes for those to come"
+        for cause, count, why in (
+            ("full", missed.full, "there was no room for them: more tokens, or a higher rate, make some"),
+            ("many", missed.many, "one page named more than `open.most` of its definition"),
+            ("large", missed.large, larger),
+            ("withheld", missed.withheld, "the site says that they are there, and shows no more of them"),
+        ):
             if count:
                 metrics.missed(source.name, count)
                 await sources.missed(tx, source.name, count, now())

@@ -20,7 +20,7 @@ from leakwatch.fetch import kinds
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FetchJobs
-from leakwatch.frontier import Frontier
+from leakwatch.frontier import Frontier, Missed
 from leakwatch.model import Batch, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -92,7 +92,7 @@ class Pushes:
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
-            await self._frontier.missed(tx, source, full=admitted.missed)
+            await self._frontier.missed(tx, source, Missed(full=admitted.missed))
             await sources.pushed(tx, source.name, now())
 
         batch = Batch(source=source.name, references=admitted.taken)

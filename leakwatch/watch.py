@@ -20,7 +20,7 @@ from leakwatch.fetch import Poll, Session, Trace, fetch, poll
 from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FETCH, FetchJobs, sort, too_long, unpack
-from leakwatch.frontier import Frontier
+from leakwatch.frontier import Frontier, Missed, foremost
 from leakwatch.model import Batch, Checkpoint, Document, Reference, Via, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -147,8 +147,8 @@ class Watch:
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             news = left_alone if skip else outcome.new
             await self._engine.enqueue(tx, self._jobs.several(source, news, alone=crashed))
-            withheld = 0 if skip else polled.trace.missed
-            await self._frontier.missed(tx, source, full=admitted.missed, withheld=withheld)
+            missed = Missed(full=admitted.missed, withheld=0 if skip else polled.trace.missed)
+            await self._frontier.missed(tx, source, missed)
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
             await self._engine.enqueue(tx, self._jobs.failed(source, cut))
             await self._polled(tx, source, polled, start.interval, len(outcome.new) + len(batch.documents))
@@ -186,9 +186,10 @@ class Watch:
         what = sort(fetched.failures, job.attempts)
         cut = [(d.reference, too_long(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
-        named = [reference for opened in fetched.opened for reference in opened.references]
+        each = [foremost(source, opened.references) for opened in fetched.opened]
+        named = [reference for one in each for reference in one.taken]
         admitted = await self._frontier.admitted(source, named, leaving=len(references))
-        large = sum(opened.oversized for opened in fetched.opened)
+        many, large = sum(one.missed for one in each), sum(opened.oversized for opened in fetched.opened)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures, job.attempts))
@@ -197,7 +198,7 @@ class Watch:
             rested = now() + timedelta(seconds=fetched.wait) if fetched.wait else None  # the host wants to rest
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
-            await self._frontier.missed(tx, source, full=admitted.missed, large=large)
+            await self._frontier.missed(tx, source, Missed(full=admitted.missed, many=many, large=large))
             await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)

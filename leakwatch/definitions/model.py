@@ -110,7 +110,7 @@ class Fields(Strict):
     published_at: str = ""
     commit: str = ""  # of a repository: commits to look for besides what its refs name, with spaces between
     text: str = ""  # the document itself, where the listing carries it whole
-    size: str = ""  # its bytes: over max_bytes it is not fetched, but told as too_large; without it, read as far as that
+    size: str = ""  # its bytes: over max_bytes it is not fetched, but told as too_large; without it, it is cut there
 
     def named(self) -> dict[str, str]:
         """Return the facts that the definition says where to find."""
@@ -142,6 +142,7 @@ class Open(Strict):
     items: str = ""  # as in listing, as the next
     each: str = ""
     fresh: Duration | None = None  # what was published so long before the newest is left alone
+    most: Annotated[int, Field(ge=1)] | None = None  # documents to fetch of one page, the likely first; None: all
     fields: Fields = Fields()
     cut: Fields = Fields()
     document: DocumentPlace = DocumentPlace()
