@@ -48,6 +48,9 @@ class Listing(Strict):
     may_be_empty: bool = False  # false: nothing found is an error, never a quiet day
     conditional: bool = True  # false: what the site calls "not modified" cannot be believed, so it is never asked
     each: str = ""  # json: JMESPath from an item to its several documents; fields then read [item, one of them]
+    marks: str = (
+        ""  # json: JMESPath to the ids of all that a page has, where `items` leaves out: by these a gap is told
+    )
     order: Literal["newest_first", "oldest_first", "none"] = "newest_first"  # of the items on a page
     pages: Pages | None = None
     since: Since | None = None
