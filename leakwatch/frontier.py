@@ -13,6 +13,7 @@ from typing import Final, final
 from leakwatch import metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine
+from leakwatch.fetch.opening import Opened
 from leakwatch.fetch.source import Source
 from leakwatch.model import Reference, Via, now
 from leakwatch.pipeline import Pipeline
@@ -64,12 +65,15 @@ def priority(reference: Reference) -> int:
     return OPENING if reference.via is Via.GIT else USUAL
 
 
-def foremost(source: Source, references: Sequence[Reference]) -> Admitted:
-    """Take of what one page names as many as its definition says: no single one shall spend what there is."""
+def foremost(source: Source, opened: Sequence[Opened]) -> tuple[list[Reference], Missed]:
+    """Take of what each page names as many as the definition says: no single one shall spend what there is."""
     most = source.definition.open.most if source.definition.open else None
-    ordered = sorted(references, key=priority)
-    taken = tuple(ordered[:most])
-    return Admitted(taken=taken, missed=len(ordered) - len(taken))
+    taken = [reference for one in opened for reference in sorted(one.references, key=priority)[:most]]
+    return taken, Missed(
+        many=sum(len(one.references) for one in opened) - len(taken),
+        large=sum(one.oversized for one in opened),
+        withheld=sum(one.withheld for one in opened),
+    )
 
 
 def admit(references: Sequence[Reference], *, waiting: int, most: int | None) -> Admitted:

@@ -186,10 +186,8 @@ class Watch:
         what = sort(fetched.failures, job.attempts)
         cut = [(d.reference, too_long(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
-        each = [foremost(source, opened.references) for opened in fetched.opened]
-        named = [reference for one in each for reference in one.taken]
+        named, missed = foremost(source, fetched.opened)
         admitted = await self._frontier.admitted(source, named, leaving=len(references))
-        many, large = sum(one.missed for one in each), sum(opened.oversized for opened in fetched.opened)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures, job.attempts))
@@ -198,7 +196,7 @@ class Watch:
             rested = now() + timedelta(seconds=fetched.wait) if fetched.wait else None  # the host wants to rest
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
-            await self._frontier.missed(tx, source, Missed(full=admitted.missed, many=many, large=large))
+            await self._frontier.missed(tx, source, replace(missed, full=admitted.missed))
             await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)

@@ -154,7 +154,7 @@ def _untold(definition: Described) -> Iterator[Wrong]:
 
 def _opening(opening: Open) -> _Selectors:
     selectors: _Selectors = {("open", "fields", name): where for name, where in opening.fields.named().items()}
-    return selectors | {("open", name): getattr(opening, name) for name in ("items", "each")}
+    return selectors | {("open", name): getattr(opening, name) for name in ("items", "each", "withheld")}
 
 
 def _is_used(name: str, definition: Described) -> bool:

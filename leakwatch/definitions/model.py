@@ -144,6 +144,7 @@ class Open(Strict):
     kind: Literal["html", "json", "feed"] = "json"
     items: str = ""  # as in listing, as the next
     each: str = ""
+    withheld: str = ""  # json: how many documents the page does not show, though they are there: counted as missed
     fresh: Duration | None = None  # what was published so long before the newest is left alone
     most: Annotated[int, Field(ge=1)] | None = None  # documents to fetch of one page, the likely first; None: all
     fields: Fields = Fields()

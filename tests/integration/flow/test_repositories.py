@@ -238,9 +238,10 @@ async def test_what_was_missed_is_told_once_for_each_cause_with_what_helps(flow:
 
 
 @pytest.mark.usefixtures("running")
-async def test_one_page_that_names_many_documents_costs_few_requests_the_likely_first(flow: Flow) -> None:
+async def test_one_page_costs_few_requests_the_likely_first_and_what_it_leaves_out_is_counted(flow: Flow) -> None:
     toml = FORGE.replace('"git"', '"listing"').replace('file = "{repository}/blob/{commit}/{path}"', "")
-    toml += '[open]\nitems = "@"\nmost = 2\n[open.fields]\nid = "name"\nurl = "name"\npath = "name"\n'
+    toml += '[open]\nitems = "@"\nmost = 2\nwithheld = "length(@)>=`5` && `7`"\n'
+    toml += '[open.fields]\nid = "name"\nurl = "name"\npath = "name"\n'
     asked: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -254,7 +255,7 @@ async def test_one_page_that_names_many_documents_costs_few_requests_the_likely_
         await flow.add(source(url, toml))
         await poll_once(flow, flow.watched["site"])
     assert sorted(asked) == ["/a.go", "/c.env", "/changes", "/projects"]
-    assert ((await state(flow, "site")).missed, await alarms(flow)) == (3, ["missed"])
+    assert ((await state(flow, "site")).missed, await alarms(flow)) == (3 + 7, ["missed", "missed"])
 
 
 def test_what_is_likely_goes_first_and_always_has_room() -> None:
