@@ -98,7 +98,7 @@ def _behind(at: SourceState, now: datetime) -> str:
     if at.gap_at and now - at.gap_at < _RECENT:
         return f"documents were missed {_told(now - at.gap_at)} ago"
     if at.missed_at and now - at.missed_at < _RECENT:
-        return f"documents were left out {_told(now - at.missed_at)} ago: no room, too large, or not shown"
+        return f"documents were left out {_told(now - at.missed_at)} ago: the alarm `missed` says why"
     return ""
 
 

@@ -13,6 +13,7 @@ from typing import Final, final
 from leakwatch import metrics
 from leakwatch.announce import Announcer, Once
 from leakwatch.engine import Engine
+from leakwatch.fetch.opening import Opened
 from leakwatch.fetch.source import Source
 from leakwatch.model import Reference, Via, now
 from leakwatch.pipeline import Pipeline
@@ -44,6 +45,16 @@ class Admitted:
     missed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """How many documents are known to exist and will not be looked at, by the cause."""
+
+    full: int = 0  # the frontier had no room
+    many: int = 0  # one page named them, beyond what its definition takes of one
+    large: int = 0  # files in repositories, larger than the source takes
+    withheld: int = 0  # the site shows no more
+
+
 def priority(reference: Reference) -> int:
     """Return how soon a document is looked at, by what it is called."""
     name = (reference.path or reference.title or reference.id)[-_LONGEST:]
@@ -52,6 +63,17 @@ def priority(reference: Reference) -> int:
     if _LIKELY.search(name):
         return LIKELY
     return OPENING if reference.via is Via.GIT else USUAL
+
+
+def foremost(source: Source, opened: Sequence[Opened]) -> tuple[list[Reference], Missed]:
+    """Take of what each page names as many as the definition says: no single one shall spend what there is."""
+    most = source.definition.open.most if source.definition.open else None
+    taken = [reference for one in opened for reference in sorted(one.references, key=priority)[:most]]
+    return taken, Missed(
+        many=sum(len(one.references) for one in opened) - len(taken),
+        large=sum(one.oversized for one in opened),
+        withheld=sum(one.withheld for one in opened),
+    )
 
 
 def admit(references: Sequence[Reference], *, waiting: int, most: int | None) -> Admitted:
@@ -64,12 +86,6 @@ def admit(references: Sequence[Reference], *, waiting: int, most: int | None) ->
         if waiting + len(taken) < most * _SHARES[priority(reference)]:
             taken.append(reference)
     return Admitted(taken=tuple(taken), missed=len(ordered) - len(taken))
-
-
-def fitting(source: Source, references: Sequence[Reference]) -> tuple[Sequence[Reference], int]:
-    """Return what a source fetches, and how many are too large for it, as far as their listing tells."""
-    fit = [one for one in references if one.size <= source.max_bytes]
-    return fit, len(references) - len(fit)
 
 
 @final
@@ -101,14 +117,18 @@ class Frontier:
         new = [r for r in references if self._pipeline.identity(source, r) not in known]
         return admit(new, waiting=waiting, most=most)
 
-    async def missed(self, tx: Transaction, source: Source, count: int) -> None:
-        """Count what will not be looked at, and tell of it: once a day for each source."""
-        if not count:
-            return
-        metrics.missed(source.name, count)
-        await sources.missed(tx, source.name, count, now())
-        detail = (
-            f"Source {source.name}: {count} documents are known to exist and were not looked at: there was no room "
-            "for them, they are too large, or the site shows no more of them. `leakwatch sources list` counts them."
-        )
-        await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed"))
+    async def missed(self, tx: Transaction, source: Source, missed: Missed) -> None:
+        """Count what will not be looked at, and tell of it: once a day for each source and cause."""
+        larger = f"files in repositories larger than {source.max_bytes:,} bytes: raise max_bytes for those to come"
+        for cause, count, why in (
+            ("full", missed.full, "there was no room for them: more tokens, or a higher rate, make some"),
+            ("many", missed.many, "one page named more than `open.most` of its definition"),
+            ("large", missed.large, larger),
+            ("withheld", missed.withheld, "the site says that they are there, and shows no more of them"),
+        ):
+            if count:
+                metrics.missed(source.name, count)
+                await sources.missed(tx, source.name, count, now())
+                detail = f"Source {source.name}: {count} documents are known to exist and were not looked at; {why}. "
+                detail += "`leakwatch sources list --wide` counts them."
+                await self._announcer.alarm(tx, "missed", detail, once=Once(f"{source.name} missed {cause}"))

@@ -16,11 +16,12 @@ import structlog
 
 from leakwatch.definitions import Push
 from leakwatch.engine import Engine
+from leakwatch.errors import BadContent, FetchError
 from leakwatch.fetch import kinds
 from leakwatch.fetch.listing import Listing, Tally
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FetchJobs
-from leakwatch.frontier import Frontier, fitting
+from leakwatch.frontier import Frontier, Missed
 from leakwatch.model import Batch, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -33,6 +34,10 @@ MOST: Final = 262_144  # bytes of a push
 _ITEMS: Final = 100  # of one push: what names more has the source polled besides
 _APART: Final = 15.0  # seconds between two polls for which pushes ask, at least: no more often than a busy source's
 _WAITING: Final = 10_000  # documents of a source, where its definition bounds no frontier
+_NO_PUSH: Final = (
+    "choose the content type application/json in the site's webhook settings; if it is that, "
+    "compare [push] with what it sends"
+)
 
 
 @final
@@ -83,7 +88,7 @@ class Pushes:
         return source if any(right) else None
 
     async def take(self, source: Source, text: str) -> int:
-        """Take what a push names; return how much of it was new. Raises FetchError for what is no push of its kind."""
+        """Take what a push names; return how much of it was new. Raises BadContent for what is no push of its kind."""
         listing = await asyncio.to_thread(read, source, text)
         versioned = [one for one in listing.references if one.version]
         if not versioned or listing.items > _ITEMS or len(versioned) < len(listing.references):
@@ -91,9 +96,8 @@ class Pushes:
         admitted = await self._frontier.admitted(source, versioned[:_ITEMS], unbounded=_WAITING)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
-            news, oversized = fitting(source, outcome.new)
-            await self._engine.enqueue(tx, self._jobs.several(source, news))
-            await self._frontier.missed(tx, source, admitted.missed + oversized)
+            await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
+            await self._frontier.missed(tx, source, Missed(full=admitted.missed))
             await sources.pushed(tx, source.name, now())
 
         batch = Batch(source=source.name, references=admitted.taken)
@@ -110,10 +114,15 @@ class Pushes:
 
 
 def read(source: Source, text: str) -> Listing:
-    """Read a push as its definition says. Blocks: not for the event loop. Raises FetchError."""
+    """Read a push as its definition says. Blocks: not for the event loop. Raises BadContent."""
     inner = source.of_push
     tally = Tally(inner)
-    tally.page(kinds.items(inner, text)[: _ITEMS + 1], source.base_url)
+    try:
+        items = kinds.items(inner, text)
+    except FetchError:  # whose words are about a listing
+        message = f"{source.name}: what was pushed is no JSON of the kind that [push] reads"
+        raise BadContent(message, mend=_NO_PUSH) from None
+    tally.page(items[: _ITEMS + 1], source.base_url)
     return tally.listing()
 
 

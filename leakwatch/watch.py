@@ -20,7 +20,7 @@ from leakwatch.fetch import Poll, Session, Trace, fetch, poll
 from leakwatch.fetch.limits import Resting
 from leakwatch.fetch.source import Source
 from leakwatch.fetch_jobs import FETCH, FetchJobs, sort, too_long, unpack
-from leakwatch.frontier import Frontier, fitting
+from leakwatch.frontier import Frontier, Missed, foremost
 from leakwatch.model import Batch, Checkpoint, Document, Reference, Via, now
 from leakwatch.pepper import Pepper
 from leakwatch.pipeline import Outcome, Pipeline
@@ -145,9 +145,9 @@ class Watch:
             batch = replace(batch, references=admitted.taken)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
-            news, oversized = fitting(source, left_alone if skip else outcome.new)
+            news = left_alone if skip else outcome.new
             await self._engine.enqueue(tx, self._jobs.several(source, news, alone=crashed))
-            missed = 0 if skip else admitted.missed + polled.trace.missed + oversized
+            missed = Missed(full=admitted.missed, withheld=0 if skip else polled.trace.missed)
             await self._frontier.missed(tx, source, missed)
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures))
             await self._engine.enqueue(tx, self._jobs.failed(source, cut))
@@ -186,19 +186,17 @@ class Watch:
         what = sort(fetched.failures, job.attempts)
         cut = [(d.reference, too_long(source)) for d in fetched.documents if d.truncated]
         inline = tuple(document for opened in fetched.opened for document in opened.documents)
-        named = [reference for opened in fetched.opened for reference in opened.references]
+        named, missed = foremost(source, fetched.opened)
         admitted = await self._frontier.admitted(source, named, leaving=len(references))
-        oversized = sum(opened.oversized for opened in fetched.opened)
 
         async def settle(tx: Transaction, outcome: Outcome) -> None:
             await self._engine.enqueue(tx, self._jobs.rescans(source, outcome.failures, job.attempts))
             await self._engine.enqueue(tx, self._jobs.failed(source, [*what.failed, *cut], job.attempts))
-            news, large = fitting(source, outcome.new)
-            await self._engine.enqueue(tx, self._jobs.several(source, news))
+            await self._engine.enqueue(tx, self._jobs.several(source, outcome.new))
             rested = now() + timedelta(seconds=fetched.wait) if fetched.wait else None  # the host wants to rest
             left = self._jobs.several(source, fetched.left, attempts=job.attempts, run_at=rested)
             await self._engine.enqueue(tx, left)
-            await self._frontier.missed(tx, source, admitted.missed + oversized + large)
+            await self._frontier.missed(tx, source, replace(missed, full=admitted.missed))
             await elsewhere.tell(tx, source.name, fetched.documents)
             for opened in fetched.opened:
                 tx.on_commit(opened.settle)

@@ -154,7 +154,7 @@ def _untold(definition: Described) -> Iterator[Wrong]:
 
 def _opening(opening: Open) -> _Selectors:
     selectors: _Selectors = {("open", "fields", name): where for name, where in opening.fields.named().items()}
-    return selectors | {("open", name): getattr(opening, name) for name in ("items", "each")}
+    return selectors | {("open", name): getattr(opening, name) for name in ("items", "each", "withheld")}
 
 
 def _is_used(name: str, definition: Described) -> bool:
@@ -164,7 +164,7 @@ def _is_used(name: str, definition: Described) -> bool:
 def _unreadable(definition: Described) -> Iterator[Wrong]:
     selectors: _Selectors = {("fields", name): where for name, where in definition.fields.named().items()}
     listing, index = definition.listing, definition.index
-    selectors |= {("listing", name): getattr(listing, name) for name in ("items", "each", "wait", "quota")}
+    selectors |= {("listing", name): getattr(listing, name) for name in ("items", "each", "marks", "wait", "quota")}
     if listing.pages:
         selectors["listing", "pages", "cursor"] = listing.pages.cursor
     if listing.since:

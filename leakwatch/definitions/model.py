@@ -48,6 +48,9 @@ class Listing(Strict):
     may_be_empty: bool = False  # false: nothing found is an error, never a quiet day
     conditional: bool = True  # false: what the site calls "not modified" cannot be believed, so it is never asked
     each: str = ""  # json: JMESPath from an item to its several documents; fields then read [item, one of them]
+    marks: str = (
+        ""  # json: JMESPath to the ids of all that a page has, where `items` leaves out: by these a gap is told
+    )
     order: Literal["newest_first", "oldest_first", "none"] = "newest_first"  # of the items on a page
     pages: Pages | None = None
     since: Since | None = None
@@ -110,7 +113,7 @@ class Fields(Strict):
     published_at: str = ""
     commit: str = ""  # of a repository: commits to look for besides what its refs name, with spaces between
     text: str = ""  # the document itself, where the listing carries it whole
-    size: str = ""  # its bytes: of more than max_bytes it is not fetched, but missed; without it, read as far as that
+    size: str = ""  # its bytes: over max_bytes it is not fetched, but told as too_large; without it, it is cut there
 
     def named(self) -> dict[str, str]:
         """Return the facts that the definition says where to find."""
@@ -141,7 +144,9 @@ class Open(Strict):
     kind: Literal["html", "json", "feed"] = "json"
     items: str = ""  # as in listing, as the next
     each: str = ""
+    withheld: str = ""  # json: how many documents the page does not show, though they are there: counted as missed
     fresh: Duration | None = None  # what was published so long before the newest is left alone
+    most: Annotated[int, Field(ge=1)] | None = None  # documents to fetch of one page, the likely first; None: all
     fields: Fields = Fields()
     cut: Fields = Fields()
     document: DocumentPlace = DocumentPlace()

@@ -62,6 +62,12 @@ def value(source: Source, text: str, selector: str) -> str:
     return "" if found in (None, "", [], {}, False) else _text(found)
 
 
+def values(source: Source, text: str, selector: str) -> list[str]:
+    """Return the values of a list that an expression finds in the whole page."""
+    found = _search(source, "a list of the page", selector, _parsed(source, text))
+    return [_text(one) for one in found] if isinstance(found, list) else []
+
+
 def _parsed(source: Source, text: str) -> Any:
     try:
         return json.loads(text)

@@ -11,7 +11,7 @@ from leakwatch.fetch import feed, html, json, sitemap, walk
 from leakwatch.fetch.listing import Facts, absolute
 from leakwatch.fetch.source import Source
 
-__all__ = ["READERS", "absolute", "accept", "body", "cut", "items", "named", "value"]
+__all__ = ["READERS", "absolute", "accept", "body", "cut", "items", "marks", "named", "value"]
 
 _Reader = Callable[[Source, str], Iterator[Facts]]
 READERS: Final[Mapping[str, tuple[_Reader, str]]] = {
@@ -51,6 +51,12 @@ def value(source: Source, text: str, selector: str) -> str:
     """Read one value of a whole page, or "". Blocks: not for the event loop."""
     read = _VALUES.get(source.definition.kind)
     return read(source, text, selector) if read and selector else ""
+
+
+def marks(source: Source, text: str) -> list[str] | None:
+    """Read by what a page is known again whose items are but some of what it has; None: by its items. Blocks."""
+    where = source.definition.listing.marks
+    return json.values(source, text, where) if where and source.definition.kind == "json" else None
 
 
 def cut(pattern: str, text: str) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from leakwatch.fetch import kinds
 from leakwatch.fetch.listing import Tally
 from leakwatch.fetch.source import Source
 from leakwatch.model import Document, Reference
+
+_DIGITS: Final = 9  # of a number
 
 
 def _nothing_to_settle() -> None:
@@ -22,6 +25,7 @@ class Opened:
     references: tuple[Reference, ...] = ()
     again: bool = False  # there is more than one job lists: it is to be opened again
     oversized: int = 0  # documents that were left out for their size
+    withheld: int = 0  # that the page does not show
     settle: Callable[[], None] = _nothing_to_settle  # to be called once what was found has been committed
 
 
@@ -36,6 +40,7 @@ def listed(source: Source, reference: Reference, text: str, url: str) -> Opened:
     tally.page(kinds.items(inner, text), url, context)
     found = tally.listing()
     fresh = opening.fresh if opening else None
+    withheld = kinds.value(inner, text, opening.withheld)[:_DIGITS] if opening else ""
     documents = [replace(one, reference=_of(reference, one.reference)) for one in found.documents]
     references = [_of(reference, one) for one in found.references]
     times = [one.published_at for one in (*references, *(d.reference for d in documents)) if one.published_at]
@@ -43,6 +48,7 @@ def listed(source: Source, reference: Reference, text: str, url: str) -> Opened:
     return Opened(
         documents=tuple(one for one in documents if _is_fresh(one.reference, since)),
         references=tuple(one for one in references if _is_fresh(one, since)),
+        withheld=int(withheld) if withheld.isascii() and withheld.isdigit() else 0,
     )
 
 

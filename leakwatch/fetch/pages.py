@@ -6,7 +6,7 @@ from typing import Final
 
 from leakwatch.fetch import kinds
 from leakwatch.fetch.failures import LONGEST_PAUSE
-from leakwatch.fetch.listing import Facts
+from leakwatch.fetch.listing import Facts, mark
 from leakwatch.fetch.page import Page
 from leakwatch.fetch.source import Source
 
@@ -18,6 +18,7 @@ class Read:
     """A page, read."""
 
     items: Sequence[Facts]
+    marks: Sequence[str] | None = None  # of all that the page has; None: of its items
     cursor: str = ""  # where the page says that it goes on
     wait: float | None = None  # seconds in which it wants to be left alone; a day at the most
     quota: int | None = None
@@ -36,9 +37,11 @@ def read(source: Source, page: Page) -> Read:
     pages = listing.pages
     cursor = kinds.value(source, text, pages.cursor)[:_LONGEST] if pages and pages.cursor and items else ""
     total = kinds.value(source, text, search.total) if search else ""
+    marks = kinds.marks(source, text)
     wait, quota = (kinds.value(source, text, where) for where in (listing.wait, listing.quota))
     return Read(
         items=items,
+        marks=None if marks is None else [mark(one) for one in marks],
         cursor=cursor,
         wait=min(float(wait[:12]), LONGEST_PAUSE) if _is_number(wait) else None,
         quota=int(quota[:9]) if _is_number(quota) else None,

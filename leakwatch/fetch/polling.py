@@ -135,8 +135,7 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
             return await folder.fetch(source, reference)
         if reference.via in (Via.GIT, Via.BACKLOG):
             return await session.git.open(source, reference)
-        page = await session.get(reference.url, source=source, accept=source.accept(reference))
-        await asyncio.to_thread(gates.check, source, page)
+        page = await _page(session, source, reference)
         if reference.via is Via.LISTING:
             return await asyncio.to_thread(_opened, source, reference, page)
         is_long = len(page.body) > _LONG
@@ -146,6 +145,16 @@ async def _fetch_one(session: Session, source: Source, reference: Reference) -> 
     except Exception as error:  # noqa: BLE001 - one document's oddity, which nobody foresaw, must not lose the others
         message = f"{source.name}: a document could not be fetched ({type(error).__name__})"
         return Unreachable(message, mend="this is a bug in leakwatch; it is tried again")
+
+
+async def _page(session: Session, source: Source, reference: Reference) -> Page:
+    """Get what a reference names, unless its listing says already that it is over the source's cap."""
+    if reference.size > source.max_bytes:
+        message = f"a document is larger than {source.max_bytes} bytes, as its listing says: it was not fetched"
+        raise TooLarge(message, mend=f"raise max_bytes of {source.name}, then `leakwatch jobs retry`")
+    page = await session.get(reference.url, source=source, accept=source.accept(reference))
+    await asyncio.to_thread(gates.check, source, page)
+    return page
 
 
 def _opened(source: Source, reference: Reference, page: Page) -> Opened:

@@ -168,6 +168,7 @@ class Reading:
         for number in range(1, most + 1):
             read = await asyncio.to_thread(pages.read, source, page)
             marks = await asyncio.to_thread(self._tally.page, read.items, page.url, context)
+            marks = marks if read.marks is None else [*read.marks]
             self._count(len(read.items))
             is_known = bool(marks) and set(marks) <= set(self._marks)
             self._marks += marks

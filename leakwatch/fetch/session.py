@@ -155,8 +155,10 @@ class Session:
         if not ask.free:
             delay = await self.robots.check(url, source)
             rate = Rate(1, delay) if delay > rate.interval else rate
+        pool = self._pool(source) if url.origin() in source.home else None
+        if pool:  # whoever waits for a token holds up nobody else at the host
+            await pool.ready(source.path_of(url), str(url.host), ask.rate)
         async with self._limits.turn(host, rate, source.concurrency) as turn:
-            pool = self._pool(source) if url.origin() in source.home else None
             try:
                 answer = await (
                     self._charged(pool, url, source, ask, turn) if pool else self._exchange(url, source, ask, turn)
@@ -217,7 +219,7 @@ class Session:
         """Take a token that can afford a request, after it was made if need be. Raises Resting, NoToken."""
         while True:
             try:
-                taken = await pool.take(source.path_of(url), str(url.host), ask.rate)
+                taken = await pool.take(source.path_of(url), str(url.host), ask.rate, at_once=True)
             except FetchError:
                 turn.end()  # nothing leaves
                 raise

@@ -166,40 +166,56 @@ class Tokens:
         self._changed = known.changed
         self._patience = patience
 
-    async def take(self, path: str, host: str, rate: Rate | None = None) -> "Taken | Unmade":
+    async def ready(self, path: str, host: str, rate: Rate | None = None) -> None:
+        """Wait, before a turn at the host is held, until there is a token to `take`. Raises Resting, NoToken."""
+        async with self._changed:
+            await self._able(path, host, rate)
+
+    async def take(self, path: str, host: str, rate: Rate | None = None, *, at_once: bool = False) -> "Taken | Unmade":
         """Wait for a token that can afford a request, and charge it; one that has to be made first is not charged yet.
 
-        With `rate` no token makes more such requests. Raises Resting where that takes too long, NoToken where none is
-        accepted.
+        With `rate` no token makes more such requests; `at_once`: nor is that waited for. Raises Resting where it takes
+        too long, NoToken where none is accepted.
         """
-        clock = asyncio.get_running_loop().time
         async with self._changed:
-            while True:
-                now = clock()
-                beginning = _beginning(path)
-                resource = self._resources.get(beginning, beginning)
-                able = [token for token in self._tokens if token.is_able(resource, now)]
-                if able := [token for token in able if token.pause(beginning, rate, now) <= 0]:
-                    token = max(able, key=lambda one: _left(one, resource))
-                    if token.app and now >= token.good_until:
-                        token.is_being_made = True
-                        return Unmade(token=token, app=token.app)
-                    charged = token.of(resource)
-                    token.know(resource, charged[-1])
-                    for allowance in charged:
-                        allowance.take()
-                    asked = token.asked[beginning] if rate else None
-                    if asked:
-                        asked.begin()
-                    return Taken(token=token, value=token.value, charged=charged, path=path, asked=asked)
-                waits = [_rest(token, resource, now, token.pause(beginning, rate, now)) for token in self._tokens]
-                wait = None if None in waits else min(wait for wait in waits if wait is not None)
-                if wait is not None and wait > self._patience:
-                    raise self._unable(host, wait)
-                try:
-                    await asyncio.wait_for(self._changed.wait(), wait)
-                except TimeoutError:
-                    continue
+            token = await self._able(path, host, rate, at_once=at_once)
+            if token.app and asyncio.get_running_loop().time() >= token.good_until:
+                token.is_being_made = True
+                return Unmade(token=token, app=token.app)
+            beginning, resource = self._drawn(path)
+            charged = token.of(resource)
+            token.know(resource, charged[-1])
+            for allowance in charged:
+                allowance.take()
+            asked = token.asked[beginning] if rate else None
+            if asked:
+                asked.begin()
+            return Taken(token=token, value=token.value, charged=charged, path=path, asked=asked)
+
+    async def _able(self, path: str, host: str, rate: Rate | None, *, at_once: bool = False) -> _Token:
+        """Wait for a token that can afford a request, the one with the most."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            now = clock()
+            beginning, resource = self._drawn(path)
+            able = [token for token in self._tokens if token.is_able(resource, now)]
+            if able := [token for token in able if token.pause(beginning, rate, now) <= 0]:
+                return max(able, key=lambda one: _left(one, resource))
+            waits = [_rest(token, resource, now, token.pause(beginning, rate, now)) for token in self._tokens]
+            wait = None if None in waits else min(wait for wait in waits if wait is not None)
+            if rate and at_once:
+                raise self._unable(host, rate.interval if wait is None else wait)
+            if wait is not None and wait > self._patience:
+                raise self._unable(host, wait)
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except TimeoutError:
+                continue
+
+    def _drawn(self, path: str) -> tuple[str, str]:
+        """Return by what beginning a path is known, and on which resource it draws."""
+        beginning = _beginning(path)
+        return beginning, self._resources.get(beginning, beginning)
 
     async def settle(self, taken: "Taken", quota: Quota | None, error: FetchError | None = None) -> None:
         """Take down what an answer says of its token."""

@@ -78,7 +78,7 @@ class SourceState:
     gaps: int  # polls that shared nothing with the one before
     gap_at: datetime | None
     left: int  # what the last poll left to the next
-    missed: int  # documents for which the frontier had no room, or that were too large to be fetched at all
+    missed: int  # documents for which there was no room, that were too large, or that the site does not show
     missed_at: datetime | None
     quota: int | None  # requests left, as far as the site says
     canary_at: datetime | None  # when its canary was last looked for

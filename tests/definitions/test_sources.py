@@ -1,5 +1,6 @@
 """Every definition that comes with leakwatch does what its samples say."""
 
+import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -119,3 +120,12 @@ def test_a_sample_that_is_wrong_is_noticed() -> None:
 def test_a_definition_says_what_is_known_of_robots_txt(path: Path) -> None:
     definition = load(path)
     assert "robots" in f"{definition.terms} {definition.notes}"
+
+
+@pytest.mark.parametrize(("files", "withheld"), [(299, 0), (300, 1)])
+def test_of_a_change_with_as_many_files_as_github_shows_one_counts_as_missed(files: int, withheld: int) -> None:
+    definition = load(next(path for path in FILES if path.stem == "github-events"))
+    source = source_of(definition, definition.samples[0])
+    change = {"files": [{"sha": f"{n}", "filename": "a", "patch": "+1"} for n in range(files)]}
+    opened = listed(source, Reference(url="", id="1"), json.dumps(change), source.base_url)
+    assert (len(opened.documents), opened.withheld) == (files, withheld)

@@ -167,6 +167,18 @@ async def test_what_is_no_push_of_that_kind_is_refused_or_has_the_source_polled(
         assert answer.status == status  # of a body that does not say how long it is
 
 
+@pytest.mark.parametrize("body", [b"payload=%7B%7D", b"captcha"])
+async def test_of_a_push_that_is_none_the_log_says_what_to_change_at_the_site(
+    flow: Flow, host: Host, door: Door, body: bytes
+) -> None:
+    await flow.add(hub(host))
+    with capture_logs() as logs:
+        assert await door.knock(body, X_Webhook_Secret=SECRET) == 422
+    [told] = [line for line in logs if line["event"] == "a push could not be read"]
+    assert (told["reason"], "content type application/json" in told["detail"]) == ("bad_content", True)
+    assert (await state(flow, "site")).pushed_at is None
+
+
 async def test_a_push_leads_nowhere_but_to_the_sources_own_host(flow: Flow, host: Host, door: Door) -> None:
     await flow.add(replace(shipped("gitea", host.url), push_secrets=(SECRET,)))
     for address in ("http://169.254.169.254/latest", "file:///etc", "ext::sh -c id", "https://elsewhere.example/a.git"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from leakwatch import frontier
 from leakwatch.fetch_jobs import FETCH
@@ -219,6 +220,42 @@ async def test_jobs_go_by_how_likely_a_key_is_and_count_for_their_documents(flow
     async with flow.database.transaction() as tx:
         await flow.engine.enqueue(tx, jobs)
         assert await flow.engine.waiting(tx, FETCH) == {"site": 63}
+
+
+async def test_what_was_missed_is_told_once_for_each_cause_with_what_helps(flow: Flow, host: Host) -> None:
+    at = source(f"{host.url}/x.git", TOML)
+    await flow.add(at)
+    with capture_logs() as logs:
+        for _ in range(2):
+            async with flow.database.transaction() as tx:
+                await flow.frontier.missed(tx, at, frontier.Missed(full=1, large=2, withheld=4))
+    told = [line["detail"] for line in logs if line["event"] == "alarm"]
+    full, large, withheld = told
+    assert (": 1 documents" in full, "more tokens" in full, "max_bytes" in full) == (True, True, False)
+    assert (": 2 documents" in large, "raise max_bytes" in large) == (True, True)
+    assert (": 4 documents" in withheld, "shows no more" in withheld) == (True, True)
+    assert (await state(flow, "site")).missed == 14
+
+
+@pytest.mark.usefixtures("running")
+async def test_one_page_costs_few_requests_the_likely_first_and_what_it_leaves_out_is_counted(flow: Flow) -> None:
+    toml = FORGE.replace('"git"', '"listing"').replace('file = "{repository}/blob/{commit}/{path}"', "")
+    toml += '[open]\nitems = "@"\nmost = 2\nwithheld = "length(@)>=`5` && `7`"\n'
+    toml += '[open.fields]\nid = "name"\nurl = "name"\npath = "name"\n'
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        names = [{"name": f"/{name}"} for name in ("a.go", "b.png", "c.env", "d.go", "e.go")]
+        listed = [{"id": "1", "pushed": "1", "clone": "/changes", "name": "tools"}]
+        bodies = {"/projects": json.dumps(listed), "/changes": json.dumps(names)}
+        return web.Response(text=bodies.get(request.path, "nothing"))
+
+    async with site(handler) as url:
+        await flow.add(source(url, toml))
+        await poll_once(flow, flow.watched["site"])
+    assert sorted(asked) == ["/a.go", "/c.env", "/changes", "/projects"]
+    assert ((await state(flow, "site")).missed, await alarms(flow)) == (3 + 7, ["missed", "missed"])
 
 
 def test_what_is_likely_goes_first_and_always_has_room() -> None:

@@ -225,6 +225,25 @@ async def test_a_link_in_the_page_is_followed(session: Session) -> None:
 # --- gaps
 
 
+async def test_of_a_feed_of_which_little_is_read_every_page_is_and_a_gap_is_told_by_all_that_it_has(
+    session: Session,
+) -> None:
+    numbered = Numbered(30)
+    toml = NUMBERED.replace('items = "items"', "items = \"items[?id=='1' || id=='45']\"\nmarks = \"items[].id\"")
+    async with site(numbered) as url:
+        at = source(url, toml)
+        first = await poll(session, at)
+        assert (ids(first), first.trace.gap) == (["1"], False)  # it stands on the last page
+        numbered.count = 45
+        second = await poll(session, at, first.batch.checkpoint)
+        assert (ids(second), second.trace.gap) == (["45"], False)
+        third = await poll(session, at, second.batch.checkpoint)
+        assert (ids(third), third.trace.gap, len(third.trace.steps)) == (["45"], False, 1)
+        numbered.count = 900
+        fourth = await poll(session, at, third.batch.checkpoint)
+        assert (ids(fourth), fourth.trace.gap) == ([], True)
+
+
 async def test_a_listing_that_shares_nothing_with_the_last_is_a_gap(session: Session) -> None:
     pastes = Numbered(10)
     toml = JSON.replace("?page={page}", "")

@@ -227,6 +227,9 @@ async def test_a_rate_counts_from_the_answer_and_what_is_under_way() -> None:
     waiting = asyncio.ensure_future(tokens.take("/search/code", "site", rate))
     await asyncio.sleep(0.05)
     assert not waiting.done()  # nobody knows yet for how long
+    with pytest.raises(Resting) as told:
+        await tokens.take("/search/code", "site", rate, at_once=True)
+    assert told.value.retry_after == rate.interval
     before = clock()
     await tokens.settle(one, Quota())
     with pytest.raises(Resting) as caught:
@@ -236,6 +239,23 @@ async def test_a_rate_counts_from_the_answer_and_what_is_under_way() -> None:
     assert (await take(tokens, "/search/issues")).value == "t"
     one.token.asked["search/code"].moments[:] = [clock() - 3601.0, clock()]
     assert isinstance(await tokens.take("/search/code", "site", rate), Taken)
+
+
+async def test_who_waits_for_a_token_holds_up_nobody_else_at_the_host() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(text="x")
+
+    async with site(answer) as url, Session(http_config()) as session:
+        at, rate = watched(url), Rate(1, 4.9)
+        await session.get(f"{url}/search/code", source=at, rate=rate)
+        searching = asyncio.ensure_future(session.get(f"{url}/search/code", source=at, rate=rate))
+        await asyncio.sleep(0.05)
+        await session.get(f"{url}/repos/a", source=at)
+        assert (asked, searching.done()) == (["/search/code", "/repos/a"], False)
+        searching.cancel()
 
 
 async def test_a_strike_doubles_the_rest_where_the_site_names_none() -> None:
