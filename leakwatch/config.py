@@ -307,11 +307,13 @@ class Config(Strict):
     def push_secrets(self, index: int) -> tuple[str, ...]:
         """Read of what who pushes to the source with that index must know one, the newest first. Raises SecretError."""
         lines = map(str.strip, self._secret_of_source("push secret", index, "push_secret_file").splitlines())
-        secrets = tuple(dict.fromkeys(filter(None, lines)))
-        if any(len(secret) < _LEAST_SECRET for secret in secrets):
-            what, mend = f"the push secret has fewer than {_LEAST_SECRET} characters", "make one: openssl rand -hex 32"
-            raise SecretProblem(self.problem(("source", index, "push_secret_file"), what, mend))
-        return secrets
+        secrets = [line for line in lines if line]
+        for number, secret in enumerate(secrets, 1):
+            if len(secret) < _LEAST_SECRET:
+                what = f"the push secret, number {number} in its file, has fewer than {_LEAST_SECRET} characters"
+                mend = "make one: openssl rand -hex 32"
+                raise SecretProblem(self.problem(("source", index, "push_secret_file"), what, mend))
+        return tuple(dict.fromkeys(secrets))
 
     def secret_path(self, file: str) -> Path:
         """Return where a secret is that the configuration names. Raises SecretError for a variable that is not set."""

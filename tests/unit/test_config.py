@@ -271,11 +271,12 @@ def test_a_push_secret_is_long_enough_and_told_to_nobody(path: Path) -> None:
     assert config.push_secrets(0) == ("x" * 16,)
     (path.parent / "push").write_text(f"{'y' * 16}\n\n  {'x' * 16}\n{'y' * 16}\n")
     assert config.push_secrets(0) == ("y" * 16, "x" * 16)  # the newest first
-    for short in ("", "correct-horse", f"{'x' * 16}\ncorrect-horse\n"):
+    for short in ("", "correct-horse", f"{'x' * 16}\n\ncorrect-horse\n"):
         (path.parent / "push").write_text(short)
         with pytest.raises(SecretError, match=r"leakwatch\.toml:\d+: the push secret.*") as told:
             config.push_secrets(0)
         assert "horse" not in str(told.value)
+        assert ("number 2 in" in str(told.value)) is (short.count("\n") > 2)
 
 
 def test_a_summary_is_at_seven_unless_said_otherwise(path: Path) -> None:
