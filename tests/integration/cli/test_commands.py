@@ -607,7 +607,7 @@ def test_check_names_the_line_of_a_sources_secret_once(installed: Leakwatch, tmp
     assert said.status == 1
     [line] = [line for line in said.err.splitlines() if "the push secret" in line]
     assert line.count("leakwatch.toml:") == 1
-    assert "leakwatch.toml:4: the push secret has fewer than" in line
+    assert "leakwatch.toml:4: the push secret, number 1 in its file, has fewer than" in line
 
 
 def test_check_says_what_keeps_repositories_from_being_fetched(
