@@ -133,7 +133,7 @@ class Hints:
     """All hints. Threads may share it."""
 
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
-        self._decoders = list(hints)
+        self._decoders = [decoder for decoder in hints if decoder is not disguises.broken_lines]
         self._searches = [
             _Search({decoder: those for decoder, those in hints.items() if (decoder is _APART) == is_apart})
             for is_apart in (False, True)
@@ -143,11 +143,19 @@ class Hints:
     def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
         ends: dict[Decoder, Sequence[int]] = {}
-        everywhere: set[Decoder] = {disguises.broken_lines} | self._shapes.found(data)
+        everywhere: set[Decoder] = self._shapes.found(data)
         for search in self._searches:
             found, dense = search(data)
             ends |= found
             everywhere |= dense
+        if ends or everywhere:
+            yield from self._hinted(data, ends, everywhere)
+        yield disguises.broken_lines, [(0, len(data))]
+
+    def _hinted(
+        self, data: bytes, ends: dict[Decoder, Sequence[int]], everywhere: set[Decoder]
+    ) -> Iterator[tuple[Decoder, Sequence[Span]]]:
+        """Yield the decoders of which there are hints, by where these end or, of those `everywhere`, for all of it."""
         beside = _beside(ends)
         if everywhere & _BESIDE and len((everywhere | ends.keys()) & _BESIDE) > 1:
             everywhere.add(disguises.side_by_side)

@@ -91,8 +91,7 @@ class _Look(NamedTuple):
 
     def measured(self, data: bytes, field: Field) -> Scan:
         """Say where in a field the found stands, by line and column."""
-        ruler = Ruler(data, field)
-        candidates = tuple(_candidate(one, ruler) for one in self.found)
+        candidates = _placed(self.found, Ruler(data, field)) if self.found else ()
         return Scan(candidates=candidates, skipped=self.skipped, disguised=self.disguised, tried=self.tried)
 
 
@@ -232,6 +231,10 @@ def _together(scans: Sequence[Scan]) -> Scan:
         disguised=sum(scan.disguised for scan in scans),
         tried=sum(scan.tried for scan in scans),
     )
+
+
+def _placed(found: Sequence[_Found], ruler: Ruler) -> tuple[Candidate, ...]:
+    return tuple(_candidate(one, ruler) for one in found)
 
 
 def _candidate(found: _Found, ruler: Ruler) -> Candidate:
