@@ -93,14 +93,15 @@ async def scan() -> Result:
         speeds = {name: (little if name in slow else corpus).size / run.cpu / 1e6 for name, run in runs.items()}
         texts = list(_texts(corpus.folder))
         markers, sieve = Markers([Format(detector) for detector in FORMATS]), _sieve(corpus)
-        speeds[_MARKERS] = _speed(texts, lambda text: _read(markers, text.encode()))
+        raw = [text.encode() for text in texts]
+        speeds[_MARKERS] = _speed(raw, lambda data: _read(markers, data))
         speeds["leakwatch, once it has started: markers and disguises"] = _speed(
             texts, lambda text: list(_scanned(text))
         )
         found: set[str] = set()
         speeds[_DAEMON] = _speed(texts, lambda text: found.update(_scanned(text, sieve)), anew=lambda: sieve.fill([]))
         seen[_DAEMON] = len(corpus.planted.keys() & found)
-        speeds[_LIMIT] = _limit(texts)
+        speeds[_LIMIT] = _limit(raw)
     is_short = speeds[_MARKERS] < max(2 * speeds[_TURBO], 0.6 * speeds[_LIMIT])
     is_short |= speeds[_DAEMON] < 1.5 * speeds[_REFERENCE]
     return Result(
@@ -270,11 +271,10 @@ def _peer_versions() -> dict[str, str]:
     return {entry["name"]: entry["version"] for entry in listed if entry["name"] in wanted}
 
 
-def _limit(texts: Sequence[str]) -> float:
+def _limit(raw: Sequence[bytes]) -> float:
     """Return how many megabytes a second hyperscan itself reads with our formats."""
     database = compiled(list(dict.fromkeys(find for detector in FORMATS for find in detector.find)))
     scratch = hyperscan.Scratch(database)
-    raw = [text.encode() for text in texts]
     return _speed(raw, lambda text: database.scan(text, match_event_handler=lambda *_: False, scratch=scratch))
 
 

@@ -96,7 +96,7 @@ class Search:
 
     def __call__(self, data: bytes, on_match: OnMatch) -> None:
         """Tell of every match, in the order of their ends, until there is none left or it is enough."""
-        try:  # a `suppress` would take longer than many a scan
+        try:  # not `suppress`, which takes longer than many a scan
             self._database.scan(data, match_event_handler=on_match, scratch=self._scratch())
         except hyperscan.ScanTerminated:
             return
