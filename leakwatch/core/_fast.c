@@ -677,25 +677,39 @@ static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* Shapes. */
 
-/* Which characters of shapes were seen in runs, each with all before it; `last` ends it when all of it is seen. */
-static uint64_t shapes_of(const uint8_t *data, Py_ssize_t size, const uint64_t table[256], uint64_t first, uint64_t last)
+/* Append what is given, which may be NULL, and let go of it. */
+static bool append(PyObject *list, PyObject *item)
 {
-    uint64_t seen = 0;
-    for (Span run = {0, 0}; (seen & last) != last && next_run(data, run.end, size, &run);) {
-        uint64_t state = 0;
-        for (Py_ssize_t at = run.start; at < run.end; at++) seen |= state = (state << 1 | first) & table[data[at]];
+    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
+    Py_XDECREF(item);
+    return is_fine;
+}
+
+/* Which last characters of shapes stand in a run, each with all before it. */
+static uint64_t shapes_of(const uint8_t *data, Span run, const uint64_t table[256], uint64_t lasts)
+{
+    uint64_t seen = 0, state = 0, firsts = 1 | lasts << 1;
+    for (Py_ssize_t at = run.start; at < run.end; at++) seen |= state = (state << 1 | firsts) & table[data[at]];
+    return seen & lasts;
+}
+
+static PyObject *shaped_of(const uint8_t *data, Py_ssize_t size, const uint64_t table[256], uint64_t lasts)
+{
+    PyObject *found = PyList_New(0);
+    for (Span run = {0, 0}; found != NULL && next_run(data, run.end, size, &run);) {
+        uint64_t seen = shapes_of(data, run, table, lasts);
+        if (seen && !append(found, Py_BuildValue("(nnK)", run.start, run.end, (unsigned long long)seen))) Py_CLEAR(found);
     }
-    return seen & last;
+    return found;
 }
 
 static PyObject *fast_shaped(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer data, table;
-    unsigned long long last;
+    unsigned long long lasts;
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*y*K", &data, &table, &last)) return NULL;
-    if (table.len == 256 * sizeof(uint64_t))
-        result = PyLong_FromUnsignedLongLong(shapes_of(data.buf, data.len, table.buf, 1 | last << 1, last));
+    if (!PyArg_ParseTuple(args, "y*y*K", &data, &table, &lasts)) return NULL;
+    if (table.len == 256 * sizeof(uint64_t)) result = shaped_of(data.buf, data.len, table.buf, lasts);
     else PyErr_SetString(PyExc_ValueError, "the table has eight bytes for each byte");
     PyBuffer_Release(&data);
     PyBuffer_Release(&table);
@@ -815,14 +829,6 @@ static void begin_stretch(const Text *text, Stretch *stretch, Span first)
 static Py_ssize_t end_of(const Text *text, const Stretch *stretch)
 {
     return stretch->last.end + keys_after(text, stretch->last.end, REACH);
-}
-
-/* Append what is given, which may be NULL, and let go of it. */
-static bool append(PyObject *list, PyObject *item)
-{
-    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
-    Py_XDECREF(item);
-    return is_fine;
 }
 
 static bool add_stretch(const Text *text, PyObject *list, const Stretch *stretch)

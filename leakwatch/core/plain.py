@@ -8,7 +8,7 @@ nearly all of it is nobody's key.
 Not seen are keys of fewer than sixteen characters, with other characters than letters, digits and ``_.:~/+=-``, or
 with a letter or digit glued to them; of those with a marker the scanner finds all that it describes.
 
-`shaped` tells which shapes stand in a run, `rejoined` joins lines over which a key may have been broken, `stretches`
+`shaped` tells in which runs shapes stand, `rejoined` joins lines over which a key may have been broken, `stretches`
 finds the key characters around escapes.
 """
 
@@ -141,20 +141,22 @@ def runs(data: bytes) -> Iterator[tuple[int, bytes]]:
                 yield start + 1, run[1:]
 
 
-def shaped(data: bytes, table: "array[int]", lasts: int) -> int:
-    """Return of which shapes the last characters stand in a run, behind all the others: a bit for each of them.
+def shaped(data: bytes, table: "array[int]", lasts: int) -> list[tuple[int, int, int]]:
+    """Return the runs in which shapes stand, each with the last characters of these: a bit for each of them.
 
     `table` tells of each byte as which characters of all shapes it may stand, in a bit for each, the first the lowest;
-    `lasts` has the bits of the shapes' last characters.
+    `lasts` has the bits of the shapes' last characters, each of which stands behind all the others of its shape.
     """
     firsts = 1 | lasts << 1
-    found = 0
-    for run in _RUN.findall(data):
-        state = 0
-        for byte in run:
+    found: list[tuple[int, int, int]] = []
+    for run in _RUN.finditer(data):
+        state = seen = 0
+        for byte in run[0]:
             state = (state << 1 | firsts) & table[byte]
-            found |= state
-    return found & lasts
+            seen |= state
+        if seen & lasts:
+            found.append((run.start(), run.end(), seen & lasts))
+    return found
 
 
 def cuts(run: bytes) -> set[Span]:
