@@ -10,7 +10,7 @@ disguise and every container that the tests make.
 import sys
 import zlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from itertools import cycle, islice
@@ -43,7 +43,7 @@ _SCANNER: Final = Scanner(shipped(), limit=200)
 class _Some:
     """A sieve that lets one token in fifty through."""
 
-    def find(self, data: bytes, _room: int, /) -> Sifted:
+    def find(self, data: bytes, _room: int, _joints: Sequence[int] = (), /) -> Sifted:
         cut = ((at + start, at + end) for at, run in plain.runs(data) for start, end in plain.cuts(run))
         return Sifted([(start, end) for start, end in cut if self.passes(data[start:end])], 0, 0)
 
@@ -91,8 +91,9 @@ def twinned(data: bytes) -> None:
     numbers = sorted({_number(token) for token in tokens if not zlib.crc32(token) % 3})
     known = _indexed(plain.Known(_PADS, array("Q", numbers[::2]), array("I", [0, 0]), array("Q", numbers[1::2])))
     memories = array("Q", [0]) * 8, array("Q", [0]) * 8
+    joints = sorted({zlib.crc32(data[:at]) % len(data) for at in range(len(data) % 20)}) if data else []
     (spans, *counts), (same, *others) = (
-        sift(data, known, seen, 50) for sift, seen in zip((plain.sift, _fast.sift), memories, strict=True)
+        sift(data, known, seen, 50, joints) for sift, seen in zip((plain.sift, _fast.sift), memories, strict=True)
     )
     assert ({*spans}, counts) == ({*same}, others)
     assert memories[0] == memories[1]

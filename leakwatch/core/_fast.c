@@ -362,8 +362,16 @@ static PyObject *fast_is_registered(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* The sieve. */
 
+/* Where lines were joined. */
+typedef struct {
+    const Py_ssize_t *at; /* rising */
+    Py_ssize_t count;
+} Joints;
+
 typedef struct {
     Span span;
+    Joints joints;         /* within it */
+    Py_ssize_t least;      /* so many of them a key goes over */
     uint64_t mark, *place; /* where among the seen it is remembered */
     bool is_looked_at, has_key;
 } Run;
@@ -383,6 +391,7 @@ typedef struct {
 
 typedef struct {
     const uint8_t *data;
+    Joints joints;
     Known known;
     uint64_t point; /* of the polynomial that runs are remembered by */
     uint64_t *seen; /* marks of runs without a registered key, each where it says itself */
@@ -425,11 +434,33 @@ static bool is_new(Sift *sift, Span span)
     return true;
 }
 
+/* How many joints stand before some place. */
+static Py_ssize_t joints_before(const Joints *joints, Py_ssize_t place)
+{
+    Py_ssize_t low = 0, high = joints->count;
+    while (low < high) {
+        Py_ssize_t middle = low + (high - low) / 2;
+        if (joints->at[middle] < place)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Those within some span: what stands at its start is not. */
+static Joints within(const Joints *joints, Span span)
+{
+    Py_ssize_t first = joints_before(joints, span.start + 1), last = joints_before(joints, span.end);
+    return (Joints){joints->at + first, last > first ? last - first : 0};
+}
+
 /* Ask whether a part of a run is registered: what comes of it is settled later. */
 static void ask(Sift *sift, Py_ssize_t start, Py_ssize_t end)
 {
     Span span = {start, end};
     if (end - start < SHORTEST || !is_new(sift, span)) return;
+    if (sift->run->least && within(&sift->run->joints, span).count < sift->run->least) return;
     Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
     if (tokens == NULL) return;
     sift->tokens = tokens;
@@ -584,41 +615,81 @@ static uint64_t piece_at(const uint8_t *at, Py_ssize_t left)
     return piece;
 }
 
-/* What a run is remembered by: a polynomial at a point that nobody knows, so that nobody can write two that are one. */
-static uint64_t mark_of(const Sift *sift, Span run)
+/* The value of a polynomial with one coefficient more. */
+static uint64_t with_next(uint64_t value, uint64_t point, uint64_t coefficient)
 {
-    uint64_t mark = (uint64_t)(run.end - run.start);
-    for (Py_ssize_t at = run.start; at < run.end; at += PIECE) {
-        unsigned __int128 next = (unsigned __int128)mark * sift->point + piece_at(sift->data + at, run.end - at);
-        mark = (uint64_t)(next & PRIME) + (uint64_t)(next >> 61);
-        mark = (mark & PRIME) + (mark >> 61);
-    }
+    unsigned __int128 next = (unsigned __int128)value * point + coefficient;
+    value = (uint64_t)(next & PRIME) + (uint64_t)(next >> 61);
+    return (value & PRIME) + (value >> 61);
+}
+
+/* What a run is remembered by: a polynomial at a point that nobody knows, so that nobody can write two that are one. Of
+   joined lines it is another than of the same text as it stands, in which more is looked for. */
+static uint64_t mark_of(const Sift *sift, const Run *run)
+{
+    Span span = run->span;
+    uint64_t mark = (uint64_t)(span.end - span.start);
+    for (Py_ssize_t at = span.start; at < span.end; at += PIECE) mark = with_next(mark, sift->point, piece_at(sift->data + at, span.end - at));
+    if (run->least) mark = with_next(mark, sift->point, (uint64_t)run->least);
+    for (Py_ssize_t at = 0; run->least && at < run->joints.count; at++)
+        mark = with_next(mark, sift->point, (uint64_t)(run->joints.at[at] - span.start));
     return mark < PRIME ? mark : mark - PRIME;
 }
 
 /* Let a run wait until there are enough of them. */
-static void gather(Sift *sift, Span span)
+static void gather(Sift *sift, Span span, const Joints *joints, Py_ssize_t least)
 {
-    uint64_t mark = mark_of(sift, span), *place = sift->seen + mark % sift->places;
-    __builtin_prefetch(place);
-    sift->runs[sift->waiting++] = (Run){span, mark, place, false, false};
+    Run *run = sift->runs + sift->waiting++;
+    *run = (Run){.span = span, .joints = within(joints, span), .least = least};
+    run->mark = mark_of(sift, run);
+    run->place = sift->seen + run->mark % sift->places;
+    __builtin_prefetch(run->place);
     if (sift->waiting == TOGETHER) work_off(sift);
 }
 
 /* Let a run wait, or each window of one that is too long; behind a backslash also without its first letter. */
-static void gather_windows(Sift *sift, Span run)
+static void gather_windows(Sift *sift, Span run, const Joints *joints, Py_ssize_t least)
 {
     for (Span window = {run.start, run.start}; window.end < run.end; window.start += LONGEST - OVERLAP) {
         window.end = run.end - window.start > LONGEST ? window.start + LONGEST : run.end;
-        gather(sift, window);
+        gather(sift, window, joints, least);
         bool is_escape = window.start > 0 && sift->data[window.start - 1] == '\\';
-        if (is_escape && window.end - window.start > SHORTEST) gather(sift, (Span){window.start + 1, window.end});
+        if (is_escape && window.end - window.start > SHORTEST) gather(sift, (Span){window.start + 1, window.end}, joints, least);
     }
+}
+
+/* Where a line of a run begins, or its last one ends. */
+static Py_ssize_t edge(Span run, const Joints *joints, Py_ssize_t line)
+{
+    return line == 0 ? run.start : line <= joints->count ? joints->at[line - 1] : run.end;
+}
+
+/* Whether lines are a list rather than one thing that was broken: many, or several of a length. */
+static bool is_list(Span run, const Joints *joints)
+{
+    Py_ssize_t lines = joints->count + 1, first = edge(run, joints, 1) - run.start;
+    if (lines > FEW || lines <= ALIKE) return lines > FEW;
+    for (Py_ssize_t line = 1; line < lines; line++)
+        if (edge(run, joints, line + 1) - edge(run, joints, line) != first) return false;
+    return true;
+}
+
+/* Let all lines of a run wait, then any of them that follow one another; in a list each two. */
+static void gather_lines(Sift *sift, Span run)
+{
+    Joints joints = within(&sift->joints, run);
+    bool by_two = is_list(run, &joints);
+    gather_windows(sift, run, &joints, by_two ? 2 : joints.count);
+    for (Py_ssize_t several = by_two ? 2 : joints.count; several >= 2; several--)
+        for (Py_ssize_t first = 0; first + several <= joints.count + 1; first++) {
+            Span lines = {edge(run, &joints, first), edge(run, &joints, first + several)};
+            if (lines.end - lines.start >= SHORTEST) gather_windows(sift, lines, &joints, several - 1);
+        }
 }
 
 static void look_at_all(Sift *sift, Py_ssize_t size)
 {
-    for (Span run = {0, 0}; next_run(sift->data, run.end, size, &run);) gather_windows(sift, run);
+    for (Span run = {0, 0}; next_run(sift->data, run.end, size, &run);) gather_lines(sift, run);
     work_off(sift);
 }
 
@@ -649,18 +720,36 @@ static PyObject *sift_all(Sift *sift, Py_ssize_t size, Py_ssize_t room)
     return spans ? Py_BuildValue("(Nnn)", spans, room - sift->room, sift->skipped) : NULL;
 }
 
+/* Read where lines were joined, which the caller frees. */
+static bool read_joints(PyObject *given, Joints *joints)
+{
+    Py_ssize_t count = given ? PySequence_Size(given) : 0;
+    Py_ssize_t *at = count > 0 ? malloc((size_t)count * sizeof *at) : NULL;
+    if (count > 0 && at == NULL) return PyErr_NoMemory(), false;
+    *joints = (Joints){at, 0};
+    for (bool is_fine = count >= 0; joints->count < count; joints->count++) {
+        PyObject *item = is_fine ? PySequence_GetItem(given, joints->count) : NULL;
+        if (item == NULL) return false;
+        at[joints->count] = PyLong_AsSsize_t(item);
+        Py_DECREF(item);
+        is_fine = !PyErr_Occurred() && (joints->count == 0 || at[joints->count] > at[joints->count - 1]);
+        if (!is_fine) return PyErr_Occurred() ? false : (PyErr_SetString(PyExc_ValueError, "joints rise"), false);
+    }
+    return count >= 0;
+}
+
 static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer data, seen, v[VIEWS];
     Py_ssize_t room;
-    PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room)) return NULL;
+    PyObject *joints = NULL, *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n|O", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room, &joints)) return NULL;
     Sift *sift = calloc(1, sizeof *sift);
     if (sift == NULL) {
         PyErr_NoMemory();
     } else if (seen.len < 8 || seen.len % 8) {
         PyErr_SetString(PyExc_ValueError, "what is seen has whole numbers, one at least");
-    } else if (read_known(v, &sift->known)) {
+    } else if (read_known(v, &sift->known) && read_joints(joints, &sift->joints)) {
         sift->data = data.buf;
         sift->seen = seen.buf;
         sift->places = (size_t)seen.len / 8;
@@ -668,6 +757,7 @@ static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
         sift->point = number_of(&sift->known, &nothing) >> 3; /* of no digest, so it is nowhere */
         result = sift_all(sift, data.len, room);
     }
+    if (sift) free((void *)sift->joints.at);
     free(sift);
     PyBuffer_Release(&data);
     PyBuffer_Release(&seen);
@@ -891,44 +981,42 @@ static bool add_line(Lines *lines, Span line)
     return true;
 }
 
-/* Some lines as one, unless it is too short for a key. */
-static bool add_chain(const Text *text, PyObject *found, const Span *lines, size_t count)
+/* Some numbers of lines: where each begins in the text, or in all of them joined. The first is left out. */
+static PyObject *beginnings(const Lines *lines, bool is_joined)
 {
-    Py_ssize_t size = 0;
-    for (size_t line = 0; line < count; line++) size += lines[line].end - lines[line].start;
+    PyObject *all = PyTuple_New((Py_ssize_t)lines->count - 1);
+    Py_ssize_t at = 0;
+    for (size_t line = 1; all != NULL && line < lines->count; line++) {
+        at += lines->spans[line - 1].end - lines->spans[line - 1].start;
+        PyObject *one = PyLong_FromSsize_t(is_joined ? at : lines->spans[line].start);
+        if (one == NULL) Py_CLEAR(all);
+        else PyTuple_SetItem(all, (Py_ssize_t)line - 1, one);
+    }
+    return all;
+}
+
+/* The lines of a stretch as one, unless it is too short for a key, or looks like words. */
+static bool add_joined(const Text *text, PyObject *found, Lines *lines, const Stretch *stretch)
+{
+    Py_ssize_t stop = end_of(text, stretch), size = 0;
+    if (!is_mixed(text, stretch->start, stop)) return true;
+    if (!add_line(lines, (Span){stretch->last.end, stop})) return false;
+    for (size_t line = 0; line < lines->count; line++) size += lines->spans[line].end - lines->spans[line].start;
     if (size < SHORTEST) return true;
     PyObject *joined = PyBytes_FromStringAndSize(NULL, size);
     if (joined == NULL) return false;
     char *to = PyBytes_AsString(joined);
-    for (size_t line = 0; line < count; line++) {
-        size_t length = (size_t)(lines[line].end - lines[line].start);
-        memcpy(to, text->data + lines[line].start, length);
+    for (size_t line = 0; line < lines->count; line++) {
+        size_t length = (size_t)(lines->spans[line].end - lines->spans[line].start);
+        memcpy(to, text->data + lines->spans[line].start, length);
         to += length;
     }
-    return append(found, Py_BuildValue("(nnN)", lines[0].start, lines[count - 1].end, joined));
-}
-
-/* Whether lines are a list rather than one thing that was broken: many, or several of a length. */
-static bool is_list(const Lines *lines)
-{
-    if (lines->count > FEW || lines->count <= ALIKE) return lines->count > FEW;
-    for (size_t line = 1; line < lines->count; line++)
-        if (lines->spans[line].end - lines->spans[line].start != lines->spans[0].end - lines->spans[0].start) return false;
-    return true;
-}
-
-/* All the lines of a stretch, then any of them that follow one another; in a list each two. */
-static bool add_chains(const Text *text, PyObject *found, Lines *lines, const Stretch *stretch)
-{
-    Py_ssize_t stop = end_of(text, stretch);
-    if (!is_mixed(text, stretch->start, stop)) return true;
-    if (!add_line(lines, (Span){stretch->last.end, stop})) return false;
-    size_t most = lines->count;
-    bool by_two = is_list(lines);
-    for (size_t count = most; count >= 2; count = by_two && count > 2 ? 2 : count - 1)
-        for (size_t first = 0; first + count <= most; first++)
-            if (!add_chain(text, found, lines->spans + first, count)) return false;
-    return true;
+    PyObject *joints = beginnings(lines, true), *origins = beginnings(lines, false);
+    if (joints != NULL && origins != NULL) return append(found, Py_BuildValue("(nnNNN)", stretch->start, stop, joined, joints, origins));
+    Py_DECREF(joined);
+    Py_XDECREF(joints);
+    Py_XDECREF(origins);
+    return false;
 }
 
 static PyObject *rejoined_of(const Text *text)
@@ -943,12 +1031,12 @@ static PyObject *rejoined_of(const Text *text)
             stretch.last = next;
             continue;
         }
-        is_fine = stretch.last.end < 0 || add_chains(text, found, &lines, &stretch);
+        is_fine = stretch.last.end < 0 || add_joined(text, found, &lines, &stretch);
         begin_stretch(text, &stretch, next);
         lines.count = 0;
         is_fine = is_fine && add_line(&lines, (Span){stretch.start, next.start});
     }
-    is_fine = is_fine && (stretch.last.end < 0 || add_chains(text, found, &lines, &stretch));
+    is_fine = is_fine && (stretch.last.end < 0 || add_joined(text, found, &lines, &stretch));
     free(lines.spans);
     if (!is_fine) Py_CLEAR(found);
     return found;

@@ -6,7 +6,7 @@ passes that is not registered. What passes is looked up all the same.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from threading import Lock
 from typing import Final, NamedTuple, final
@@ -48,10 +48,13 @@ class DigestSieve:
     def __len__(self) -> int:
         return len(self._known.ordered) + len(self._known.loose)
 
-    def find(self, data: bytes, room: int) -> Sifted:
-        """Find the registered keys among the runs of key characters, looking at so many runs at most."""
+    def find(self, data: bytes, room: int, joints: Sequence[int] = ()) -> Sifted:
+        """Find the registered keys among the runs of key characters, looking at so many runs at most.
+
+        At `joints`, which rise, lines were joined over which a key may have been broken.
+        """
         seen = self._seen  # before what is registered: what comes meanwhile must not be thought seen
-        return Sifted(*sift(data, self._indexed(), seen, room))
+        return Sifted(*sift(data, self._indexed(), seen, room, joints))
 
     def passes(self, key: bytes) -> bool:
         """Whether a key is registered, or once in a very long while could be."""

@@ -62,10 +62,11 @@ def packed(data: bytes) -> Iterator[Undone]:
 
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
-    """Decode hexadecimal digits in which text stands: most are digests."""
+    """Decode hexadecimal digits in which text stands, whatever is glued to them: most are digests."""
     for found in _HEX.finditer(data):
         if _TEXT_IN_HEX.search(found[0]):
-            yield from kept(found.start(), found.end(), _from_hex(found[0]))
+            for start in (found.start(), found.start() + 1):
+                yield from kept(start, found.end(), _from_hex(data[start : found.end()]))
 
 
 def packed_hexadecimal(data: bytes) -> Iterator[Undone]:

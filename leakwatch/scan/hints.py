@@ -161,7 +161,7 @@ class Hints:
         everywhere: set[Decoder],
         shaped: Mapping[Decoder, Sequence[Span]],
     ) -> Iterator[tuple[Decoder, Sequence[Span]]]:
-        """Yield the decoders of which there are hints, by where these end, by runs or, if `everywhere`, for all of it."""
+        """Yield the decoders of which there are hints: with where these are or, if `everywhere`, with all of it."""
         beside = _beside(ends)
         if everywhere & _BESIDE and len((everywhere | ends.keys()) & _BESIDE) > 1:
             everywhere.add(disguises.side_by_side)

@@ -12,7 +12,7 @@ from leakwatch.scan.expressions import Search
 from leakwatch.scan.formats import CATCH_ALL, Format, Reading
 
 _COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
-_NEIGHBOURS: Final = 4  # places after a key at which it may end because another begins
+_NEIGHBOURS: Final = 8  # places in a key at which it may end because another begins there, or lines were joined
 
 Places = Mapping[int, Sequence[Format]]
 """Where a key may begin, and of which formats."""
@@ -32,13 +32,13 @@ class Markers:
         self._formats = list(finds.values())  # by the number of what hyperscan finds
         self._search = Search([find.encode() for find in finds], hyperscan.HS_FLAG_SOM_LEFTMOST)
 
-    def reader(self, data: bytes, limit: int, further: int) -> "Reader":
+    def reader(self, data: bytes, limit: int, further: int, joints: Sequence[int] = ()) -> "Reader":
         """Find so many places in some bytes at which a key may begin, to be read from there.
 
-        `further` bounds the shorter readings of them all together.
+        `further` bounds the shorter readings of them all together. At `joints`, which rise, a key may end as well.
         """
         hits, skipped = self._hits(data, limit)
-        return Reader(data, self._places(data, hits), further, skipped) if hits else _NOWHERE
+        return Reader(data, self._places(data, hits), further, joints, skipped) if hits else _NOWHERE
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
         """Return the numbers of the texts in which a key may begin or end. Few small ones are read as one."""
@@ -84,11 +84,12 @@ class Markers:
 class Reader:
     """Reads some bytes from each place, within a bound on the further readings of all places together."""
 
-    def __init__(self, data: bytes, places: Places, further: int, skipped: int) -> None:
+    def __init__(self, data: bytes, places: Places, further: int, joints: Sequence[int], skipped: int) -> None:
         several = sum(not all(f.one_length for f in formats) for formats in places.values())
         self._data = data
         self._places = places
         self.starts = sorted(places)
+        self._edges = sorted({*self.starts, *joints}) if joints else self.starts
         self._share = further // max(1, several)  # the same for each, lest one take it all
         self.skipped = skipped  # places, and those that were not read in all ways
 
@@ -113,10 +114,10 @@ class Reader:
         return is_new
 
     def _neighbours(self, start: int, longest: Sequence[Reading]) -> list[int]:
-        """Where within a key others may begin."""
-        after = bisect_right(self.starts, start)
+        """Where within a key others may begin, or lines were joined."""
+        after = bisect_right(self._edges, start)
         last = max((reading.end for reading in longest), default=start)
-        return [place for place in self.starts[after : after + _NEIGHBOURS] if place < last]
+        return [place for place in self._edges[after : after + _NEIGHBOURS] if place < last]
 
     def longest(self, start: int) -> list[Reading]:
         """Return what each format takes from a start, as far as it goes."""
@@ -136,4 +137,4 @@ class Reader:
         return further[: self._share]
 
 
-_NOWHERE: Final = Reader(b"", {}, 1, 0)  # of most texts
+_NOWHERE: Final = Reader(b"", {}, 1, (), 0)  # of most texts

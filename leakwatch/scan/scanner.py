@@ -41,7 +41,7 @@ class Scan:
 class Sieve(Protocol):
     """Finds what may be a registered key, whatever its format."""
 
-    def find(self, data: bytes, room: int, /) -> Sifted:
+    def find(self, data: bytes, room: int, joints: Sequence[int] = (), /) -> Sifted:
         """Return where it stands, looking at so many runs of key characters at most."""
 
     def passes(self, key: bytes, /) -> bool:
@@ -167,12 +167,12 @@ class Scanner:
         read: set[Hashable] = set()
         skipped = 0
         for layer in peel(data, budget, self._depth):
-            reader = self._markers.reader(layer.data, places, self._further)
+            reader = self._markers.reader(layer.data, places, self._further, layer.joints)
             for start in reader.starts:
                 for rivals in _by_key([r for r in reader.readings(start, read) if tried.wants(r.digested)]):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
-            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room)
+            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room, layer.joints)
             for start, end in sifted.spans:
                 if (key := layer.data[start:end].decode()) not in found:
                     found[key] = self._token(key, layer, start, len(found))
@@ -186,7 +186,7 @@ class Scanner:
         first = rivals[0]
         name, format_ = self.names.among([r.format for r in rivals], first.key, layer.data, first.start, first.end)
         best = next(reading for reading in rivals if reading.format is format_)
-        return _Found(layer.origin(first.start), order, best.key, name, best.masked, _is_glued(layer.data, best))
+        return _Found(layer.origin(first.start), order, best.key, name, best.masked, _is_glued(layer, best))
 
     def _token(self, key: str, layer: Layer, start: int, order: int) -> _Found:
         """What may be registered and has no marker, by the name of the format that takes it."""
@@ -248,11 +248,14 @@ def _candidate(found: _Found, ruler: Ruler) -> Candidate:
     )
 
 
-def _is_glued(data: bytes, reading: Reading) -> bool:
-    r"""Whether a letter or digit stands right before a reading or after it; the letter of ``\n`` is none."""
-    before = data[max(0, reading.start - 2) : reading.start]
-    left = before[-1:].isalnum() and not before.startswith(b"\\")
-    return left or data[reading.end : reading.end + 1].isalnum()
+def _is_glued(layer: Layer, reading: Reading) -> bool:
+    r"""Whether a letter or digit stands right before a reading or after it; the letter of ``\n`` is none.
+
+    What is in another line is not right there.
+    """
+    before = layer.data[max(0, reading.start - 2) : reading.start]
+    is_glued_left = before[-1:].isalnum() and not before.startswith(b"\\") and not layer.is_joint(reading.start)
+    return is_glued_left or (layer.data[reading.end : reading.end + 1].isalnum() and not layer.is_joint(reading.end))
 
 
 def _by_key(readings: Sequence[Reading]) -> list[list[Reading]]:

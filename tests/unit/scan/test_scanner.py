@@ -296,12 +296,35 @@ def test_the_scanner_knows_its_detectors_by_id() -> None:
         ("x{key}", True),
         ("1{key} ", True),
         ("{key}\u00e9", False),
+        ("aword1\n{left}\n{right}\nanother", False),
+        ("aword1\nx{left}\n{right}\nanother", True),
+        ("aword1\n{left}\n{right}x\nanother", True),
     ],
 )
 def test_a_letter_or_digit_right_beside_a_key_is_told(text: str, is_glued: bool) -> None:
     key = made(named("openai-project"), 1)
-    found = {c.plaintext.reveal(): c.is_glued for c in scanned(text.format(key=key))}
+    text = text.format(key=key, left=key[:40], right=key[40:])
+    found = {c.plaintext.reveal(): c.is_glued for c in scanned(text)}
     assert found[key] is is_glued
+
+
+@pytest.mark.parametrize("margin", ["", "  # ", "> "])
+@pytest.mark.parametrize(("lines", "pieces"), [(2, 2), (5, 3), (7, 5), (8, 8), (40, 2)])
+def test_a_key_that_is_broken_over_some_of_many_lines_is_found_where_it_begins(
+    lines: int, pieces: int, margin: str
+) -> None:
+    """With a marker or without one, what stands before it and behind it being no part of it."""
+    bare, marked = synthetic.fill("{alnum:80}", Random(2)), made(named("openai-project"), 1)
+    for key in (bare, marked):
+        size = -(-len(key) // pieces)
+        broken = [key[at : at + size] for at in range(0, len(key), size)]
+        before = [synthetic.fill("{alnum:22}", Random(seed)) + "z" * (seed % 2) for seed in range(lines - pieces)]
+        text = "\n".join(margin + line for line in [*before[::2], *broken, *before[1::2]])
+        (candidate,) = [
+            c for c in SCANNER.scan(document(text), sieve_of(key)).candidates if c.plaintext.reveal() == key
+        ]
+        place = Position(field=Field.TEXT, line=len(before[::2]) + 1, column=len(margin) + 1)
+        assert candidate.position == place
 
 
 def test_what_was_glued_after_a_key_is_told() -> None:
