@@ -195,27 +195,60 @@ static void compress_anywhere(State *state, const uint8_t *block)
 
 static void (*compress)(State *, const uint8_t *) = compress_anywhere;
 
+static void compress_both_anywhere(State *one, const uint8_t *its, State *other, const uint8_t *others)
+{
+    compress_anywhere(one, its);
+    compress_anywhere(other, others);
+}
+
+/* Two messages that have nothing to do with each other take little longer than one: each waits for its own last step. */
+static void (*compress_both)(State *, const uint8_t *, State *, const uint8_t *) = compress_both_anywhere;
+
 #ifdef HAS_SHA_EXTENSIONS
-__attribute__((target("sha,sse4.1,ssse3"))) static void compress_by_extensions(State *state, const uint8_t *block)
+enum { LANES = 2 };
+#define WITH_EXTENSIONS __attribute__((target("sha,sse4.1,ssse3")))
+
+WITH_EXTENSIONS static inline __attribute__((always_inline)) void compress_lanes(State *const *states, const uint8_t *const *blocks, int lanes)
 {
     const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    __m128i dcba = _mm_loadu_si128((const __m128i *)state->words), hgfe = _mm_loadu_si128((const __m128i *)state->words + 1);
-    __m128i cdab = _mm_shuffle_epi32(dcba, 0xb1), efgh = _mm_shuffle_epi32(hgfe, 0x1b);
-    __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
-    const __m128i abef_before = abef, cdgh_before = cdgh;
-    __m128i w[4];
-    for (int i = 0; i < 4; i++) w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)block + i), order);
-    for (int i = 0; i < 16; i++) { /* four rounds each */
-        __m128i keyed = _mm_add_epi32(w[i % 4], _mm_loadu_si128((const __m128i *)ROUNDS + i));
-        cdgh = _mm_sha256rnds2_epu32(cdgh, abef, keyed);
-        abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(keyed, 0x0e));
-        __m128i next = _mm_add_epi32(_mm_sha256msg1_epu32(w[i % 4], w[(i + 1) % 4]), _mm_alignr_epi8(w[(i + 3) % 4], w[(i + 2) % 4], 4));
-        w[i % 4] = _mm_sha256msg2_epu32(next, w[(i + 3) % 4]);
+    __m128i abef[LANES], cdgh[LANES], w[LANES][4];
+    for (int lane = 0; lane < lanes; lane++) {
+        const __m128i *state = (const __m128i *)states[lane]->words;
+        __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(state), 0xb1), efgh = _mm_shuffle_epi32(_mm_loadu_si128(state + 1), 0x1b);
+        abef[lane] = _mm_alignr_epi8(cdab, efgh, 8), cdgh[lane] = _mm_blend_epi16(efgh, cdab, 0xf0);
+        for (int i = 0; i < 4; i++) w[lane][i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)blocks[lane] + i), order);
     }
-    abef = _mm_add_epi32(abef, abef_before), cdgh = _mm_add_epi32(cdgh, cdgh_before);
-    __m128i feba = _mm_shuffle_epi32(abef, 0x1b), dchg = _mm_shuffle_epi32(cdgh, 0xb1);
-    _mm_storeu_si128((__m128i *)state->words, _mm_blend_epi16(feba, dchg, 0xf0));
-    _mm_storeu_si128((__m128i *)state->words + 1, _mm_alignr_epi8(dchg, feba, 8));
+    __m128i abef_before[LANES], cdgh_before[LANES];
+    for (int lane = 0; lane < lanes; lane++) abef_before[lane] = abef[lane], cdgh_before[lane] = cdgh[lane];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) /* four rounds each */
+#pragma GCC unroll 2
+        for (int lane = 0; lane < lanes; lane++) {
+            __m128i *words = w[lane];
+            __m128i keyed = _mm_add_epi32(words[i % 4], _mm_loadu_si128((const __m128i *)ROUNDS + i));
+            cdgh[lane] = _mm_sha256rnds2_epu32(cdgh[lane], abef[lane], keyed);
+            abef[lane] = _mm_sha256rnds2_epu32(abef[lane], cdgh[lane], _mm_shuffle_epi32(keyed, 0x0e));
+            if (i >= 12) continue; /* no round needs what would come of it */
+            __m128i last = _mm_alignr_epi8(words[(i + 3) % 4], words[(i + 2) % 4], 4);
+            __m128i next = _mm_add_epi32(_mm_sha256msg1_epu32(words[i % 4], words[(i + 1) % 4]), last);
+            words[i % 4] = _mm_sha256msg2_epu32(next, words[(i + 3) % 4]);
+        }
+    for (int lane = 0; lane < lanes; lane++) {
+        __m128i first = _mm_add_epi32(abef[lane], abef_before[lane]), second = _mm_add_epi32(cdgh[lane], cdgh_before[lane]);
+        __m128i feba = _mm_shuffle_epi32(first, 0x1b), dchg = _mm_shuffle_epi32(second, 0xb1);
+        _mm_storeu_si128((__m128i *)states[lane]->words, _mm_blend_epi16(feba, dchg, 0xf0));
+        _mm_storeu_si128((__m128i *)states[lane]->words + 1, _mm_alignr_epi8(dchg, feba, 8));
+    }
+}
+
+WITH_EXTENSIONS static void compress_by_extensions(State *state, const uint8_t *block)
+{
+    compress_lanes((State *const[]){state}, (const uint8_t *const[]){block}, 1);
+}
+
+WITH_EXTENSIONS static void compress_both_by_extensions(State *one, const uint8_t *its, State *other, const uint8_t *others)
+{
+    compress_lanes((State *const[]){one, other}, (const uint8_t *const[]){its, others}, LANES);
 }
 
 static bool has_extensions(void)
@@ -228,38 +261,77 @@ static bool has_extensions(void)
 /* Whether the processor comes to the same as we do: what it does is taken for right only then. */
 static bool agrees(void)
 {
-    State ours = BEGINNING, theirs = BEGINNING;
+    const uint8_t *first = (const uint8_t *)ROUNDS;
+    State ours = BEGINNING, theirs = BEGINNING, one = BEGINNING, other = BEGINNING;
     for (int times = 0; times < 3; times++) {
-        compress_anywhere(&ours, (const uint8_t *)ROUNDS + 64 * times);
-        compress_by_extensions(&theirs, (const uint8_t *)ROUNDS + 64 * times);
+        const uint8_t *block = first + 64 * times;
+        compress_anywhere(&ours, block);
+        compress_by_extensions(&theirs, block);
+        compress_both_by_extensions(&one, block, &other, block + 64);
     }
-    return memcmp(&ours, &theirs, sizeof ours) == 0;
+    State others = BEGINNING;
+    for (int times = 0; times < 3; times++) compress_anywhere(&others, first + 64 * (times + 1));
+    bool are_both_right = memcmp(&ours, &one, sizeof ours) == 0 && memcmp(&others, &other, sizeof other) == 0;
+    return are_both_right && memcmp(&ours, &theirs, sizeof ours) == 0;
 }
 #endif
 
-/* The state after a message of which `before` bytes, whole blocks, are in it already. */
-static State digest(State state, const uint8_t *message, size_t size, size_t before)
+/* A message in blocks. */
+typedef struct {
+    State state;
+    const uint8_t *at;
+    size_t whole, blocks; /* how many of all blocks stand in the message; the others are its end */
+    uint8_t end[128];
+} Message;
+
+/* A message before which `before` bytes, whole blocks, are in the state already. */
+static void begin_message(Message *message, State state, const uint8_t *at, size_t size, size_t before)
 {
-    uint8_t last[128];
-    size_t whole = size / 64 * 64, rest = size - whole, end = rest < 56 ? 64 : 128;
-    for (size_t at = 0; at < whole; at += 64) compress(&state, message + at);
-    memset(last, 0, sizeof last);
-    memcpy(last, message + whole, rest);
-    last[rest] = 0x80;
-    put_word(last + end - 8, (uint32_t)((before + size) >> 29));
-    put_word(last + end - 4, (uint32_t)((before + size) << 3));
-    for (size_t at = 0; at < end; at += 64) compress(&state, last + at);
-    return state;
+    size_t whole = size / 64, rest = size % 64, end = rest < 56 ? 64 : 128;
+    message->state = state;
+    message->at = at;
+    message->whole = whole;
+    message->blocks = whole + end / 64;
+    memset(message->end, 0, sizeof message->end);
+    memcpy(message->end, at + 64 * whole, rest);
+    message->end[rest] = 0x80;
+    put_word(message->end + end - 8, (uint32_t)((before + size) >> 29));
+    put_word(message->end + end - 4, (uint32_t)((before + size) << 3));
 }
 
-/* The same of a digest, behind one block. */
+static const uint8_t *block_of(const Message *message, size_t number)
+{
+    return number < message->whole ? message->at + 64 * number : message->end + 64 * (number - message->whole);
+}
+
+static void end_message(Message *message, size_t from)
+{
+    for (; from < message->blocks; from++) compress(&message->state, block_of(message, from));
+}
+
+static State digest(State state, const uint8_t *at, size_t size, size_t before)
+{
+    Message message;
+    begin_message(&message, state, at, size, before);
+    end_message(&message, 0);
+    return message.state;
+}
+
+/* A digest as the block that it is behind another. */
+static void put_digest(uint8_t block[64], const State *digested)
+{
+    memset(block, 0, 64);
+    for (int i = 0; i < 8; i++) put_word(block + 4 * i, digested->words[i]);
+    block[32] = 0x80;
+    put_word(block + 60, (64 + 32) << 3);
+}
+
+/* The state after a digest, behind one block. */
 static State digest_again(State state, const State *digested)
 {
-    uint8_t last[64] = {0};
-    for (int i = 0; i < 8; i++) put_word(last + 4 * i, digested->words[i]);
-    last[32] = 0x80;
-    put_word(last + 60, (64 + 32) << 3);
-    compress(&state, last);
+    uint8_t block[64];
+    put_digest(block, digested);
+    compress(&state, block);
     return state;
 }
 
@@ -300,11 +372,13 @@ static bool holds(const Table *table, uint64_t number)
 
 static bool is_known(const Known *known, uint64_t number) { return holds(&known->ordered, number) || holds(&known->loose, number); }
 
+static uint64_t first_eight(const State *state) { return (uint64_t)state->words[0] << 32 | state->words[1]; }
+
 /* The number of an HMAC under the pepper, of which the inner half is done. */
 static uint64_t number_of(const Known *known, const State *inner)
 {
     State outer = digest_again(known->outer, inner);
-    return (uint64_t)outer.words[0] << 32 | outer.words[1];
+    return first_eight(&outer);
 }
 
 /* The number of a key's digest as it is stored: SHA-256, then HMAC. */
@@ -313,6 +387,32 @@ static uint64_t keyed(const Known *known, const uint8_t *key, size_t size)
     State own = digest(BEGINNING, key, size, 0);
     State inner = digest_again(known->inner, &own);
     return number_of(known, &inner);
+}
+
+/* Two states after a digest each. */
+static void digest_both_again(State *one, State *other, const State *first, const State *second)
+{
+    uint8_t blocks[2][64];
+    put_digest(blocks[0], first);
+    put_digest(blocks[1], second);
+    compress_both(one, blocks[0], other, blocks[1]);
+}
+
+/* The numbers of two keys. */
+static void keyed_both(const Known *known, const uint8_t *data, Span one, Span other, uint64_t *first, uint64_t *second)
+{
+    Message a, b;
+    size_t number = 0;
+    begin_message(&a, BEGINNING, data + one.start, (size_t)(one.end - one.start), 0);
+    begin_message(&b, BEGINNING, data + other.start, (size_t)(other.end - other.start), 0);
+    for (; number < a.blocks && number < b.blocks; number++) compress_both(&a.state, block_of(&a, number), &b.state, block_of(&b, number));
+    end_message(&a, number);
+    end_message(&b, number);
+    State inner[2] = {known->inner, known->inner}, outer[2] = {known->outer, known->outer};
+    digest_both_again(&inner[0], &inner[1], &a.state, &b.state);
+    digest_both_again(&outer[0], &outer[1], &inner[0], &inner[1]);
+    *first = first_eight(&outer[0]);
+    *second = first_eight(&outer[1]);
 }
 
 /* A table with the starts of its beginnings, if these are 2ⁿ and an end. */
@@ -464,9 +564,7 @@ static void ask(Sift *sift, Py_ssize_t start, Py_ssize_t end)
     Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
     if (tokens == NULL) return;
     sift->tokens = tokens;
-    uint64_t number = keyed(&sift->known, sift->data + start, (size_t)(end - start));
-    __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
-    tokens[sift->token_count++] = (Token){span, number, sift->run};
+    tokens[sift->token_count++] = (Token){span, 0, sift->run};
 }
 
 static uint16_t kind_at(const Sift *sift, Py_ssize_t at) { return KIND[sift->data[at]]; }
@@ -564,10 +662,23 @@ static void look(Sift *sift, Run *run)
     ask_run(sift, run->span);
 }
 
+/* Find the numbers of all tokens, two at once. */
+static void number_tokens(Sift *sift)
+{
+    Token *token = sift->tokens, *end = token + sift->token_count;
+    for (; token + 1 < end; token += 2)
+        keyed_both(&sift->known, sift->data, token[0].span, token[1].span, &token[0].number, &token[1].number);
+    if (token < end)
+        token->number = keyed(&sift->known, sift->data + token->span.start, (size_t)(token->span.end - token->span.start));
+}
+
 /* Look all tokens up, and remember in which of some runs there is none that is registered. */
 static void settle(Sift *sift, Run *run, const Run *end)
 {
     const Table *table = &sift->known.ordered;
+    number_tokens(sift);
+    for (size_t at = 0; at < sift->token_count; at++)
+        __builtin_prefetch(table->starts + beginning_of(table, sift->tokens[at].number));
     for (size_t at = 0; at < sift->token_count; at++)
         __builtin_prefetch(table->numbers + table->starts[beginning_of(table, sift->tokens[at].number)]);
     for (size_t at = 0; at < sift->token_count; at++) {
@@ -1144,7 +1255,10 @@ static int begin(PyObject *module)
         if (PyModule_AddIntConstant(module, NUMBERS[at].name, NUMBERS[at].value) < 0) return -1;
     sort_characters();
 #ifdef HAS_SHA_EXTENSIONS
-    if (has_extensions() && agrees()) compress = compress_by_extensions;
+    if (has_extensions() && agrees()) {
+        compress = compress_by_extensions;
+        compress_both = compress_both_by_extensions;
+    }
 #endif
     return 0;
 }
