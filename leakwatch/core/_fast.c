@@ -835,18 +835,19 @@ static PyObject *sift_all(Sift *sift, Py_ssize_t size, Py_ssize_t room)
 static bool read_joints(PyObject *given, Joints *joints)
 {
     Py_ssize_t count = given ? PySequence_Size(given) : 0;
-    Py_ssize_t *at = count > 0 ? malloc((size_t)count * sizeof *at) : NULL;
-    if (count > 0 && at == NULL) return PyErr_NoMemory(), false;
+    if (count < 0) return false;
+    Py_ssize_t *at = malloc((size_t)(count + 1) * sizeof *at);
+    if (at == NULL) return PyErr_NoMemory(), false;
     *joints = (Joints){at, 0};
-    for (bool is_fine = count >= 0; joints->count < count; joints->count++) {
-        PyObject *item = is_fine ? PySequence_GetItem(given, joints->count) : NULL;
+    for (; joints->count < count; joints->count++) {
+        PyObject *item = PySequence_GetItem(given, joints->count);
         if (item == NULL) return false;
         at[joints->count] = PyLong_AsSsize_t(item);
         Py_DECREF(item);
-        is_fine = !PyErr_Occurred() && (joints->count == 0 || at[joints->count] > at[joints->count - 1]);
-        if (!is_fine) return PyErr_Occurred() ? false : (PyErr_SetString(PyExc_ValueError, "joints rise"), false);
+        if (PyErr_Occurred()) return false;
+        if (joints->count && at[joints->count] <= at[joints->count - 1]) return PyErr_SetString(PyExc_ValueError, "joints rise"), false;
     }
-    return count >= 0;
+    return true;
 }
 
 static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
