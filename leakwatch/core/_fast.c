@@ -506,6 +506,8 @@ typedef struct {
     bool out_of_memory;
     Asked asked[SLOTS]; /* the same part of a run is cut out in several ways */
     Run *run;
+    uint16_t marks[LONGEST]; /* where in the run punctuation stands */
+    size_t mark_count;
     size_t turn, crowd; /* the run's, counted from one, and how many of its parts are in there */
 } Sift;
 
@@ -601,14 +603,12 @@ static Py_ssize_t padding(const Sift *sift, Py_ssize_t at, Py_ssize_t end)
 /* Ask for each stretch of a run that has no other punctuation than is kept. */
 static void ask_cut(Sift *sift, Span run, uint16_t kept)
 {
-    for (Py_ssize_t at = run.start; at < run.end;) {
-        Py_ssize_t start = at;
-        while (at < run.end && kind_at(sift, at) & (kept | PLAIN)) at++;
-        if (at - start >= SHORTEST) {
-            at += padding(sift, at, run.end);
-            ask_edged(sift, start, at);
-        }
-        if (at == start || (at < run.end && !(kind_at(sift, at) & (kept | PLAIN)))) at++;
+    Py_ssize_t start = run.start;
+    for (size_t number = 0; number <= sift->mark_count; number++) {
+        Py_ssize_t end = number < sift->mark_count ? run.start + sift->marks[number] : run.end;
+        if (end < run.end && kind_at(sift, end) & kept) continue;
+        if (end - start >= SHORTEST) ask_edged(sift, start, end + padding(sift, end, run.end));
+        start = end + 1;
     }
 }
 
@@ -617,7 +617,8 @@ static void ask_paired(Sift *sift, Span run)
 {
     Py_ssize_t starts[PARTS + 1] = {run.start};
     int parts = 1;
-    for (Py_ssize_t at = run.start; at < run.end; at++) {
+    for (size_t number = 0; number < sift->mark_count; number++) {
+        Py_ssize_t at = run.start + sift->marks[number];
         if (kind_at(sift, at) != COLON) continue;
         if (parts == PARTS) return;
         starts[parts++] = at + 1;
@@ -627,15 +628,26 @@ static void ask_paired(Sift *sift, Span run)
         for (int j = i + 1; j <= parts; j++) ask_edged(sift, starts[i], starts[j] - 1);
 }
 
+/* Find where in a run punctuation stands; return of which kinds. */
+static uint16_t find_marks(Sift *sift, Span run)
+{
+    uint16_t kinds = 0;
+    sift->mark_count = 0;
+    for (Py_ssize_t at = run.start; at < run.end; at++) {
+        if (kind_at(sift, at) & PLAIN) continue;
+        kinds |= kind_at(sift, at);
+        sift->marks[sift->mark_count++] = (uint16_t)(at - run.start);
+    }
+    return kinds;
+}
+
 /* Ask for every part of a run that could be a whole key. */
 static void ask_run(Sift *sift, Span run)
 {
-    uint16_t kinds = 0, ways[WAYS];
+    uint16_t punctuation = find_marks(sift, run), ways[WAYS];
     int count = 0;
     sift->turn++;
     sift->crowd = 0;
-    for (Py_ssize_t at = run.start; at < run.end; at++) kinds |= kind_at(sift, at);
-    uint16_t punctuation = kinds & (uint16_t)~PLAIN;
     ask_edged(sift, run.start, run.end);
     if (punctuation & COLON) ask_paired(sift, run);
     for (int i = 0; i < WAYS && punctuation; i++) {
