@@ -1,5 +1,6 @@
 from array import array
 
+from leakwatch.core.places import Forms
 from leakwatch.core.plain import Known, Span
 
 SHORTEST: int
@@ -10,6 +11,11 @@ PARTS: int
 PIECE: int
 FEW: int
 ALIKE: int
+NEIGHBOURS: int
+DEEPEST: int
+MOST: int
+LEAVES: int
+CATCH_ALL: int
 
 def sift(data: bytes, known: Known, seen: array[int], room: int, /) -> tuple[list[Span], int, int]: ...
 def is_registered(key: bytes, known: Known, /) -> bool: ...
@@ -17,3 +23,7 @@ def rejoined(data: bytes, end: bytes, /) -> list[tuple[int, int, bytes]]: ...
 def stretches(data: bytes, spans: list[Span], /) -> list[Span]: ...
 def applied(base: bytes | bytearray, delta: bytes | bytearray, most: int, /) -> bytes: ...
 def shaped(data: bytes, table: array[int], lasts: int, /) -> int: ...
+def collect(expression: int, start: int, end: int, flags: int, hits: bytearray, /) -> bool: ...
+def sift_places(
+    data: bytes, hits: bytearray, joints: array[int], forms: Forms, known: Known, seen: array[int], further: int, /
+) -> tuple[list[Span], int, int, list[tuple[int, int]]]: ...

@@ -71,10 +71,10 @@ def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list
     one is forgotten, and looked at again.
     """
     found: list[Span] = []
-    point = _keyed(b"", known) >> 3  # of no digest, so it is nowhere
+    point = point_of(known)
     looked = skipped = 0
     for start, run in runs(data):
-        mark = _mark(run, point)
+        mark = polynomial(len(run), run, point)
         if seen[mark % len(seen)] == mark:
             continue
         if looked == room:
@@ -88,15 +88,24 @@ def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list
     return found, looked, skipped
 
 
-def _mark(run: bytes, point: int) -> int:
-    """What a run is remembered by: a polynomial at a point that nobody knows, so nobody can write two that are one.
+def point_of(known: Known) -> int:
+    """Return where the polynomials are taken by which runs are remembered: of no digest, so nobody knows it."""
+    return _keyed(b"", known) >> 3
 
-    It costs a tenth of a digest, and every run of a text has one.
+
+def polynomial(mark: int, run: bytes, point: int) -> int:
+    """Return what some bytes are remembered by: nobody who does not know the point can write two that are one.
+
+    It costs a tenth of a digest, and every run of a text has one. It begins with a number that tells their length.
     """
-    mark = len(run)
     for at in range(0, len(run), _PIECE):
-        mark = (mark * point + number_of(run[at : at + _PIECE].ljust(8, b"\0"))) % _PRIME
+        mark = advanced(mark, number_of(run[at : at + _PIECE].ljust(8, b"\0")), point)
     return mark
+
+
+def advanced(mark: int, piece: int, point: int) -> int:
+    """Return a polynomial with one coefficient more."""
+    return (mark * point + piece) % _PRIME
 
 
 def is_registered(key: bytes, known: Known) -> bool:

@@ -1,13 +1,14 @@
 """The scanner: every string in a document that may be a key, of a known format or of any, in whatever disguise."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from array import array
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol, final
 
-from leakwatch.core import SHORTEST, Sifted
+from leakwatch.core import SHORTEST, Forms, Read, Sifted
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
@@ -18,10 +19,14 @@ from leakwatch.scan.naming import Names
 from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
 
-LIMIT: Final = 10_000  # places of markers in any text …
-SPACING: Final = 256  # … and bytes of it for one more: what is denser is a list of keys, each a run for the sieve
+LIMIT: Final = 10_000  # places of markers in any text that are read without the core …
+SPACING: Final = 256  # … and bytes of it for one more
 RUNS: Final = 250_000  # of one field that are tried with the sieve
 _FURTHER: Final = 2  # times the limit: so many shorter readings there may be of one layer
+_HITS: Final = 8  # bytes of a text for one more hit that the core takes down
+_SHORTER: Final = 8  # bytes of a layer for one more shorter reading that it looks up
+_SELDOM: Final = 5  # of the limit one part: so many shorter readings of what the core does not read
+_NO_JOINTS: Final = array("Q")
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 _APART: Final = BETWEEN.decode()
@@ -35,7 +40,7 @@ class Scan:
     candidates: tuple[Candidate, ...]  # by field, then by place; of one place the best reading first
     skipped: int = 0  # possible keys and runs beyond the limits, and places not read in all ways, of all layers
     disguised: int = 0  # bytes under a disguise that were not laid bare for want of room
-    tried: int = 0  # strings with a marker that were read
+    tried: int = 0  # strings with a marker that were read, and not remembered by the sieve
 
 
 class Sieve(Protocol):
@@ -43,6 +48,9 @@ class Sieve(Protocol):
 
     def find(self, data: bytes, room: int, /) -> Sifted:
         """Return where it stands, looking at so many runs of key characters at most."""
+
+    def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int, /) -> Read:
+        """Return where it stands at places of markers, of formats whose patterns are rows."""
 
     def passes(self, key: bytes, /) -> bool:
         """Whether a key may be a registered one."""
@@ -53,7 +61,7 @@ class _Tried:
     """The strings that were read, and which of them are wanted: all, or those that may be registered."""
 
     def __init__(self, sieve: Sieve | None) -> None:
-        self._sieve = sieve
+        self.sieve = sieve
         self._wanted: dict[bytes, bool] = {}
 
     def __len__(self) -> int:
@@ -62,8 +70,19 @@ class _Tried:
     def wants(self, key: bytes) -> bool:
         """Whether this one is: each is asked for once."""
         if key not in self._wanted:
-            self._wanted[key] = self._sieve is None or self._sieve.passes(key)
+            self._wanted[key] = self.sieve is None or self.sieve.passes(key)
         return self._wanted[key]
+
+
+@dataclass(slots=True)
+class _Room:
+    """How much of what stands in a field and in all its layers is looked at, and how much was not."""
+
+    runs: int
+    places: int  # of markers, that are read here
+    hits: int  # of markers, that the core reads
+    skipped: int = 0
+    looked: int = 0  # strings that the core looked up
 
 
 class _Found(NamedTuple):
@@ -161,25 +180,45 @@ class Scanner:
 
     def _look(self, data: bytes, sieve: Sieve | None, only: Sieve | None) -> "_Look":
         """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
-        budget, room, places = Budget.of(data), RUNS, self._limit + len(data) // self._spacing
+        budget, places = Budget.of(data), self._limit + len(data) // self._spacing
+        room = _Room(RUNS, places, self._limit + len(data) // _HITS)
         found: dict[str, _Found] = {}
         tried = _Tried(only)
         read: set[Hashable] = set()
-        skipped = 0
         for layer in peel(data, budget, self._depth):
-            reader = self._markers.reader(layer.data, places, self._further)
-            for start in reader.starts:
-                for rivals in _by_key([r for r in reader.readings(start, read) if tried.wants(r.digested)]):
+            for readings in self._marked(layer.data, tried, read, room):
+                for rivals in _by_key(readings):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
-            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room)
+            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room.runs)
             for start, end in sifted.spans:
                 if (key := layer.data[start:end].decode()) not in found:
                     found[key] = self._token(key, layer, start, len(found))
-            room -= sifted.looked
-            places -= len(reader.starts)
-            skipped += reader.skipped + sifted.skipped
-        return _Look(sorted(found.values()), skipped, budget.skipped, len(tried))
+            room.runs -= sifted.looked
+            room.skipped += sifted.skipped
+        return _Look(sorted(found.values()), room.skipped, budget.skipped, len(tried) + room.looked)
+
+    def _marked(self, data: bytes, tried: _Tried, read: set[Hashable], room: _Room) -> Iterator[Sequence[Reading]]:
+        """Yield what is wanted at each place of a marker: where a sieve decides, the core looks most of it up."""
+        passed: Mapping[int, Sequence[Reading]] = {}
+        if tried.sieve is None:
+            reader = self._markers.reader(data, room.places, self._further)
+        else:
+            hits = self._markers.hits(data, room.hits)
+            if not hits.found:
+                return
+            further = self._further + len(data) // _SHORTER
+            looked = tried.sieve.find_at(data, hits.numbers, _NO_JOINTS, self._markers.forms, further)
+            passed = self._markers.passed(data, hits, looked.spans)
+            reader = self._markers.others(data, hits, looked.others, room.places, self._limit // _SELDOM)
+            room.hits -= min(hits.found, room.hits)
+            room.looked += looked.looked
+            room.skipped += looked.skipped + (hits.found > hits.room)
+        for start in sorted({*passed, *reader.starts}):
+            wanted = [reading for reading in reader.readings(start, read) if tried.wants(reading.digested)]
+            yield [*passed.get(start, ()), *wanted]
+        room.places -= len(reader.starts)
+        room.skipped += reader.skipped
 
     def _reading(self, rivals: Sequence[Reading], layer: Layer, order: int) -> _Found:
         """One string, of which there may be several readings, under its best name."""

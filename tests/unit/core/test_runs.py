@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.core import _fast, deltas, plain, twins
+from leakwatch.core import _fast, deltas, places, plain, twins
 from leakwatch.core.plain import LONGEST, OVERLAP, SHORTEST, Known, Span, cuts
 from leakwatch.core.sieve import _indexed
 from leakwatch.scan.synthetic import ALPHABETS, fill
@@ -301,8 +301,9 @@ def test_what_the_compiled_twin_is_given_is_looked_at_first() -> None:
 
 def test_the_twins_go_by_the_same_numbers() -> None:
     compiled = {name: value for name, value in vars(_fast).items() if isinstance(value, int)}
-    assert len(compiled) == 8
-    assert compiled == {name: vars(plain).get(name, vars(plain).get(f"_{name}")) for name in compiled}
+    assert len(compiled) == 13
+    ours = {**vars(places), **vars(plain)}
+    assert compiled == {name: ours.get(name, ours.get(f"_{name}")) for name in compiled}
 
 
 def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,6 +316,7 @@ def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.Monk
     assert not left.is_compiled
     assert (left.rejoined, left.sift, left.stretches) == (plain.rejoined, plain.sift, plain.stretches)
     assert left.applied is deltas.applied
+    assert (left.collect, left.sift_places) == (places.collect, places.sift_places)
     assert twins.is_compiled, "who develops or tests has a compiler"
 
 
