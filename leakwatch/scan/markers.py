@@ -1,7 +1,7 @@
 """The marker finder: where a key of a format that has a literal may begin, and every way to read it from there.
 
-Where a sieve decides, what begins at a marker is read and looked up by the compiled core, and only what passes is read
-here as well; so are the few formats whose patterns are more than rows.
+Where a sieve decides, the core reads what begins at a marker and looks it up, and only what passes is read here again.
+The few formats whose patterns are more than rows are always read here.
 """
 
 import sys
@@ -20,10 +20,9 @@ from leakwatch.scan.rows import Row, forms
 
 _COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
 _NEIGHBOURS: Final = 4  # places after a key at which it may end because another begins
-
+_TOGETHER: Final = 4  # expressions that are found at most places
 _NUMBER: Final = 8  # bytes of a hit
-_TOGETHER: Final = 4  # expressions that are found at one place, of most
-_EXPRESSION: Final = 16  # bits of a hit that tell the expression; those above tell where
+_EXPRESSION: Final = 16  # bits of it that tell the expression; those above tell where
 
 Places = Mapping[int, Sequence[Format]]
 """Where a key may begin, and of which formats."""
@@ -92,6 +91,7 @@ class Markers:
         return {start: self._taken(data, hits.at(start), start, ends[start]) for start in sorted(ends)}
 
     def _taken(self, data: bytes, expressions: Iterable[int], start: int, ends: Sequence[int]) -> Sequence[Reading]:
+        """The readings of what stands somewhere up to some ends."""
         formats = [format_ for expression in expressions for format_ in self._formats[expression] if format_.rows]
         return [Reading(f, start, end, data) for f in formats for end in ends if f.takes(data, start, end)]
 

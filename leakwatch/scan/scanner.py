@@ -19,13 +19,12 @@ from leakwatch.scan.naming import Names
 from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
 
-LIMIT: Final = 10_000  # places of markers in any text that are read without the core …
-SPACING: Final = 256  # … and bytes of it for one more
+LIMIT: Final = 10_000  # places of markers in any text …
+SPACING: Final = 256  # … and bytes of it for one more, where Python reads them
 RUNS: Final = 250_000  # of one field that are tried with the sieve
 _FURTHER: Final = 2  # times the limit: so many shorter readings there may be of one layer
-_HITS: Final = 8  # bytes of a text for one more hit that the core takes down
-_SHORTER: Final = 8  # bytes of a layer for one more shorter reading that it looks up
-_SELDOM: Final = 5  # of the limit one part: so many shorter readings of what the core does not read
+_CORE: Final = 8  # bytes for one more place, and one more shorter reading, where the core reads them: keys are longer
+_SELDOM: Final = 5  # one such part of the limit: shorter readings of what it does not read
 _NO_JOINTS: Final = array("Q")
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
@@ -38,7 +37,8 @@ class Scan:
     """What the scan of a document found, and how much it left alone."""
 
     candidates: tuple[Candidate, ...]  # by field, then by place; of one place the best reading first
-    skipped: int = 0  # possible keys and runs beyond the limits, and places not read in all ways, of all layers
+    skipped: int = 0  # possible keys and runs beyond the limits, and places not read in all ways, of all layers; one
+    # for all that is denser than keys can be
     disguised: int = 0  # bytes under a disguise that were not laid bare for want of room
     tried: int = 0  # strings with a marker that were read, and not remembered by the sieve
 
@@ -118,9 +118,10 @@ class Scanner:
     """Finds what may be a key in one pass, whatever it is disguised as. Threads may share it.
 
     In one field and all its layers markers are read at `limit` places, and at one more for as many bytes as `spacing`
-    says; in each layer there may be twice as many shorter readings, to which a neighbour may be glued. What is
-    beyond is counted in `Scan`: who calls must tell the operator. Registered keys that are a run, or that punctuation
-    parts from it, are found all the same.
+    says; in each layer there may be twice as many shorter readings, to which a neighbour may be glued. Where a sieve
+    decides, the core reads all formats but a few: there it is one more for each eight bytes, so that no list of keys
+    is too dense. What is beyond is counted in `Scan`: who calls must tell the operator. Registered keys that are a
+    run, or that punctuation parts from it, are found all the same.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class Scanner:
     def _look(self, data: bytes, sieve: Sieve | None, only: Sieve | None) -> "_Look":
         """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
         budget, places = Budget.of(data), self._limit + len(data) // self._spacing
-        room = _Room(RUNS, places, self._limit + len(data) // _HITS)
+        room = _Room(RUNS, places, self._limit + len(data) // _CORE)
         found: dict[str, _Found] = {}
         tried = _Tried(only)
         read: set[Hashable] = set()
@@ -207,7 +208,7 @@ class Scanner:
             hits = self._markers.hits(data, room.hits)
             if not hits.found:
                 return
-            further = self._further + len(data) // _SHORTER
+            further = self._further + len(data) // _CORE
             looked = tried.sieve.find_at(data, hits.numbers, _NO_JOINTS, self._markers.forms, further)
             passed = self._markers.passed(data, hits, looked.spans)
             reader = self._markers.others(data, hits, looked.others, room.places, self._limit // _SELDOM)
