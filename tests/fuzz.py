@@ -49,9 +49,9 @@ class _Some:
         return Sifted([(start, end) for start, end in cut if self.passes(data[start:end])], 0, 0)
 
     def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int, /) -> Read:
-        _, *rest = _fast.sift_places(data, hits, joints, forms, _NOTHING, array("Q", [0]), further)
+        _, looked, skipped, others = _fast.sift_places(data, hits, joints, forms, _NOTHING, array("Q", [0]), further)
         spans = [span for span in _shortest_and_longest(data, hits, forms) if self.passes(data[slice(*span)])]
-        return Read(spans, *rest)
+        return Read(spans, looked, skipped, others)
 
     def passes(self, key: bytes, /) -> bool:
         return not zlib.crc32(key) % 50
