@@ -464,7 +464,7 @@ static PyObject *fast_is_registered(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* Where lines were joined. */
 typedef struct {
-    const Py_ssize_t *at; /* rising */
+    const uint64_t *at; /* rising, within the text */
     Py_ssize_t count;
 } Joints;
 
@@ -542,7 +542,7 @@ static Py_ssize_t joints_before(const Joints *joints, Py_ssize_t place)
     Py_ssize_t low = 0, high = joints->count;
     while (low < high) {
         Py_ssize_t middle = low + (high - low) / 2;
-        if (joints->at[middle] < place)
+        if ((Py_ssize_t)joints->at[middle] < place)
             low = middle + 1;
         else
             high = middle;
@@ -682,15 +682,14 @@ static void number_tokens(Sift *sift)
         keyed_both(&sift->known, sift->data, token[0].span, token[1].span, &token[0].number, &token[1].number);
     if (token < end)
         token->number = keyed(&sift->known, sift->data + token->span.start, (size_t)(token->span.end - token->span.start));
+    const Table *table = &sift->known.ordered;
+    for (token = sift->tokens; token < end; token++) __builtin_prefetch(table->starts + beginning_of(table, token->number));
 }
 
 /* Look all tokens up, and remember in which of some runs there is none that is registered. */
 static void settle(Sift *sift, Run *run, const Run *end)
 {
     const Table *table = &sift->known.ordered;
-    number_tokens(sift);
-    for (size_t at = 0; at < sift->token_count; at++)
-        __builtin_prefetch(table->starts + beginning_of(table, sift->tokens[at].number));
     for (size_t at = 0; at < sift->token_count; at++)
         __builtin_prefetch(table->numbers + table->starts[beginning_of(table, sift->tokens[at].number)]);
     for (size_t at = 0; at < sift->token_count; at++) {
@@ -721,6 +720,7 @@ static void work_off(Sift *sift)
     const Run *end = sift->runs + sift->waiting;
     for (Run *first = sift->runs, *run = first; first < end; first = run) {
         for (; run < end && !is_among(first, run, run->place); run++) look(sift, run);
+        number_tokens(sift);
         settle(sift, first, run);
     }
     sift->waiting = 0;
@@ -738,25 +738,31 @@ static uint64_t piece_at(const uint8_t *at, Py_ssize_t left)
     return piece;
 }
 
-/* The value of a polynomial with one coefficient more. */
-static uint64_t with_next(uint64_t value, uint64_t point, uint64_t coefficient)
+/* A polynomial with one coefficient more, congruent to it. */
+static uint64_t advanced(const Sift *sift, uint64_t mark, uint64_t piece)
 {
-    unsigned __int128 next = (unsigned __int128)value * point + coefficient;
-    value = (uint64_t)(next & PRIME) + (uint64_t)(next >> 61);
-    return (value & PRIME) + (value >> 61);
+    unsigned __int128 next = (unsigned __int128)mark * sift->point + piece;
+    mark = (uint64_t)(next & PRIME) + (uint64_t)(next >> 61);
+    return (mark & PRIME) + (mark >> 61);
 }
 
-/* What a run is remembered by: a polynomial at a point that nobody knows, so that nobody can write two that are one. Of
-   joined lines it is another than of the same text as it stands, in which more is looked for. */
+static uint64_t whole(uint64_t mark) { return mark < PRIME ? mark : mark - PRIME; }
+
+/* What some bytes are remembered by: a polynomial at a point that nobody knows, so that nobody can write two that are one. */
+static uint64_t polynomial(const Sift *sift, uint64_t mark, Span run)
+{
+    for (Py_ssize_t at = run.start; at < run.end; at += PIECE) mark = advanced(sift, mark, piece_at(sift->data + at, run.end - at));
+    return mark;
+}
+
+/* Of joined lines it is another than of the same text as it stands, in which more is looked for. */
 static uint64_t mark_of(const Sift *sift, const Run *run)
 {
-    Span span = run->span;
-    uint64_t mark = (uint64_t)(span.end - span.start);
-    for (Py_ssize_t at = span.start; at < span.end; at += PIECE) mark = with_next(mark, sift->point, piece_at(sift->data + at, span.end - at));
-    if (run->least) mark = with_next(mark, sift->point, (uint64_t)run->least);
+    uint64_t mark = polynomial(sift, (uint64_t)(run->span.end - run->span.start), run->span);
+    if (run->least) mark = advanced(sift, mark, (uint64_t)run->least);
     for (Py_ssize_t at = 0; run->least && at < run->joints.count; at++)
-        mark = with_next(mark, sift->point, (uint64_t)(run->joints.at[at] - span.start));
-    return mark < PRIME ? mark : mark - PRIME;
+        mark = advanced(sift, mark, run->joints.at[at] - (uint64_t)run->span.start);
+    return whole(mark);
 }
 
 /* Let a run wait until there are enough of them. */
@@ -784,7 +790,7 @@ static void gather_windows(Sift *sift, Span run, const Joints *joints, Py_ssize_
 /* Where a line of a run begins, or its last one ends. */
 static Py_ssize_t edge(Span run, const Joints *joints, Py_ssize_t line)
 {
-    return line == 0 ? run.start : line <= joints->count ? joints->at[line - 1] : run.end;
+    return line == 0 ? run.start : line <= joints->count ? (Py_ssize_t)joints->at[line - 1] : run.end;
 }
 
 /* Whether lines are a list rather than one thing that was broken: many, or several of a length. */
@@ -816,6 +822,14 @@ static void look_at_all(Sift *sift, Py_ssize_t size)
     work_off(sift);
 }
 
+/* Append what is given, which may be NULL, and let go of it. */
+static bool append(PyObject *list, PyObject *item)
+{
+    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
+    Py_XDECREF(item);
+    return is_fine;
+}
+
 static PyObject *spans_of(const Span *found, size_t count)
 {
     PyObject *list = PyList_New((Py_ssize_t)count);
@@ -843,61 +857,393 @@ static PyObject *sift_all(Sift *sift, Py_ssize_t size, Py_ssize_t room)
     return spans ? Py_BuildValue("(Nnn)", spans, room - sift->room, sift->skipped) : NULL;
 }
 
-/* Read where lines were joined, which the caller frees. */
-static bool read_joints(PyObject *given, Joints *joints)
+static bool read_joints(const Py_buffer *given, Py_ssize_t size, Joints *joints)
 {
-    Py_ssize_t count = given ? PySequence_Size(given) : 0;
-    if (count < 0) return false;
-    Py_ssize_t *at = malloc((size_t)(count + 1) * sizeof *at);
-    if (at == NULL) return PyErr_NoMemory(), false;
-    *joints = (Joints){at, 0};
-    for (; joints->count < count; joints->count++) {
-        PyObject *item = PySequence_GetItem(given, joints->count);
-        if (item == NULL) return false;
-        at[joints->count] = PyLong_AsSsize_t(item);
-        Py_DECREF(item);
-        if (PyErr_Occurred()) return false;
-        if (joints->count && at[joints->count] <= at[joints->count - 1]) return PyErr_SetString(PyExc_ValueError, "joints rise"), false;
+    *joints = (Joints){given->buf, given->len / 8};
+    bool rise = given->len % 8 == 0 && (joints->count == 0 || joints->at[joints->count - 1] <= (uint64_t)size);
+    for (Py_ssize_t number = 1; rise && number < joints->count; number++) rise = joints->at[number - 1] < joints->at[number];
+    if (!rise) PyErr_SetString(PyExc_ValueError, "joints are numbers of eight bytes, which rise and lie in the text");
+    return rise;
+}
+
+/* Make a sieve ready for some bytes. */
+static bool sift_of(Sift *sift, const Py_buffer *data, const Py_buffer *joints, const Py_buffer views[VIEWS], const Py_buffer *seen)
+{
+    if (seen->len < 8 || seen->len % 8) {
+        PyErr_SetString(PyExc_ValueError, "what is seen has whole numbers, one at least");
+        return false;
     }
+    if (!read_known(views, &sift->known) || !read_joints(joints, data->len, &sift->joints)) return false;
+    sift->data = data->buf;
+    sift->seen = seen->buf;
+    sift->places = (size_t)seen->len / 8;
+    State nothing = digest(sift->known.inner, (const uint8_t *)"", 0, 64);
+    sift->point = number_of(&sift->known, &nothing) >> 3; /* of no digest, so it is nowhere */
     return true;
 }
 
 static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    Py_buffer data, seen, v[VIEWS];
+    Py_buffer data, seen, joints = {0}, v[VIEWS];
     Py_ssize_t room;
-    PyObject *joints = NULL, *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n|O", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room, &joints)) return NULL;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n|y*", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room, &joints)) return NULL;
     Sift *sift = calloc(1, sizeof *sift);
-    if (sift == NULL) {
-        PyErr_NoMemory();
-    } else if (seen.len < 8 || seen.len % 8) {
-        PyErr_SetString(PyExc_ValueError, "what is seen has whole numbers, one at least");
-    } else if (read_known(v, &sift->known) && read_joints(joints, &sift->joints)) {
-        sift->data = data.buf;
-        sift->seen = seen.buf;
-        sift->places = (size_t)seen.len / 8;
-        State nothing = digest(sift->known.inner, (const uint8_t *)"", 0, 64);
-        sift->point = number_of(&sift->known, &nothing) >> 3; /* of no digest, so it is nowhere */
-        result = sift_all(sift, data.len, room);
-    }
-    if (sift) free((void *)sift->joints.at);
+    if (sift == NULL) PyErr_NoMemory();
+    else if (sift_of(sift, &data, &joints, v, &seen)) result = sift_all(sift, data.len, room);
     free(sift);
     PyBuffer_Release(&data);
     PyBuffer_Release(&seen);
+    PyBuffer_Release(&joints);
     release(v, VIEWS);
     return result;
 }
 
-/* Shapes. */
+/* Places of markers, as in places.py. */
 
-/* Append what is given, which may be NULL, and let go of it. */
-static bool append(PyObject *list, PyObject *item)
+enum { NEIGHBOURS = 8, DEEPEST = 64, MOST = 1 << 16, LEAVES = 256, CATCH_ALL = 3, SET = 32, EXPRESSION = 16, END = 30, MANY = 4096 };
+static const uint64_t PLACE = (uint64_t)1 << 60;
+
+/* Take down what hyperscan found: called for each match, so without any Python. */
+static PyObject *fast_collect(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
-    Py_XDECREF(item);
-    return is_fine;
+    if (count != 5 || !PyByteArray_Check(args[4]) || PyByteArray_Size(args[4]) < 8) {
+        PyErr_SetString(PyExc_TypeError, "an expression, where it begins and ends, flags, and hits with a number of them");
+        return NULL;
+    }
+    uint64_t expression = PyLong_AsUnsignedLongLong(args[0]), room;
+    if (PyErr_Occurred()) return NULL;
+    uint64_t hit = PyLong_AsUnsignedLongLong(args[1]) << EXPRESSION | expression;
+    Py_ssize_t size = PyByteArray_Size(args[4]);
+    if (PyErr_Occurred() || PyByteArray_Resize(args[4], size + 8) < 0) return NULL;
+    char *hits = PyByteArray_AsString(args[4]);
+    memcpy(&room, hits, 8);
+    memcpy(hits + size, &hit, 8);
+    return PyBool_FromLong((uint64_t)size / 8 > room);
 }
+
+typedef struct {
+    uint32_t set, least, most, depth, after, rank;
+} Node;
+
+typedef struct {
+    uint32_t first, last, others;
+} Tree;
+
+typedef struct {
+    uint32_t rank;
+    Py_ssize_t low, high;
+} Leaf;
+
+typedef struct {
+    Sift *sift;
+    Py_ssize_t size;
+    uint64_t *hits;
+    size_t hit_count, set_count, node_count, tree_count;
+    const uint8_t *sets;
+    const Node *nodes;
+    const Tree *trees;
+    Span *runs; /* of each node, where characters of its set stand that were met last: places rise, so each is met once */
+    Leaf leaves[LEAVES];
+    size_t leaf_count;
+    Span ends[LEAVES + 2 * NEIGHBOURS]; /* from which to which, both included */
+    size_t end_count;
+    bool is_cut;
+    Py_ssize_t places, further, looked, skipped; /* places that are left */
+} Places;
+
+/* Whether the tables can be walked. */
+static bool is_whole(const Places *p)
+{
+    for (size_t n = 0; n < p->node_count; n++) {
+        const Node *node = p->nodes + n;
+        bool is_counted = node->least > 0 && node->least <= node->most && node->most <= MOST;
+        bool leads_on = node->depth < DEEPEST && node->after > n && node->after <= p->node_count;
+        if (!is_counted || !leads_on || node->set >= p->set_count || node->rank > CATCH_ALL) return false;
+    }
+    for (size_t t = 0; t < p->tree_count; t++)
+        if (p->trees[t].last > p->node_count || p->trees[t].others > 1) return false;
+    return true;
+}
+
+static Py_ssize_t start_of(uint64_t hit) { return (Py_ssize_t)(hit >> EXPRESSION); }
+
+static size_t expression_of(uint64_t hit) { return (size_t)(hit & (((uint64_t)1 << EXPRESSION) - 1)); }
+
+static int by_number(const void *one, const void *other)
+{
+    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+    return (a > b) - (a < b);
+}
+
+/* Put the hits in order, which they nearly are, and count their places; false if one lies nowhere. */
+static bool order(Places *p)
+{
+    bool is_ordered = true;
+    for (size_t at = 1; at < p->hit_count; at++) is_ordered &= p->hits[at - 1] <= p->hits[at];
+    if (!is_ordered) qsort(p->hits, p->hit_count, sizeof *p->hits, by_number);
+    for (size_t at = 0; at < p->hit_count; at++) {
+        uint64_t hit = p->hits[at];
+        if (start_of(hit) > p->size || expression_of(hit) >= p->tree_count) return false;
+        p->places += at == 0 || start_of(hit) != start_of(p->hits[at - 1]);
+    }
+    return true;
+}
+
+static bool is_in(const uint8_t *set, uint8_t byte) { return set[byte >> 3] >> (byte & 7) & 1; }
+
+/* Where characters of a node's set end that stand from some place on. */
+static Py_ssize_t end_of_set(const Places *p, size_t number, Py_ssize_t at)
+{
+    const Node *node = p->nodes + number;
+    const uint8_t *data = p->sift->data, *set = p->sets + (size_t)SET * node->set;
+    if (node->most == 1) return at + (at < p->size && is_in(set, data[at]));
+    Span *run = p->runs + number;
+    if (at < run->start || at >= run->end) {
+        *run = (Span){at, at};
+        while (run->end < p->size && is_in(set, data[run->end])) run->end++;
+    }
+    return run->end - at < node->most ? run->end : at + node->most;
+}
+
+/* Walk the tree of an expression. */
+static void walk(Places *p, Py_ssize_t start, const Tree *tree)
+{
+    Py_ssize_t reached[DEEPEST + 1] = {0};
+    reached[0] = start;
+    for (size_t number = tree->first; number < tree->last;) {
+        const Node *node = p->nodes + number;
+        Py_ssize_t begin = reached[node->depth], end = end_of_set(p, number, begin);
+        if (end - begin < node->least) {
+            number = node->after;
+            continue;
+        }
+        if (node->rank && p->leaf_count == LEAVES) p->is_cut = true;
+        else if (node->rank) p->leaves[p->leaf_count++] = (Leaf){node->rank, begin + node->least, end};
+        reached[node->depth + 1] = end;
+        number++;
+    }
+}
+
+/* Leave catch-alls out if narrower formats take as much. */
+static void leave_out(Places *p)
+{
+    Py_ssize_t taken = 0, most = 0;
+    for (size_t at = 0; at < p->leaf_count; at++) {
+        const Leaf *leaf = p->leaves + at;
+        if (leaf->high > most) most = leaf->high;
+        if (leaf->rank < CATCH_ALL && leaf->high > taken) taken = leaf->high;
+    }
+    if (most > taken) return;
+    size_t kept = 0;
+    for (size_t at = 0; at < p->leaf_count; at++)
+        if (p->leaves[at].rank < CATCH_ALL) p->leaves[kept++] = p->leaves[at];
+    p->leaf_count = kept;
+}
+
+static void add_neighbour(Places *p, Py_ssize_t end)
+{
+    bool is_end = false;
+    for (size_t at = 0; at < p->leaf_count; at++) is_end |= p->leaves[at].low <= end && end <= p->leaves[at].high;
+    if (is_end) p->ends[p->end_count++] = (Span){end, end};
+}
+
+/* Choose which strings are read: the longest, those that end where another key begins, and narrower formats' first.
+   Return how many there are beside those that are always read. */
+static Py_ssize_t choose(Places *p, Py_ssize_t start, const uint64_t *hit, const uint64_t *joint, Py_ssize_t room)
+{
+    Py_ssize_t left = room, before = start;
+    p->end_count = 0;
+    for (int count = 0; count < NEIGHBOURS && hit < p->hits + p->hit_count; hit++) {
+        if (start_of(*hit) == before) continue;
+        add_neighbour(p, before = start_of(*hit));
+        count++;
+    }
+    const uint64_t *last = p->sift->joints.at + p->sift->joints.count;
+    for (int count = 0; count < NEIGHBOURS && joint < last; count++, joint++) add_neighbour(p, (Py_ssize_t)*joint);
+    for (uint32_t rank = 1; rank <= CATCH_ALL; rank++)
+        for (size_t at = 0; at < p->leaf_count; at++) {
+            const Leaf *leaf = p->leaves + at;
+            Py_ssize_t every = leaf->high - leaf->low, shorter = every < left ? every : left;
+            if (leaf->rank != rank) continue;
+            p->is_cut |= shorter < every;
+            left -= shorter;
+            p->ends[p->end_count++] = (Span){leaf->high - shorter, leaf->high};
+        }
+    return room - left;
+}
+
+/* Put the ends in order: they are few. */
+static void order_ends(Places *p)
+{
+    for (size_t at = 1; at < p->end_count; at++) {
+        Span end = p->ends[at];
+        size_t to = at;
+        for (; to > 0; to--) {
+            Span before = p->ends[to - 1];
+            if (before.start < end.start || (before.start == end.start && before.end <= end.end)) break;
+            p->ends[to] = before;
+        }
+        p->ends[to] = end;
+    }
+}
+
+/* What a place is remembered by: all its bytes, and where strings end among them. */
+static uint64_t mark_of_place(const Places *p, Py_ssize_t start)
+{
+    Span all = {start, start};
+    for (size_t at = 0; at < p->end_count; at++)
+        if (p->ends[at].end > all.end) all.end = p->ends[at].end;
+    uint64_t mark = polynomial(p->sift, PLACE | (uint64_t)(all.end - start), all);
+    for (size_t at = 0; at < p->end_count; at++)
+        mark = advanced(p->sift, mark, (uint64_t)(p->ends[at].start - start) << END | (uint64_t)(p->ends[at].end - start));
+    return whole(advanced(p->sift, mark, p->end_count)); /* else those that differ in the last alone had one place */
+}
+
+/* Digest the strings of a place, each of which begins as the one before did. */
+static void ask_ends(Places *p, Py_ssize_t start)
+{
+    Sift *sift = p->sift;
+    State state = BEGINNING;
+    Py_ssize_t done = start, before = 0;
+    for (size_t at = 0; at < p->end_count; at++) {
+        Py_ssize_t end = p->ends[at].start > before ? p->ends[at].start : before + 1;
+        for (; end <= p->ends[at].end; before = end++) {
+            Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
+            if (tokens == NULL) return;
+            sift->tokens = tokens;
+            for (; end - done >= 64; done += 64) compress(&state, sift->data + done);
+            State own = digest(state, sift->data + done, (size_t)(end - done), (size_t)(done - start));
+            State inner = digest_again(sift->known.inner, &own);
+            uint64_t number = number_of(&sift->known, &inner);
+            __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
+            tokens[sift->token_count++] = (Token){{start, end}, number, sift->run};
+            p->looked++;
+        }
+    }
+}
+
+static void settle_places(Places *p)
+{
+    settle(p->sift, p->sift->runs, p->sift->runs + p->sift->waiting);
+    p->sift->waiting = 0;
+}
+
+/* Read all strings at the place of some hits, unless nothing was found in the same before. */
+static void read_place(Places *p, Py_ssize_t start, const uint64_t *next, const uint64_t *joint)
+{
+    Sift *sift = p->sift;
+    leave_out(p);
+    Py_ssize_t further = choose(p, start, next, joint, p->further / p->places);
+    p->skipped += p->is_cut;
+    if (p->end_count == 0) return;
+    order_ends(p);
+    uint64_t mark = mark_of_place(p, start), *place = sift->seen + mark % sift->places;
+    if (sift->waiting == TOGETHER || sift->token_count >= MANY || is_among(sift->runs, sift->runs + sift->waiting, place)) settle_places(p);
+    if (__atomic_load_n(place, __ATOMIC_RELAXED) == mark) return;
+    p->further -= further;
+    sift->run = sift->runs + sift->waiting++;
+    *sift->run = (Run){.span = {start, start}, .mark = mark, .place = place, .is_looked_at = true};
+    ask_ends(p, start);
+}
+
+static void read_all(Places *p)
+{
+    const uint64_t *hit = p->hits, *end = hit + p->hit_count, *joint = p->sift->joints.at, *last = joint + p->sift->joints.count;
+    for (; hit < end && !p->sift->out_of_memory; p->places--) {
+        Py_ssize_t start = start_of(*hit);
+        p->leaf_count = 0;
+        p->is_cut = false;
+        for (const uint64_t *first = hit; hit < end && start_of(*hit) == start; hit++)
+            if (hit == first || hit[0] != hit[-1]) walk(p, start, p->trees + expression_of(*hit));
+        while (joint < last && *joint <= (uint64_t)start) joint++;
+        if (p->leaf_count > 0) read_place(p, start, hit, joint);
+    }
+    settle_places(p);
+}
+
+/* The hits of expressions that have other formats too. */
+static PyObject *others_of(const Places *p)
+{
+    PyObject *others = PyList_New(0);
+    for (size_t at = 0; others != NULL && at < p->hit_count; at++) {
+        size_t expression = expression_of(p->hits[at]);
+        if (!p->trees[expression].others) continue;
+        if (!append(others, Py_BuildValue("(nn)", start_of(p->hits[at]), (Py_ssize_t)expression))) Py_CLEAR(others);
+    }
+    return others;
+}
+
+static PyObject *sifted_places(Places *p)
+{
+    if (p->size < ALONE) {
+        read_all(p);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        read_all(p);
+        Py_END_ALLOW_THREADS
+    }
+    PyObject *spans = p->sift->out_of_memory ? PyErr_NoMemory() : spans_of(p->sift->found, p->sift->found_count);
+    PyObject *others = spans ? others_of(p) : NULL;
+    if (others != NULL) return Py_BuildValue("(NnnN)", spans, p->looked, p->skipped, others);
+    Py_XDECREF(spans);
+    return NULL;
+}
+
+enum { SETS = VIEWS, NODES, TREES, JOINTS, ALL_VIEWS };
+
+/* Read what places.Forms holds, and the hits behind their number. */
+static bool read_forms(const Py_buffer v[ALL_VIEWS], const Py_buffer *hits, Places *p)
+{
+    p->hits = (uint64_t *)hits->buf + 1;
+    p->hit_count = (size_t)hits->len / 8 - 1;
+    p->sets = v[SETS].buf;
+    p->set_count = (size_t)v[SETS].len / SET;
+    p->nodes = v[NODES].buf;
+    p->node_count = (size_t)v[NODES].len / sizeof *p->nodes;
+    p->trees = v[TREES].buf;
+    p->tree_count = (size_t)v[TREES].len / sizeof *p->trees;
+    bool is_even = v[SETS].len % SET == 0 && v[NODES].len % (Py_ssize_t)sizeof *p->nodes == 0 && v[TREES].len % (Py_ssize_t)sizeof *p->trees == 0;
+    if (hits->len >= 8 && hits->len % 8 == 0 && is_even && is_whole(p) && order(p)) return true;
+    PyErr_SetString(PyExc_ValueError, "forms are whole trees, hits lie in the text and are of some tree");
+    return false;
+}
+
+static PyObject *fast_sift_places(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data, hits, seen, v[ALL_VIEWS];
+    Py_ssize_t further;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*w*y*(y*y*y*)(y*y*y*y*)w*n", &data, &hits, &v[JOINTS], &v[SETS], &v[NODES], &v[TREES], &v[PADS],
+                          &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &further))
+        return NULL;
+    Sift *sift = calloc(1, sizeof *sift);
+    Places *p = calloc(1, sizeof *p);
+    Span *runs = calloc((size_t)v[NODES].len / sizeof(Node) + 1, sizeof *runs);
+    if (sift == NULL || p == NULL || runs == NULL) {
+        PyErr_NoMemory();
+    } else if (sift_of(sift, &data, &v[JOINTS], v, &seen)) {
+        p->sift = sift;
+        p->size = data.len;
+        p->runs = runs;
+        p->further = further > 0 ? further : 0;
+        if (read_forms(v, &hits, p)) result = sifted_places(p);
+    }
+    if (sift != NULL) {
+        free(sift->found);
+        free(sift->tokens);
+    }
+    free(runs);
+    free(p);
+    free(sift);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&hits);
+    PyBuffer_Release(&seen);
+    release(v, ALL_VIEWS);
+    return result;
+}
+
+/* Shapes. */
 
 /* Which last characters of shapes stand in a run, each with all before it. */
 static uint64_t shapes_of(const uint8_t *data, Span run, const uint64_t table[256], uint64_t lasts)
@@ -1260,6 +1606,7 @@ static const struct {
 } NUMBERS[] = {
     {"SHORTEST", SHORTEST}, {"LONGEST", LONGEST}, {"OVERLAP", OVERLAP}, {"REACH", REACH},
     {"PARTS", PARTS},       {"PIECE", PIECE},     {"FEW", FEW},         {"ALIKE", ALIKE},
+    {"NEIGHBOURS", NEIGHBOURS}, {"DEEPEST", DEEPEST}, {"MOST", MOST}, {"LEAVES", LEAVES}, {"CATCH_ALL", CATCH_ALL},
 };
 
 static int begin(PyObject *module)
@@ -1279,6 +1626,8 @@ static int begin(PyObject *module)
 static PyMethodDef FUNCTIONS[] = {
     {"is_registered", fast_is_registered, METH_VARARGS, "As in plain.py."},
     {"shaped", fast_shaped, METH_VARARGS, "As in plain.py."},
+    {"collect", (PyCFunction)(void (*)(void))fast_collect, METH_FASTCALL, "As in places.py."},
+    {"sift_places", fast_sift_places, METH_VARARGS, "As in places.py."},
     {"sift", fast_sift, METH_VARARGS, "As in plain.py."},
     {"rejoined", fast_rejoined, METH_VARARGS, "As in plain.py."},
     {"stretches", fast_stretches, METH_VARARGS, "As in plain.py."},

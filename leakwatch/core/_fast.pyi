@@ -1,6 +1,6 @@
 from array import array
-from collections.abc import Sequence
 
+from leakwatch.core.places import Forms
 from leakwatch.core.plain import Known, Span
 
 SHORTEST: int
@@ -11,12 +11,21 @@ PARTS: int
 PIECE: int
 FEW: int
 ALIKE: int
+NEIGHBOURS: int
+DEEPEST: int
+MOST: int
+LEAVES: int
+CATCH_ALL: int
 
 def sift(
-    data: bytes, known: Known, seen: array[int], room: int, joints: Sequence[int] = (), /
+    data: bytes, known: Known, seen: array[int], room: int, joints: array[int] = ..., /
 ) -> tuple[list[Span], int, int]: ...
 def is_registered(key: bytes, known: Known, /) -> bool: ...
 def rejoined(data: bytes, end: bytes, /) -> list[tuple[int, int, bytes, tuple[int, ...], tuple[int, ...]]]: ...
 def stretches(data: bytes, spans: list[Span], /) -> list[Span]: ...
 def applied(base: bytes | bytearray, delta: bytes | bytearray, most: int, /) -> bytes: ...
 def shaped(data: bytes, table: array[int], lasts: int, /) -> list[tuple[int, int, int]]: ...
+def collect(expression: int, start: int, end: int, flags: int, hits: bytearray, /) -> bool: ...
+def sift_places(
+    data: bytes, hits: bytearray, joints: array[int], forms: Forms, known: Known, seen: array[int], further: int, /
+) -> tuple[list[Span], int, int, list[tuple[int, int]]]: ...

@@ -17,7 +17,7 @@ import string
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from functools import cache, reduce
+from functools import cache
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
@@ -53,6 +53,9 @@ _KEPT: Final = (
 Span = tuple[int, int]
 """From where to where."""
 
+NO_JOINTS: Final = array("Q")
+"""Of a text in which no lines were joined."""
+
 
 class Known(NamedTuple):
     """What tells a registered key. The numbers are the first eight bytes of each digest as it is stored."""
@@ -66,7 +69,7 @@ class Known(NamedTuple):
 
 
 def sift(
-    data: bytes, known: Known, seen: "array[int]", room: int, joints: Sequence[int] = ()
+    data: bytes, known: Known, seen: "array[int]", room: int, joints: "array[int]" = NO_JOINTS
 ) -> tuple[list[Span], int, int]:
     """Return where registered keys stand, how many runs were looked at, and how many there was no room for.
 
@@ -75,7 +78,7 @@ def sift(
     again.
     """
     found: list[Span] = []
-    point = _keyed(b"", known) >> 3  # of no digest, so it is nowhere
+    point = point_of(known)
     looked = skipped = 0
     for run in _joined_runs(data, joints):
         mark = _mark(run, point)
@@ -94,14 +97,31 @@ def sift(
 
 
 def _mark(run: "_Run", point: int) -> int:
-    """What a run is remembered by: a polynomial at a point that nobody knows, so nobody can write two that are one.
+    """What a run is remembered by. Of joined lines it is another than of the same text, in which more is looked for."""
+    mark = polynomial(len(run.data), run.data, point)
+    for number in (run.least, *run.joints) if run.least else ():
+        mark = advanced(mark, number, point)
+    return mark
 
-    It costs a tenth of a digest, and every run of a text has one. Of joined lines it is another than of the same text
-    as it stands, in which more is looked for.
+
+def point_of(known: Known) -> int:
+    """Return where the polynomials are taken by which runs are remembered: of no digest, so nobody knows it."""
+    return _keyed(b"", known) >> 3
+
+
+def polynomial(mark: int, run: bytes, point: int) -> int:
+    """Return what some bytes are remembered by: nobody who does not know the point can write two that are one.
+
+    It costs a tenth of a digest, and every run of a text has one. It begins with a number that tells their length.
     """
-    pieces = [run.data[at : at + _PIECE] for at in range(0, len(run.data), _PIECE)]
-    numbers = [number_of(piece.ljust(8, b"\0")) for piece in pieces] + [run.least, *run.joints] * (run.least > 0)
-    return reduce(lambda mark, number: (mark * point + number) % _PRIME, numbers, len(run.data))
+    for at in range(0, len(run), _PIECE):
+        mark = advanced(mark, number_of(run[at : at + _PIECE].ljust(8, b"\0")), point)
+    return mark
+
+
+def advanced(mark: int, piece: int, point: int) -> int:
+    """Return a polynomial with one coefficient more."""
+    return (mark * point + piece) % _PRIME
 
 
 def is_registered(key: bytes, known: Known) -> bool:

@@ -3,11 +3,22 @@
 from typing import Final
 
 try:
-    from leakwatch.core._fast import applied, is_registered, rejoined, shaped, sift, stretches
+    from leakwatch.core._fast import applied, collect, is_registered, rejoined, shaped, sift, sift_places, stretches
 except ImportError:  # there was no C compiler
     from leakwatch.core.deltas import applied
+    from leakwatch.core.places import collect, sift_places
     from leakwatch.core.plain import is_registered, rejoined, shaped, sift, stretches
 
-__all__ = ["applied", "is_compiled", "is_registered", "rejoined", "shaped", "sift", "stretches"]
+__all__ = [
+    "applied",
+    "collect",
+    "is_compiled",
+    "is_registered",
+    "rejoined",
+    "shaped",
+    "sift",
+    "sift_places",
+    "stretches",
+]
 
 is_compiled: Final = sift.__module__ != "leakwatch.core.plain"
