@@ -8,7 +8,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol, final
 
-from leakwatch.core import SHORTEST, Forms, Read, Sifted
+from leakwatch.core import SHORTEST, Forms, Read, Sifted, is_compiled
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
@@ -23,7 +23,7 @@ LIMIT: Final = 10_000  # places of markers in any text …
 SPACING: Final = 256  # … and bytes of it for one more, where Python reads them
 RUNS: Final = 250_000  # of one field that are tried with the sieve
 _FURTHER: Final = 2  # times the limit: so many shorter readings there may be of one layer
-_CORE: Final = 8  # bytes for one more place, and one more shorter reading, where the core reads them: keys are longer
+_CORE: Final = 8 if is_compiled else SPACING  # bytes for one more place, and shorter reading, where the core reads them
 _SELDOM: Final = 5  # one such part of the limit: shorter readings of what it does not read
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)

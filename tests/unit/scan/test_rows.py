@@ -59,12 +59,8 @@ def test_nearly_all_formats_are_rows() -> None:
     """The others are read without the core, within narrower limits."""
     assert {detector.id for detector in MARKED if not Format(detector).rows} == {
         "google-service-account-json",
-        "openai-admin",
         "openai-any",
-        "openai-legacy",
         "openai-none",
-        "openai-project",
-        "openai-service-account",
     }
 
 
