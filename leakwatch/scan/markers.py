@@ -19,7 +19,6 @@ from leakwatch.scan.formats import CATCH_ALL, Format, Reading
 from leakwatch.scan.rows import Row, forms
 
 _COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
-_TOGETHER: Final = 4  # expressions that are found at most places
 _NUMBER: Final = 8  # bytes of a hit
 _EXPRESSION: Final = 16  # bits of it that tell the expression; those above tell where
 
@@ -46,11 +45,16 @@ class Hits(NamedTuple):
                 return
             yield hit & (1 << _EXPRESSION) - 1
 
-    def after(self, start: int) -> Sequence[int]:
-        """Return the next few places behind one."""
+    def between(self, start: int, end: int) -> Sequence[int]:
+        """Return the next few places behind one and before another."""
         numbers = memoryview(self.numbers).cast("Q")
-        behind = numbers[bisect_left(numbers, start + 1 << _EXPRESSION, 1) :][: NEIGHBOURS * _TOGETHER]
-        return [*dict.fromkeys(hit >> _EXPRESSION for hit in behind)][:NEIGHBOURS]
+        places: list[int] = []
+        for hit in numbers[bisect_left(numbers, start + 1 << _EXPRESSION, 1) :]:
+            if (place := hit >> _EXPRESSION) >= end or len(places) == NEIGHBOURS:
+                break
+            if places[-1:] != [place]:
+                places.append(place)
+        return places
 
 
 @final
@@ -188,9 +192,8 @@ class Reader:
         """Where within a key others may begin, or lines were joined."""
         last = max((reading.end for reading in longest), default=start)
         places = [*self._next(self.starts, start), *self._next(self._joints, start)]
-        if self._hits:
-            places += self._hits.after(start)
-        return [place for place in places if place < last]
+        others = self._hits.between(start, last) if self._hits else ()
+        return [*(place for place in places if place < last), *others]
 
     @staticmethod
     def _next(places: Sequence[int], start: int) -> Sequence[int]:
