@@ -7,6 +7,7 @@ the rest: scanning, redacting, each decoder without its hint, the opening of con
 disguise and every container that the tests make.
 """
 
+import re
 import sys
 import zlib
 from array import array
@@ -24,6 +25,7 @@ with atheris.instrument_imports(include=["leakwatch.core", "leakwatch.scan", "le
     from leakwatch.containers.walk import members
     from leakwatch.core import Sifted, _fast, deltas, plain
     from leakwatch.core.sieve import _indexed
+    from leakwatch.core.texts import texts
     from leakwatch.model import Document, Reference
     from leakwatch.scan import Scanner, shipped
     from leakwatch.scan.hints import HINTS
@@ -100,6 +102,8 @@ def twinned(data: bytes) -> None:
         assert plain.rejoined(data, end) == _fast.rejoined(data, end)
         breaks = [found.span() for found in plain.line_break(end).finditer(data)]
         assert plain.stretches(data, breaks) == _fast.stretches(data, breaks)
+    runs = [found.span() for found in re.finditer(rb"[A-Za-z0-9+/_-]{22,}", data)]
+    assert texts(data, runs) == _fast.texts(data, runs)
     base, delta = data[: len(data) // 2], data[len(data) // 2 :]
     assert _applied(deltas.applied, base, delta) == _applied(_fast.applied, base, delta)
 

@@ -1,9 +1,9 @@
-"""What each byte goes through, compiled where there was a compiler: runs, the sieve, broken lines, deltas of git."""
+"""What each byte goes through, compiled where there was a compiler: runs, the sieve, broken lines, base64, deltas."""
 
 from leakwatch.core.plain import KEY, REACH, SHORTEST, Span, line_break
 from leakwatch.core.shapes import Shapes
 from leakwatch.core.sieve import DigestSieve, Sifted
-from leakwatch.core.twins import applied, is_compiled, rejoined, stretches
+from leakwatch.core.twins import applied, is_compiled, rejoined, stretches, texts
 
 __all__ = [
     "KEY",
@@ -18,4 +18,5 @@ __all__ = [
     "line_break",
     "rejoined",
     "stretches",
+    "texts",
 ]

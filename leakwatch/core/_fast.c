@@ -702,6 +702,115 @@ static PyObject *fast_shaped(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
+/* Text in runs of base64. */
+
+/* Append what is given, which may be NULL, and let go of it. */
+static bool append(PyObject *list, PyObject *item)
+{
+    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
+    Py_XDECREF(item);
+    return is_fine;
+}
+
+enum { GROUP = 4, SEED = 12, NOISE = ' ' };
+
+static uint8_t SIX[256], SORT[256]; /* six bits of each character; what is text, a zero, part of another character or noise */
+
+static void sort_bytes(void)
+{
+    static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (int six = 0; six < 64; six++) SIX[(uint8_t)ALPHABET[six]] = (uint8_t)six;
+    SIX['-'] = SIX['+'], SIX['_'] = SIX['/'];
+    memset(SORT, NOISE, 0x80);
+    memset(SORT + ' ', 't', 0x7f - ' ');
+    memset(SORT + 0x80, 'o', 0x80);
+    SORT['\t'] = SORT['\n'] = SORT['\r'] = 't';
+    SORT[0] = 'z';
+}
+
+/* What shows that there is text, of any width. */
+static const char SEEDS[][SEED + 1] = {"tttttttttttt", "tztztztztztz", "ztztztztztzt", "tzzztzzztzzz", "zzztzzztzzzt"};
+
+static bool has_seed(const uint8_t *sorts, Py_ssize_t size)
+{
+    for (const uint8_t *last = sorts + size - SEED; sorts <= last; sorts++)
+        for (size_t seed = 0; seed < sizeof SEEDS / sizeof *SEEDS; seed++)
+            if (memcmp(sorts, SEEDS[seed], SEED) == 0) return true;
+    return false;
+}
+
+/* Decode a run, and sort its bytes: there is room for whole groups. Returns how many bytes it is. */
+static Py_ssize_t decode(const uint8_t *run, Py_ssize_t length, uint8_t *bytes, uint8_t *sorts)
+{
+    for (Py_ssize_t at = 0; at < length; at += GROUP, bytes += 3, sorts += 3) {
+        uint8_t last[GROUP] = {'A', 'A', 'A', 'A'};
+        const uint8_t *four = length - at < GROUP ? memcpy(last, run + at, (size_t)(length - at)) : run + at;
+        uint32_t group = (uint32_t)SIX[four[0]] << 18 | (uint32_t)SIX[four[1]] << 12 | (uint32_t)SIX[four[2]] << 6 | SIX[four[3]];
+        for (int byte = 0; byte < 3; byte++) sorts[byte] = SORT[bytes[byte] = (uint8_t)(group >> (16 - 8 * byte))];
+    }
+    return length / GROUP * 3 + length % GROUP * 3 / GROUP;
+}
+
+/* Append what is text in some bytes, which are the run's from `first` on. */
+static bool add_texts(PyObject *found, Py_ssize_t first, const uint8_t *bytes, const uint8_t *sorts, Py_ssize_t size)
+{
+    for (Py_ssize_t left = 0, right; left + SEED <= size; left = right + 1) {
+        const uint8_t *noise = memchr(sorts + left, NOISE, (size_t)(size - left));
+        right = noise ? noise - sorts : size;
+        if (!has_seed(sorts + left, right - left)) continue;
+        Py_ssize_t start = first + left * GROUP / 3, end = first + (right * GROUP + 2) / 3;
+        if (!append(found, Py_BuildValue("(nny#)", start, end, bytes + left, right - left))) return false;
+    }
+    return true;
+}
+
+/* The runs that a list has, and how long the longest is; NULL if they are none. */
+static Span *spans_in(PyObject *list, Py_ssize_t size, Py_ssize_t *longest)
+{
+    Py_ssize_t count = PyList_Size(list);
+    Span *spans = malloc((size_t)(count + 1) * sizeof *spans);
+    if (spans == NULL) return (Span *)PyErr_NoMemory();
+    for (Py_ssize_t at = 0; at < count; at++) {
+        Span *span = &spans[at];
+        bool is_span = PyArg_ParseTuple(PyList_GetItem(list, at), "nn", &span->start, &span->end);
+        if (is_span && (span->start < 0 || span->end < span->start || span->end > size)) {
+            PyErr_SetString(PyExc_ValueError, "runs lie in the text");
+            is_span = false;
+        }
+        if (!is_span) return free(spans), NULL;
+        if (span->end - span->start > *longest) *longest = span->end - span->start;
+    }
+    return spans;
+}
+
+static PyObject *texts_of(const uint8_t *data, const Span *runs, Py_ssize_t count, Py_ssize_t longest)
+{
+    size_t room = (size_t)(longest / GROUP + 1) * 3;
+    uint8_t *bytes = malloc(2 * room);
+    if (bytes == NULL) return PyErr_NoMemory();
+    PyObject *found = PyList_New(0);
+    bool is_fine = found != NULL;
+    for (const Span *run = runs; is_fine && run < runs + count; run++)
+        for (Py_ssize_t first = run->start; is_fine && first < run->end && first < run->start + GROUP; first++)
+            is_fine = add_texts(found, first, bytes, bytes + room, decode(data + first, run->end - first, bytes, bytes + room));
+    free(bytes);
+    if (!is_fine) Py_CLEAR(found);
+    return found;
+}
+
+static PyObject *fast_texts(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data;
+    PyObject *list, *result = NULL;
+    Py_ssize_t longest = 0;
+    if (!PyArg_ParseTuple(args, "y*O!", &data, &PyList_Type, &list)) return NULL;
+    Span *runs = spans_in(list, data.len, &longest);
+    if (runs != NULL) result = texts_of(data.buf, runs, PyList_Size(list), longest);
+    free(runs);
+    PyBuffer_Release(&data);
+    return result;
+}
+
 /* Broken lines. */
 
 typedef struct {
@@ -815,14 +924,6 @@ static void begin_stretch(const Text *text, Stretch *stretch, Span first)
 static Py_ssize_t end_of(const Text *text, const Stretch *stretch)
 {
     return stretch->last.end + keys_after(text, stretch->last.end, REACH);
-}
-
-/* Append what is given, which may be NULL, and let go of it. */
-static bool append(PyObject *list, PyObject *item)
-{
-    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
-    Py_XDECREF(item);
-    return is_fine;
 }
 
 static bool add_stretch(const Text *text, PyObject *list, const Stretch *stretch)
@@ -1049,6 +1150,7 @@ static int begin(PyObject *module)
     for (size_t at = 0; at < sizeof NUMBERS / sizeof *NUMBERS; at++)
         if (PyModule_AddIntConstant(module, NUMBERS[at].name, NUMBERS[at].value) < 0) return -1;
     sort_characters();
+    sort_bytes();
 #ifdef HAS_SHA_EXTENSIONS
     if (has_extensions() && agrees()) compress = compress_by_extensions;
 #endif
@@ -1061,6 +1163,7 @@ static PyMethodDef FUNCTIONS[] = {
     {"sift", fast_sift, METH_VARARGS, "As in plain.py."},
     {"rejoined", fast_rejoined, METH_VARARGS, "As in plain.py."},
     {"stretches", fast_stretches, METH_VARARGS, "As in plain.py."},
+    {"texts", fast_texts, METH_VARARGS, "As in texts.py."},
     {"applied", fast_applied, METH_VARARGS, "As in deltas.py."},
     {NULL, NULL, 0, NULL},
 };

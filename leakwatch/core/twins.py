@@ -3,11 +3,12 @@
 from typing import Final
 
 try:
-    from leakwatch.core._fast import applied, is_registered, rejoined, shaped, sift, stretches
+    from leakwatch.core._fast import applied, is_registered, rejoined, shaped, sift, stretches, texts
 except ImportError:  # there was no C compiler
     from leakwatch.core.deltas import applied
     from leakwatch.core.plain import is_registered, rejoined, shaped, sift, stretches
+    from leakwatch.core.texts import texts
 
-__all__ = ["applied", "is_compiled", "is_registered", "rejoined", "shaped", "sift", "stretches"]
+__all__ = ["applied", "is_compiled", "is_registered", "rejoined", "shaped", "sift", "stretches", "texts"]
 
 is_compiled: Final = sift.__module__ != "leakwatch.core.plain"

@@ -164,13 +164,18 @@ def _quoted(data: bytes) -> bytes:
 
 
 def kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
-    """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
-    if (
-        _TEXT.search(undone)
-        or (b"\0" in undone and _ANY_WIDE.search(undone))
-        or _TEXT.search(_INVISIBLE.sub(b"", undone))
-    ):
+    """Keep what a key can stand in."""
+    if has_text(undone):
         yield Undone(start, end, undone)
+
+
+def has_text(undone: bytes) -> bool:
+    """Whether a key can stand in it: a decoder that is given what is none of its kind makes noise of it."""
+    return (
+        _TEXT.search(undone) is not None
+        or (b"\0" in undone and _ANY_WIDE.search(undone) is not None)
+        or (not undone.isascii() and _TEXT.search(_INVISIBLE.sub(b"", undone)) is not None)
+    )
 
 
 @lru_cache(_FEW_KINDS)

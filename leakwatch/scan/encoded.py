@@ -6,15 +6,14 @@ import lzma
 import re
 import threading
 import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate, chain
+from itertools import chain
 from typing import Final
 
 import zstandard
 
-from leakwatch.core import REACH
-from leakwatch.scan.disguises import Undone, kept
+from leakwatch.core import texts
+from leakwatch.scan.disguises import Undone, has_text, kept
 
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
 _SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
@@ -27,21 +26,11 @@ _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 def base64(data: bytes) -> Iterator[Undone]:
     """Decode base64 of either alphabet, padded or not, whatever is glued to it.
 
-    Which of four characters begins the first group, nobody knows. So all runs together are decoded four times, which
-    costs little, and what is text in that tells.
+    Which of four characters begins the first group, nobody knows. So each run is decoded four times, and what is text
+    in that tells.
     """
     runs = [(found.start(), found.end()) for found in _BASE64.finditer(data)]
-    parted = [data[start:end] + _BREAKS[(end - start) % _GROUP] for start, end in runs]
-    starts = [0, *accumulate(map(len, parted))]
-    joined = b"".join(parted).translate(_TO_STANDARD)
-    for phase in range(_GROUP):
-        undone = binascii.a2b_base64(joined[phase : phase + (len(joined) - phase) // _GROUP * _GROUP])
-        for begin, end in _texts(undone):
-            number = bisect_right(starts, phase + (end - 1) * _GROUP // 3) - 1
-            first, (start, stop) = starts[number] // _GROUP * 3, runs[number]  # of its run
-            left, right = max(0, begin - first), min(end - first, (stop - start - phase) * 3 // _GROUP)
-            text = undone[first + left : first + right]
-            yield from kept(start + phase + left * _GROUP // 3, start + phase - (-right * _GROUP // 3), text)
+    return (Undone(*text) for text in texts(data, runs) if has_text(text[2]))
 
 
 def packed(data: bytes) -> Iterator[Undone]:
@@ -81,21 +70,6 @@ def character_codes(data: bytes) -> Iterator[Undone]:
     """Decode lists of characters' numbers: ``[115, 107, 45, …]``."""
     for found in _CODES.finditer(data):
         yield from kept(found.start(), found.end(), b"".join(map(_CHARACTER.__getitem__, _NUMBER.findall(found[0]))))
-
-
-def _texts(undone: bytes) -> Iterator[tuple[int, int]]:
-    """Return from where to where there is text in some bytes: what is between texts is noise."""
-    kinds = undone.translate(_KINDS)
-    for seed in _SEEDS:
-        at, end = kinds.find(seed), 0
-        while at >= 0:
-            nearest = max(end, at - REACH)
-            begin = kinds.rfind(b" ", nearest, at) + 1 or nearest
-            end = kinds.find(b" ", at)
-            if end < 0:
-                end = len(kinds)
-            yield begin, end
-            at = kinds.find(seed, end)
 
 
 def _run_end(data: bytes, start: int) -> int:
@@ -161,10 +135,6 @@ _HEADS: Final = tuple(
     )
 )
 _NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/_-]")
-_GROUP: Final = 4  # characters of base64 that are three bytes
-_BREAKS: Final = tuple(
-    b"B" * (2 * _GROUP - length) for length in range(_GROUP)
-)  # decoded they are no text, in any phase
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
 PACKED_IN_HEX: Final = (
@@ -175,18 +145,6 @@ _HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0
 _HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
 _CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")
 _NUMBER: Final = re.compile(rb"[0-9]+")
-# Bytes of ASCII text, zeros of UTF-16, parts of other characters; what is left is no text.
-_KINDS: Final = bytes.maketrans(
-    bytes([*b"\t\n\r", *range(0x20, 0x7F), 0, *range(0x80, 0x100), *range(1, 9), 11, 12, *range(14, 0x20), 0x7F]),
-    b"t" * 98 + b"z" + b"o" * 128 + b" " * 29,
-)
-_SEEDS: Final = (
-    b"t" * 12,
-    b"tz" * 6,
-    b"zt" * 6,
-    b"tzzz" * 3,
-    b"zzzt" * 3,
-)  # what shows that there is text, of any width
 _CHARACTER: Final = {
     f"{number:0{digits}}".encode(): chr(number).encode() if number in range(0x80) else b" "
     for number in range(1_000)
