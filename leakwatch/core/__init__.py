@@ -3,7 +3,7 @@
 from leakwatch.core.plain import KEY, REACH, SHORTEST, Span, line_break
 from leakwatch.core.shapes import Shapes
 from leakwatch.core.sieve import DigestSieve, Sifted
-from leakwatch.core.twins import applied, is_compiled, rejoined, stretches, texts
+from leakwatch.core.twins import applied, is_compiled, may_inflate, rejoined, stretches, texts
 
 __all__ = [
     "KEY",
@@ -16,6 +16,7 @@ __all__ = [
     "applied",
     "is_compiled",
     "line_break",
+    "may_inflate",
     "rejoined",
     "stretches",
     "texts",

@@ -30,9 +30,11 @@ def texts(data: bytes, runs: Sequence[Span]) -> list[tuple[int, int, bytes]]:
     found: list[tuple[int, int, bytes]] = []
     for start, end in runs:
         for first in range(start, min(start + _GROUP, end)):
-            undone = _decoded(data[first:end])
-            left = 0
-            for kinds in undone.translate(_KINDS).split(b" "):
+            undone = decoded(data[first:end])
+            every, left = undone.translate(_KINDS), 0
+            if not any(seed in every for seed in _SEEDS):
+                continue
+            for kinds in every.split(b" "):
                 right = left + len(kinds)
                 if any(seed in kinds for seed in _SEEDS):
                     found.append((first + left * _GROUP // 3, first - (-right * _GROUP // 3), undone[left:right]))
@@ -40,7 +42,7 @@ def texts(data: bytes, runs: Sequence[Span]) -> list[tuple[int, int, bytes]]:
     return found
 
 
-def _decoded(run: bytes) -> bytes:
+def decoded(run: bytes) -> bytes:
     """Decode base64 that may end within a group: its whole bytes."""
     padding = b"A" * (-len(run) % _GROUP)
     return binascii.a2b_base64(run.translate(_SIX) + padding)[: len(run) * 3 // _GROUP]

@@ -109,7 +109,8 @@ def wide(data: bytes) -> Iterator[Undone]:
         return
     for at, step, pattern in _WIDE:
         for found in pattern.finditer(data):
-            yield Undone(found.start(), found.end(), found[0][at::step])
+            start, end = found.start() - (not at), found.end()
+            yield Undone(start, end, data[start + at : end : step])
 
 
 def _substituted(data: bytes, hidden: "_Hidden") -> Iterator[Undone]:
@@ -292,13 +293,14 @@ _BESIDE: Final = _along(
     rb"(?:" + b"|".join(rb"(?<=" + side.first + rb")" + side.rest + rb"()" for side in _SIDES) + rb")",
 )
 _LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n")
+# Each pattern begins with a zero, which is searched fast: where characters go before their zeros, behind the first.
 _WIDE: Final = tuple(
     (at, step, re.compile(pattern))
     for at, step, pattern in (
-        (0, 2, rb"(?:[\t\r\n\x20-\x7e]\x00){16,}+"),
+        (0, 2, rb"\x00(?<=[\t\r\n\x20-\x7e]\x00)(?:[\t\r\n\x20-\x7e]\x00){15,}+"),
         (1, 2, rb"(?:\x00[\t\r\n\x20-\x7e]){16,}+"),
-        (0, 4, rb"(?:[\t\r\n\x20-\x7e]\x00{3}){16,}+"),
-        (3, 4, rb"(?:\x00{3}[\t\r\n\x20-\x7e]){16,}+"),
+        (0, 4, rb"\x00(?<=[\t\r\n\x20-\x7e]\x00)\x00\x00(?:[\t\r\n\x20-\x7e]\x00\x00\x00){15,}+"),
+        (3, 4, rb"(?:\x00\x00\x00[\t\r\n\x20-\x7e]){16,}+"),
     )
 )
 _ANY_WIDE: Final = re.compile(b"|".join(pattern.pattern for _, _, pattern in _WIDE))

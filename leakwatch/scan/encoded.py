@@ -4,21 +4,22 @@ import binascii
 import bz2
 import lzma
 import re
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import Final
 
 import zstandard
 
-from leakwatch.core import texts
+from leakwatch.core import may_inflate, texts
 from leakwatch.scan.disguises import Undone, has_text, kept
 
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
 _SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
 _MOST_PACKED: Final = 1_400_000  # characters of base64 that are unpacked
-_FEW: Final = 4_096  # bytes of it that show whether the rest is worth it
+_FEW_CHARACTERS: Final = 500  # of it that show whether the rest is worth it …
+_FEW: Final = 4_096  # … and bytes that they may become
 _TRIED: Final = 64  # places in one run that may be worth it
 _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 
@@ -37,15 +38,18 @@ def packed(data: bytes) -> Iterator[Undone]:
     """Unpack what was packed before it became base64: of the places that look like it most are none, as a few tell."""
     room = _UNPACKED + _SHARE * len(data)
     end = tried = 0
-    for found in sorted(chain.from_iterable(head.finditer(data) for head in _HEADS), key=re.Match.start):
+    for found in _HEAD.finditer(data):
         start = found.start()
-        if room <= 0 or _unpacked(_from_base64(found[0] + found["few"]), _FEW) is None:
+        is_enough = room <= 0 or (start < end and tried == _TRIED)
+        if is_enough or not may_inflate(data, start):
+            continue
+        if _unpacked(_from_base64(data[start : _run_end(data, start, _FEW_CHARACTERS)]), _FEW) is None:
             continue
         if start >= end:
             end, tried = _run_end(data, start), 0
         tried += 1
-        most = min(room, _UNPACKED) if tried <= _TRIED else 0
-        if most and (undone := _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), most)):
+        most = min(room, _UNPACKED)
+        if undone := _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), most):
             room -= len(undone)
             yield from kept(start, end, undone)
 
@@ -72,9 +76,10 @@ def character_codes(data: bytes) -> Iterator[Undone]:
         yield from kept(found.start(), found.end(), b"".join(map(_CHARACTER.__getitem__, _NUMBER.findall(found[0]))))
 
 
-def _run_end(data: bytes, start: int) -> int:
-    after = _NO_BASE64.search(data, start)
-    return after.start() if after else len(data)
+def _run_end(data: bytes, start: int, most: int = sys.maxsize) -> int:
+    last = min(len(data), start + most)
+    after = _NO_BASE64.search(data, start, last)
+    return after.start() if after else last
 
 
 def _from_base64(piece: bytes) -> bytes:
@@ -121,18 +126,10 @@ PACKED_IN_BASE64: Final = (rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)
 IN_HEX: Final = ((rb"[02-7]", rb"[0-9A-Fa-f]") * 12,)  # text, of either width
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+")
 # What packed bytes begin with, in base64, up to where it tells them from what looks like it: the flags of gzip
-# and zstd, the level and the first block of bzip2. Each begins with what is searched fast.
-_HEADS: Final = tuple(
-    re.compile(head + rb"(?=(?P<few>[A-Za-z0-9+/_-]{8,500}+))")
-    for head in (
-        rb"H4sI[A-H]",
-        rb"eJ[w-z]",
-        rb"eN[o-r]",
-        rb"Qlpo[M-O][DTjz]FB",
-        rb"/Td6WFoA",
-        rb"_Td6WFoA",
-        rb"KLUv[/_][Q-f][A-DQ-T]",
-    )
+# and zstd, the level and the first block of bzip2.
+_HEAD: Final = re.compile(
+    rb"(?:H4sI[A-H]|eJ[w-z]|eN[o-r]|Qlpo[M-O][DTjz]FB|/Td6WFoA|_Td6WFoA|KLUv[/_][Q-f][A-DQ-T])"
+    rb"(?=[A-Za-z0-9+/_-]{8})"
 )
 _NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/_-]")
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
