@@ -813,7 +813,7 @@ static PyObject *fast_texts(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* What looks packed, in base64. */
 
-enum { LOOKED_AT = 32, ZLIB_HEADER = 2, GZIP_HEADER = 10, END = 256, LENGTHS = 286, DISTANCES = 30, MOST_COPIED = 258 };
+enum { LOOKED_AT = 64, ZLIB_HEADER = 2, GZIP_HEADER = 10, END = 256, LENGTHS = 286, DISTANCES = 30, MOST_COPIED = 258 };
 
 typedef struct {
     const uint8_t *bytes;

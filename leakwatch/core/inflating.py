@@ -8,7 +8,7 @@ from typing import Final
 
 from leakwatch.core.texts import decoded
 
-_BEGINNING: Final = re.compile(rb"[A-Za-z0-9+/_-]{0,32}")
+_BEGINNING: Final = re.compile(rb"[A-Za-z0-9+/_-]{0,64}")
 _GZIP: Final = (b"\x1f\x8b\x08\x00", b"\x1f\x8b\x08\x01")  # with nothing in their headers that is not always there
 _HEADERS: Final = {b"\x78\x9c": 2, b"\x78\xda": 2, **dict.fromkeys(_GZIP, 10)}  # and how long they are
 _STORED, _FIXED, _DYNAMIC = range(3)  # kinds of blocks
