@@ -7,6 +7,8 @@ the rest: scanning, redacting, each decoder without its hint, the opening of con
 disguise and every container that the tests make.
 """
 
+import base64
+import re
 import sys
 import zlib
 from array import array
@@ -22,8 +24,9 @@ import atheris
 with atheris.instrument_imports(include=["leakwatch.core", "leakwatch.scan", "leakwatch.containers"]):
     from leakwatch.containers.limits import Limits, Room
     from leakwatch.containers.walk import members
-    from leakwatch.core import Forms, Read, Sifted, Span, _fast, deltas, places, plain
+    from leakwatch.core import Forms, Read, Sifted, Span, _fast, deltas, inflating, places, plain
     from leakwatch.core.sieve import _indexed
+    from leakwatch.core.texts import texts
     from leakwatch.model import Document, Reference
     from leakwatch.scan import Scanner, shipped
     from leakwatch.scan.hints import HINTS
@@ -124,6 +127,11 @@ def twinned(data: bytes) -> None:
         assert plain.rejoined(data, end) == _fast.rejoined(data, end)
         breaks = [found.span() for found in plain.line_break(end).finditer(data)]
         assert plain.stretches(data, breaks) == _fast.stretches(data, breaks)
+    runs = [found.span() for found in re.finditer(rb"[A-Za-z0-9+/_-]{22,}", data)]
+    assert texts(data, runs) == _fast.texts(data, runs)
+    assert inflating.may_inflate(data, 0) == _fast.may_inflate(data, 0)
+    packed = b"eJw" + base64.b64encode(data[:40])
+    assert inflating.may_inflate(packed, 0) == _fast.may_inflate(packed, 0)
     base, delta = data[: len(data) // 2], data[len(data) // 2 :]
     assert _applied(deltas.applied, base, delta) == _applied(_fast.applied, base, delta)
 

@@ -1,10 +1,10 @@
-"""What each byte goes through, compiled where there was a compiler: runs, places of markers, sieve, deltas of git."""
+"""What each byte goes through, compiled where there was a compiler: runs, markers, sieve, lines, base64, deltas."""
 
 from leakwatch.core.places import DEEPEST, MOST, NEIGHBOURS, Forms, Node
 from leakwatch.core.plain import KEY, NO_JOINTS, REACH, SHORTEST, Span, line_break
 from leakwatch.core.shapes import Shapes
 from leakwatch.core.sieve import DigestSieve, Read, Sifted
-from leakwatch.core.twins import applied, collect, is_compiled, rejoined, stretches
+from leakwatch.core.twins import applied, collect, is_compiled, may_inflate, rejoined, stretches, texts
 
 __all__ = [
     "DEEPEST",
@@ -25,6 +25,8 @@ __all__ = [
     "collect",
     "is_compiled",
     "line_break",
+    "may_inflate",
     "rejoined",
     "stretches",
+    "texts",
 ]

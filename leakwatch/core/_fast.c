@@ -1276,6 +1276,218 @@ static PyObject *fast_shaped(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
+/* Text in runs of base64. */
+
+enum { GROUP = 4, SEED = 12, NOISE = ' ' };
+
+static uint8_t SIX[256], SORT[256]; /* six bits of each character; what is text, a zero, part of another character or noise */
+
+static void sort_bytes(void)
+{
+    static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (int six = 0; six < 64; six++) SIX[(uint8_t)ALPHABET[six]] = (uint8_t)six;
+    SIX['-'] = SIX['+'], SIX['_'] = SIX['/'];
+    memset(SORT, NOISE, 0x80);
+    memset(SORT + ' ', 't', 0x7f - ' ');
+    memset(SORT + 0x80, 'o', 0x80);
+    SORT['\t'] = SORT['\n'] = SORT['\r'] = 't';
+    SORT[0] = 'z';
+}
+
+/* What shows that there is text, of any width. */
+static const char SEEDS[][SEED + 1] = {"tttttttttttt", "tztztztztztz", "ztztztztztzt", "tzzztzzztzzz", "zzztzzztzzzt"};
+
+static bool has_seed(const uint8_t *sorts, Py_ssize_t size)
+{
+    for (const uint8_t *last = sorts + size - SEED; sorts <= last; sorts++)
+        for (size_t seed = 0; seed < sizeof SEEDS / sizeof *SEEDS; seed++)
+            if (memcmp(sorts, SEEDS[seed], SEED) == 0) return true;
+    return false;
+}
+
+/* Decode a run, and sort its bytes: there is room for whole groups. Returns how many bytes it is. */
+static Py_ssize_t decode(const uint8_t *run, Py_ssize_t length, uint8_t *bytes, uint8_t *sorts)
+{
+    for (Py_ssize_t at = 0; at < length; at += GROUP, bytes += 3, sorts += 3) {
+        uint8_t last[GROUP] = {'A', 'A', 'A', 'A'};
+        const uint8_t *four = length - at < GROUP ? memcpy(last, run + at, (size_t)(length - at)) : run + at;
+        uint32_t group = (uint32_t)SIX[four[0]] << 18 | (uint32_t)SIX[four[1]] << 12 | (uint32_t)SIX[four[2]] << 6 | SIX[four[3]];
+        for (int byte = 0; byte < 3; byte++) sorts[byte] = SORT[bytes[byte] = (uint8_t)(group >> (16 - 8 * byte))];
+    }
+    return length / GROUP * 3 + length % GROUP * 3 / GROUP;
+}
+
+/* Append what is text in some bytes, which are the run's from `first` on. */
+static bool add_texts(PyObject *found, Py_ssize_t first, const uint8_t *bytes, const uint8_t *sorts, Py_ssize_t size)
+{
+    for (Py_ssize_t left = 0, right; left + SEED <= size; left = right + 1) {
+        const uint8_t *noise = memchr(sorts + left, NOISE, (size_t)(size - left));
+        right = noise ? noise - sorts : size;
+        if (!has_seed(sorts + left, right - left)) continue;
+        Py_ssize_t start = first + left * GROUP / 3, end = first + (right * GROUP + 2) / 3;
+        if (!append(found, Py_BuildValue("(nny#)", start, end, bytes + left, right - left))) return false;
+    }
+    return true;
+}
+
+/* The runs that a list has, and how long the longest is; NULL if they are none. */
+static Span *spans_in(PyObject *list, Py_ssize_t size, Py_ssize_t *longest)
+{
+    Py_ssize_t count = PyList_Size(list);
+    Span *spans = malloc((size_t)(count + 1) * sizeof *spans);
+    if (spans == NULL) return (Span *)PyErr_NoMemory();
+    for (Py_ssize_t at = 0; at < count; at++) {
+        Span *span = &spans[at];
+        bool is_span = PyArg_ParseTuple(PyList_GetItem(list, at), "nn", &span->start, &span->end);
+        if (is_span && (span->start < 0 || span->end < span->start || span->end > size)) {
+            PyErr_SetString(PyExc_ValueError, "runs lie in the text");
+            is_span = false;
+        }
+        if (!is_span) return free(spans), NULL;
+        if (span->end - span->start > *longest) *longest = span->end - span->start;
+    }
+    return spans;
+}
+
+static PyObject *texts_of(const uint8_t *data, const Span *runs, Py_ssize_t count, Py_ssize_t longest)
+{
+    size_t room = (size_t)(longest / GROUP + 1) * 3;
+    uint8_t *bytes = malloc(2 * room);
+    if (bytes == NULL) return PyErr_NoMemory();
+    PyObject *found = PyList_New(0);
+    bool is_fine = found != NULL;
+    for (const Span *run = runs; is_fine && run < runs + count; run++)
+        for (Py_ssize_t first = run->start; is_fine && first < run->end && first < run->start + GROUP; first++)
+            is_fine = add_texts(found, first, bytes, bytes + room, decode(data + first, run->end - first, bytes, bytes + room));
+    free(bytes);
+    if (!is_fine) Py_CLEAR(found);
+    return found;
+}
+
+static PyObject *fast_texts(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data;
+    PyObject *list, *result = NULL;
+    Py_ssize_t longest = 0;
+    if (!PyArg_ParseTuple(args, "y*O!", &data, &PyList_Type, &list)) return NULL;
+    Span *runs = spans_in(list, data.len, &longest);
+    if (runs != NULL) result = texts_of(data.buf, runs, PyList_Size(list), longest);
+    free(runs);
+    PyBuffer_Release(&data);
+    return result;
+}
+
+/* What looks packed, in base64. */
+
+enum { LOOKED_AT = 64, ZLIB_HEADER = 2, GZIP_HEADER = 10, LAST = 256, LENGTHS = 286, DISTANCES = 30, MOST_COPIED = 258 };
+
+typedef struct {
+    const uint8_t *bytes;
+    int at, size; /* bits, the lowest of each byte first */
+    bool is_out;  /* more were asked for than there are: they are zeros */
+} Bits;
+
+/* Take a number of so many bits, the lowest first. */
+static int number_in(Bits *bits, int count)
+{
+    int number = 0;
+    bits->is_out = bits->is_out || bits->at + count > bits->size;
+    for (int bit = 0; !bits->is_out && bit < count; bit++, bits->at++) number |= (bits->bytes[bits->at / 8] >> bits->at % 8 & 1) << bit;
+    return number;
+}
+
+/* Take so many bits of a code, the highest first. */
+static int code_in(Bits *bits, int count, int begun)
+{
+    while (count-- > 0) begun = begun << 1 | number_in(bits, 1);
+    return begun;
+}
+
+static bool is_stored(Bits *bits)
+{
+    bits->at = (bits->at + 7) / 8 * 8;
+    int length = number_in(bits, 16);
+    return (length ^ number_in(bits, 16)) == 0xffff;
+}
+
+static bool is_dynamic(Bits *bits)
+{
+    int room = 128;
+    if (number_in(bits, 5) + 257 > LENGTHS || number_in(bits, 5) + 1 > DISTANCES) return false;
+    for (int left = number_in(bits, 4) + 4; left > 0; left--) {
+        int size = number_in(bits, 3);
+        if (size) room -= 128 >> size;
+    }
+    return room == 0;
+}
+
+static int symbol_in(Bits *bits)
+{
+    int code = code_in(bits, 7, 0);
+    if (code < 0x18) return LAST + code;
+    code = code_in(bits, 1, code);
+    if (code < 0xc0) return code - 0x30;
+    return code < 0xc8 ? 280 + code - 0xc0 : 144 + code_in(bits, 1, code) - 0x190;
+}
+
+static int length_in(Bits *bits, int symbol)
+{
+    int more = (symbol - 261) / 4;
+    if (symbol < 265) return symbol - 254;
+    return symbol == LENGTHS - 1 ? MOST_COPIED : 3 + ((4 + (symbol - 265) % 4) << more) + number_in(bits, more);
+}
+
+static int distance_in(Bits *bits, int code)
+{
+    int more = code / 2 - 1;
+    return 1 + (more > 0 ? ((2 + code % 2) << more) + number_in(bits, more) : code);
+}
+
+static bool is_fixed(Bits *bits)
+{
+    for (int size = 0, symbol; (symbol = symbol_in(bits)) != LAST && !bits->is_out;) {
+        if (symbol < LAST) {
+            size++;
+            continue;
+        }
+        if (symbol >= LENGTHS) return false;
+        int length = length_in(bits, symbol), code = code_in(bits, 5, 0);
+        if (code >= DISTANCES || distance_in(bits, code) > size) return false;
+        size += length;
+    }
+    return true;
+}
+
+static bool is_block(Bits *bits)
+{
+    int kind = number_in(bits, 3) >> 1;
+    return kind == 0 ? is_stored(bits) : kind == 1 ? is_fixed(bits) : kind == 2 && is_dynamic(bits);
+}
+
+/* Where what is inflated begins, if it is told here. */
+static int header_of(const uint8_t *bytes, int size)
+{
+    if (size >= ZLIB_HEADER && bytes[0] == 0x78 && (bytes[1] == 0x9c || bytes[1] == 0xda)) return ZLIB_HEADER;
+    bool is_gzip = size >= GZIP_HEADER && memcmp(bytes, "\x1f\x8b\x08", 3) == 0 && bytes[3] <= 1;
+    return is_gzip ? GZIP_HEADER : size;
+}
+
+static PyObject *fast_may_inflate(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data;
+    Py_ssize_t at;
+    uint8_t bytes[LOOKED_AT], sorts[LOOKED_AT];
+    if (!PyArg_ParseTuple(args, "y*n", &data, &at)) return NULL;
+    if (at < 0 || at > data.len) at = data.len;
+    const uint8_t *run = (const uint8_t *)data.buf + at;
+    int length = 0, most = data.len - at < LOOKED_AT ? (int)(data.len - at) : LOOKED_AT;
+    while (length < most && KIND[run[length]] & (PLAIN | SLASH | PLUS | HYPHEN | UNDERSCORE)) length++;
+    int size = (int)decode(run, length, bytes, sorts), header = header_of(bytes, size);
+    PyBuffer_Release(&data);
+    Bits bits = {bytes + header, 0, 8 * (size - header), false};
+    return PyBool_FromLong(is_block(&bits) || bits.is_out);
+}
+
 /* Broken lines. */
 
 typedef struct {
@@ -1614,6 +1826,7 @@ static int begin(PyObject *module)
     for (size_t at = 0; at < sizeof NUMBERS / sizeof *NUMBERS; at++)
         if (PyModule_AddIntConstant(module, NUMBERS[at].name, NUMBERS[at].value) < 0) return -1;
     sort_characters();
+    sort_bytes();
 #ifdef HAS_SHA_EXTENSIONS
     if (has_extensions() && agrees()) {
         compress = compress_by_extensions;
@@ -1631,6 +1844,8 @@ static PyMethodDef FUNCTIONS[] = {
     {"sift", fast_sift, METH_VARARGS, "As in plain.py."},
     {"rejoined", fast_rejoined, METH_VARARGS, "As in plain.py."},
     {"stretches", fast_stretches, METH_VARARGS, "As in plain.py."},
+    {"texts", fast_texts, METH_VARARGS, "As in texts.py."},
+    {"may_inflate", fast_may_inflate, METH_VARARGS, "As in inflating.py."},
     {"applied", fast_applied, METH_VARARGS, "As in deltas.py."},
     {NULL, NULL, 0, NULL},
 };

@@ -15,11 +15,11 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import starmap
+from itertools import product, starmap
 from typing import Final, NamedTuple
 
 from leakwatch import pem
-from leakwatch.core import KEY, SHORTEST, Span, line_break, rejoined, stretches
+from leakwatch.core import KEY, SHORTEST, line_break, rejoined, stretches
 
 _FEW_KINDS: Final = 1_000  # of escapes that are remembered: a text has few, and many of each
 
@@ -57,68 +57,51 @@ _TEXT: Final = re.compile(rb"[\t\n\r\x20-\x7e]{%d}" % SHORTEST)  # bytes that ar
 
 def percent(data: bytes) -> Iterator[Undone]:
     """Undo percent escapes: ``key%3Dabc``."""
-    return _substituted(data, _PERCENT, _percents)
+    return _substituted(data, _PERCENT)
 
 
 def backslash(data: bytes) -> Iterator[Undone]:
     r"""Undo what stands behind a backslash in JSON, Python, JavaScript, shells: ``\n``, ``\u002d``, ``\x2d``."""
-    return _substituted(data, _BACKSLASH, _backslashes)
+    return _substituted(data, _BACKSLASH)
 
 
 def entities(data: bytes) -> Iterator[Undone]:
     """Undo entities of HTML and XML: ``&amp;``, ``&#45;``, ``&#x2d;``."""
-    return _substituted(data, _ENTITY, _entities)
+    return _substituted(data, _ENTITY)
 
 
 def quoted_printable(data: bytes) -> Iterator[Undone]:
     """Undo mail's quoted-printable: ``=3D``, and ``=`` at the end of a line."""
-    return _substituted(data, _QUOTED, _quoted)
+    return _substituted(data, _QUOTED)
 
 
 def invisible(data: bytes) -> Iterator[Undone]:
     """Leave out characters that take no room: zero-width spaces and joiners, soft hyphens, marks of direction."""
-    return _substituted(data, _INVISIBLE, partial(_INVISIBLE.sub, b""))
+    return _substituted(data, _INVISIBLE)
 
 
 def tags(data: bytes) -> Iterator[Undone]:
     """Leave out tags of HTML, by which a highlighted key is cut into pieces."""
-    return _substituted(data, _TAG, partial(_TAG.sub, b""))
+    return _substituted(data, _TAG)
 
 
 def concatenation(data: bytes) -> Iterator[Undone]:
     """Join strings that code puts together: ``"sk-" + "abc"``, ``'sk-' 'abc'``, ``"sk-" . "abc"``."""
-    return _substituted(data, _CONCATENATION, partial(_CONCATENATION.sub, b""))
+    return _substituted(data, _CONCATENATION)
 
 
 def side_by_side(data: bytes) -> Iterator[Undone]:
     r"""Undo several of these next to one another in one key, which each alone takes for its end: ``%73k-\u0061``."""
-    spans, kinds = _pieces(data)
-    last = 0
-    for start, end in stretches(data, spans):
-        first, last = last, bisect_right(spans, (end, end), last)
-        if end - start >= SHORTEST and len(found := {*kinds[first:last]}) > 1:
+    for found in _BESIDE.finditer(data):
+        [(start, end)] = stretches(data, [found.span()])
+        if end - start < SHORTEST:
+            continue
+        kinds = {at % len(_SIDES) for at, group in enumerate(found.groups()) if group is not None}
+        if len(kinds) > 1:
             undone = data[start:end]
-            for kind in sorted(found):
-                undone = _BESIDE[kind][1](undone)
+            for kind in sorted(kinds, reverse=True):
+                undone = _SIDES[kind].undo(undone)
             yield from kept(start, end, undone)
-
-
-def _pieces(data: bytes) -> tuple[list[Span], list[int]]:
-    """Return where escapes of all kinds are, in order, and which: of two over one another the first, or longer."""
-    found = [
-        (start, -end, kind)
-        for kind, (pattern, _) in enumerate(_BESIDE)
-        for start, end in map(re.Match.span, pattern.finditer(data))
-    ]
-    spans: list[Span] = []
-    kinds: list[int] = []
-    last = 0
-    for start, before, kind in sorted(found):
-        if start >= last:
-            last = -before
-            spans.append((start, last))
-            kinds.append(kind)
-    return spans, kinds
 
 
 def broken_lines(data: bytes) -> Iterator[Undone]:
@@ -140,17 +123,63 @@ def wide(data: bytes) -> Iterator[Undone]:
         return
     for at, step, pattern in _WIDE:
         for found in pattern.finditer(data):
-            yield Undone(found.start(), found.end(), found[0][at::step])
+            start, end = found.start() - (not at), found.end()
+            yield Undone(start, end, data[start + at : end : step])
 
 
-def _substituted(data: bytes, pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes]) -> Iterator[Undone]:
-    """Undo every stretch of key characters, and every private key, that holds something which a pattern finds."""
-    for start, end in stretches(data, [*map(re.Match.span, pattern.finditer(data))]):
+def _substituted(data: bytes, hidden: "_Hidden") -> Iterator[Undone]:
+    """Undo every stretch of key characters, and every private key, that holds something of a kind."""
+    for start, end in stretches(data, [*map(re.Match.span, hidden.along.finditer(data))]):
         if end - start >= SHORTEST:  # nothing becomes longer than it was
-            yield from kept(start, end, undo(data[start:end]))
+            yield from kept(start, end, hidden.undo(data[start:end]))
     for start, end in pem.blocks(data):
-        if pattern.search(data, start, end):
-            yield Undone(start, end, undo(data[start:end]))
+        if hidden.one.search(data, start, end):
+            yield Undone(start, end, hidden.undo(data[start:end]))
+
+
+class _Hidden(NamedTuple):
+    """What hides a part of a key."""
+
+    first: bytes  # the pattern of its first byte, which is searched fast …
+    rest: bytes  # … and of what makes sure of it
+    undo: Callable[[bytes], bytes]  # all of it in some bytes
+    one: re.Pattern[bytes]
+    along: re.Pattern[bytes]  # all in one stretch, from the first to the last
+
+
+def _hidden(
+    first: bytes, rest: bytes, undo: Callable[[bytes], bytes] | None = None, overlapping: bytes = b""
+) -> _Hidden:
+    """`undo` makes of some bytes what is hidden in them; what only parts a key is left out."""
+    one = re.compile(first + rest)
+    return _Hidden(first, rest, undo or (lambda data: b"".join(one.split(data))), one, _along(first, rest, overlapping))
+
+
+def _along(first: bytes, rest: bytes, overlapping: bytes = b"") -> re.Pattern[bytes]:
+    """Return a pattern of one thing, or of several with nothing but key characters between.
+
+    Where there is no room for a key around the first it finds nothing, which costs less than to look at each. Within
+    what is `overlapping` (its rest) another seems to begin: that it finds all the same.
+    """
+    bare = rb"(?>" + rest.replace(b"()", b"") + rb")"
+    next_ = rb"(?:" + KEY + rb"|" + first + bare + rb")"
+    has_room = rb"(?:(?<=" + KEY + rb"{6}" + first + rb")|(?=" + bare + next_ + rb"{2}))"
+    between = _possessive(rb"[A-Za-z0-9_.:~/+-]++|=(?!" + bare + rb")") if re.match(first, b"=") else KEY + rb"*+"
+    several = rest + _possessive(between + first + rest)
+    return re.compile(first + rb"(?:" + has_room + several + (rb"|" + overlapping if overlapping else b"") + rb")")
+
+
+def _possessive(pattern: bytes) -> bytes:
+    """Return a pattern of a thing any number of times.
+
+    Its last branch matches nothing: without it Python before 3.11.5 goes on behind what was tried last, in vain.
+    """
+    return rb"(?:" + pattern + rb"|(?!))*+"
+
+
+def _run(one: bytes) -> re.Pattern[bytes]:
+    """Return a pattern of one thing or several in a row, as a group; it begins as that does, which is searched fast."""
+    return re.compile(rb"(" + one + _possessive(one) + rb")")
 
 
 def _each(pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes], data: bytes) -> bytes:
@@ -161,7 +190,14 @@ def _each(pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes], data: byte
 
 
 def _percents(data: bytes) -> bytes:
-    return _each(_PERCENT, lambda run: binascii.unhexlify(run.replace(b"%", b"")), data)
+    return _each(_PERCENTS, _CHARACTERS.__getitem__, data)
+
+
+class _Characters(dict[bytes, bytes]):
+    """What runs of percent escapes are: of one escape, which there are most of, at hand."""
+
+    def __missing__(self, run: bytes) -> bytes:
+        return binascii.unhexlify(run.replace(b"%", b""))
 
 
 def _backslashes(data: bytes) -> bytes:
@@ -173,17 +209,22 @@ def _entities(data: bytes) -> bytes:
 
 
 def _quoted(data: bytes) -> bytes:
-    return _each(_QUOTED, lambda run: binascii.unhexlify(b"".join(_QUOTED_BYTE.findall(run))), data)
+    return _each(_QUOTEDS, lambda run: binascii.unhexlify(b"".join(_QUOTED_BYTE.findall(run))), data)
 
 
 def kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
-    """Keep what a key can stand in: a decoder that is given what is none of its kind makes noise of it."""
-    if (
-        _TEXT.search(undone)
-        or (b"\0" in undone and _ANY_WIDE.search(undone))
-        or _TEXT.search(_INVISIBLE.sub(b"", undone))
-    ):
+    """Keep what a key can stand in."""
+    if has_text(undone):
         yield Undone(start, end, undone)
+
+
+def has_text(undone: bytes) -> bool:
+    """Whether a key can stand in it: a decoder that is given what is none of its kind makes noise of it."""
+    return (
+        _TEXT.search(undone) is not None
+        or (b"\0" in undone and _ANY_WIDE.search(undone) is not None)
+        or (not undone.isascii() and _TEXT.search(_INVISIBLES.sub(b"", undone)) is not None)
+    )
 
 
 @lru_cache(_FEW_KINDS)
@@ -200,14 +241,9 @@ def _entity(entity: bytes) -> bytes:
     return html.unescape(entity.decode()).encode("utf-8", "surrogatepass")
 
 
-def _run(one: bytes) -> re.Pattern[bytes]:
-    """Return a pattern of one thing or several in a row, as a group; it begins as that does, which is searched fast."""
-    return re.compile(b"(%s(?:%s)*+)" % (one, one))
-
-
 def _closing(before: bytes) -> bytes:
-    """Return a pattern of a string's end behind some characters; it begins with what is searched fast."""
-    return rb"[\\\"'`](?<=" + before + rb".)(?:(?<=\\)\\{0,2}+[\"'`]|(?<!\\))"
+    """Return a pattern of what makes a quote, or a backslash before it, a string's end behind some characters."""
+    return rb"(?<=" + before + rb".)(?:(?<=\\)\\{0,2}+[\"'`]|(?<!\\))"
 
 
 _CONTROLS: Final[Mapping[bytes, bytes]] = {
@@ -223,41 +259,62 @@ _BEHIND_BACKSLASH: Final = (
     rb"|[0-7]{1,3}|\r\n|[\x00-\x7f])"
 )
 _ESCAPE: Final = re.compile(rb"(\\" + _BEHIND_BACKSLASH + rb")")
-_ONE_ENTITY: Final = re.compile(rb"(&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)")
+_BEHIND_AMPERSAND: Final = rb"(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
+_ONE_ENTITY: Final = re.compile(rb"(&" + _BEHIND_AMPERSAND + rb")")
+_SOFT_END: Final = rb"[ \t]{0,8}+\r?\n"
+_QUOTE: Final = rb"[\\\"'`]"
 _QUOTED_BYTE: Final = re.compile(rb"=([0-9A-F]{2})")
-# Runs of escapes of one kind, each as one group, or what only parts a key.
-_PERCENT: Final = _run(rb"%[0-9A-Fa-f]{2}")
-_BACKSLASH: Final = _run(rb"\\" + _BEHIND_BACKSLASH)
-_ENTITY: Final = _run(_ONE_ENTITY.pattern.replace(b"(", b"(?:", 1))
-_QUOTED: Final = _run(rb"=(?:[0-9A-F]{2}|[ \t]{0,8}+\r?\n)")
-_INVISIBLE: Final = _run(
+# Runs of escapes of one kind, each as one group, or of what only parts a key.
+_CHARACTERS: Final = _Characters(
+    {b"%%%c%c" % digits: binascii.unhexlify(bytes(digits)) for digits in product(b"0123456789ABCDEFabcdef", repeat=2)}
+)
+_PERCENTS: Final = _run(rb"%[0-9A-Fa-f]{2}")
+_QUOTEDS: Final = _run(rb"=(?:[0-9A-F]{2}|" + _SOFT_END + rb")")
+_MARKS: Final = rb"(?:3D|2[BDEF]|3A|5F|7E|" + _SOFT_END + rb")"
+_INVISIBLES: Final = _run(
     rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
 )
-_TAG: Final = _run(rb"</?[A-Za-z][^<>]{0,1000}+>")
 _JOINT: Final = _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING
-_CONCATENATION: Final = re.compile(_closing(KEY) + _JOINT + rb"(?=" + KEY + rb")")
+
+_PERCENT: Final = _hidden(rb"%", rb"[0-9A-Fa-f]{2}", _percents)
+_BACKSLASH: Final = _hidden(rb"\\", _BEHIND_BACKSLASH, _backslashes, rb"\\")
+_ENTITY: Final = _hidden(rb"&", _BEHIND_AMPERSAND, _entities)
+_QUOTED: Final = _hidden(rb"=", rb"(?:[0-9A-F]{2}|" + _SOFT_END + rb")", _quoted)
+_INVISIBLE: Final = _hidden(
+    rb"[\xc2\xcd\xe1\xe2\xef]",
+    rb"(?:(?<=\xe2)(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xaf])|(?<=\xef)\xbb\xbf|(?<=\xc2)\xad|(?<=\xcd)\x8f|(?<=\xe1)\xa0\x8e)",
+)
+_TAG: Final = _hidden(rb"<", rb"/?[A-Za-z][^<>]{0,1000}+>")
+_JOINED: Final = _closing(KEY) + _JOINT + rb"(?=" + KEY + rb")"
+_CONCATENATION: Final = _hidden(_QUOTE, _JOINED, overlapping=_JOINED)
 # Side by side: before a quote another may end and behind it one begin, and a letter or digit behind an equals sign is
 # likely the key's own.
 _BEFORE: Final = rb"[A-Za-z0-9_.:~/+=;>}\x80-\xbf-]"
 _BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-])"
-_MARKS_QUOTED: Final = _run(rb"=(?:3D|2[BDEF]|3A|5F|7E|[ \t]{0,8}+\r?\n)")
-# In the order in which they are undone: what only parts a key goes first, since it is told by what stands around it.
-_BESIDE: Final[Sequence[tuple[re.Pattern[bytes], Callable[[bytes], bytes]]]] = (
-    *((pattern, partial(pattern.sub, b"")) for pattern in (re.compile(_closing(_BEFORE) + _JOINT + _BEHIND), _TAG)),
-    (_INVISIBLE, partial(_INVISIBLE.sub, b"")),
-    (_MARKS_QUOTED, partial(_each, _MARKS_QUOTED, _quoted)),
-    (_ENTITY, _entities),
-    (_run(rb"\\(?!\\{0,2}[\"'`])" + _BEHIND_BACKSLASH), _backslashes),
-    (_PERCENT, _percents),
+# Those that are tried first there may be most of. The last is undone first: what only parts a key is told by what
+# stands around it.
+_SIDES: Final[Sequence[_Hidden]] = (
+    _PERCENT,
+    _hidden(rb"\\", rb"(?!\\{0,2}[\"'`])" + _BEHIND_BACKSLASH, _backslashes),
+    _ENTITY,
+    _hidden(rb"=", _MARKS, partial(_each, _run(rb"=" + _MARKS), _quoted)),
+    _INVISIBLE,
+    _TAG,
+    _hidden(_QUOTE, _closing(_BEFORE) + _JOINT + _BEHIND),
+)
+_BESIDE: Final = _along(
+    rb"[\\\"'`<\xc2\xcd\xe1\xe2\xef=&%]",
+    rb"(?:" + b"|".join(rb"(?<=" + side.first + rb")" + side.rest + rb"()" for side in _SIDES) + rb")",
 )
 _LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n")
+# Each pattern begins with a zero, which is searched fast: where characters go before their zeros, behind the first.
 _WIDE: Final = tuple(
     (at, step, re.compile(pattern))
     for at, step, pattern in (
-        (0, 2, rb"(?:[\t\r\n\x20-\x7e]\x00){16,}+"),
+        (0, 2, rb"\x00(?<=[\t\r\n\x20-\x7e]\x00)(?:[\t\r\n\x20-\x7e]\x00){15,}+"),
         (1, 2, rb"(?:\x00[\t\r\n\x20-\x7e]){16,}+"),
-        (0, 4, rb"(?:[\t\r\n\x20-\x7e]\x00{3}){16,}+"),
-        (3, 4, rb"(?:\x00{3}[\t\r\n\x20-\x7e]){16,}+"),
+        (0, 4, rb"\x00(?<=[\t\r\n\x20-\x7e]\x00)\x00\x00(?:[\t\r\n\x20-\x7e]\x00\x00\x00){15,}+"),
+        (3, 4, rb"(?:\x00\x00\x00[\t\r\n\x20-\x7e]){16,}+"),
     )
 )
 _ANY_WIDE: Final = re.compile(b"|".join(pattern.pattern for _, _, pattern in _WIDE))

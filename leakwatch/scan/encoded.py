@@ -4,22 +4,22 @@ import binascii
 import bz2
 import lzma
 import re
+import sys
 import threading
 import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate, chain
 from typing import Final
 
 import zstandard
 
-from leakwatch.core import REACH
-from leakwatch.scan.disguises import Undone, kept
+from leakwatch.core import may_inflate, texts
+from leakwatch.scan.disguises import Undone, has_text, kept
 
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
 _SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
 _MOST_PACKED: Final = 1_400_000  # characters of base64 that are unpacked
-_FEW: Final = 4_096  # bytes of it that show whether the rest is worth it
+_FEW_CHARACTERS: Final = 500  # of it that show whether the rest is worth it …
+_FEW: Final = 4_096  # … and bytes that they may become
 _TRIED: Final = 64  # places in one run that may be worth it
 _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 
@@ -27,36 +27,29 @@ _WINDOW: Final = 1 << 26  # bytes of memory that unpacking may take
 def base64(data: bytes) -> Iterator[Undone]:
     """Decode base64 of either alphabet, padded or not, whatever is glued to it.
 
-    Which of four characters begins the first group, nobody knows. So all runs together are decoded four times, which
-    costs little, and what is text in that tells.
+    Which of four characters begins the first group, nobody knows. So each run is decoded four times, and what is text
+    in that tells.
     """
     runs = [(found.start(), found.end()) for found in _BASE64.finditer(data)]
-    parted = [data[start:end] + _BREAKS[(end - start) % _GROUP] for start, end in runs]
-    starts = [0, *accumulate(map(len, parted))]
-    joined = b"".join(parted).translate(_TO_STANDARD)
-    for phase in range(_GROUP):
-        undone = binascii.a2b_base64(joined[phase : phase + (len(joined) - phase) // _GROUP * _GROUP])
-        for begin, end in _texts(undone):
-            number = bisect_right(starts, phase + (end - 1) * _GROUP // 3) - 1
-            first, (start, stop) = starts[number] // _GROUP * 3, runs[number]  # of its run
-            left, right = max(0, begin - first), min(end - first, (stop - start - phase) * 3 // _GROUP)
-            text = undone[first + left : first + right]
-            yield from kept(start + phase + left * _GROUP // 3, start + phase - (-right * _GROUP // 3), text)
+    return (Undone(*text) for text in texts(data, runs) if has_text(text[2]))
 
 
 def packed(data: bytes) -> Iterator[Undone]:
     """Unpack what was packed before it became base64: of the places that look like it most are none, as a few tell."""
     room = _UNPACKED + _SHARE * len(data)
     end = tried = 0
-    for found in sorted(chain.from_iterable(head.finditer(data) for head in _HEADS), key=re.Match.start):
+    for found in _HEAD.finditer(data):
         start = found.start()
-        if room <= 0 or _unpacked(_from_base64(found[0] + found["few"]), _FEW) is None:
+        is_enough = room <= 0 or (start < end and tried == _TRIED)
+        if is_enough or not may_inflate(data, start):
+            continue
+        if _unpacked(_from_base64(data[start : _run_end(data, start, _FEW_CHARACTERS)]), _FEW) is None:
             continue
         if start >= end:
             end, tried = _run_end(data, start), 0
         tried += 1
-        most = min(room, _UNPACKED) if tried <= _TRIED else 0
-        if most and (undone := _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), most)):
+        most = min(room, _UNPACKED)
+        if undone := _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), most):
             room -= len(undone)
             yield from kept(start, end, undone)
 
@@ -94,24 +87,10 @@ def character_codes(data: bytes) -> Iterator[Undone]:
         yield from kept(found.start(), found.end(), b"".join(map(_CHARACTER.__getitem__, _NUMBER.findall(found[0]))))
 
 
-def _texts(undone: bytes) -> Iterator[tuple[int, int]]:
-    """Return from where to where there is text in some bytes: what is between texts is noise."""
-    kinds = undone.translate(_KINDS)
-    for seed in _SEEDS:
-        at, end = kinds.find(seed), 0
-        while at >= 0:
-            nearest = max(end, at - REACH)
-            begin = kinds.rfind(b" ", nearest, at) + 1 or nearest
-            end = kinds.find(b" ", at)
-            if end < 0:
-                end = len(kinds)
-            yield begin, end
-            at = kinds.find(seed, end)
-
-
-def _run_end(data: bytes, start: int) -> int:
-    after = _NO_BASE64.search(data, start)
-    return after.start() if after else len(data)
+def _run_end(data: bytes, start: int, most: int = sys.maxsize) -> int:
+    last = min(len(data), start + most)
+    after = _NO_BASE64.search(data, start, last)
+    return after.start() if after else last
 
 
 def _from_base64(piece: bytes) -> bytes:
@@ -160,24 +139,12 @@ IN_HEX: Final = ((rb"[02-7]", rb"[0-9A-Fa-f]") * 12,)  # text, of either width
 PACKED_IN_HEX: Final = (rb"(?:\A|[^0-9A-Fa-f])" + _HEX_HEAD + rb"[0-9A-Fa-f]{26}",)
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+")
 # What packed bytes begin with, in base64, up to where it tells them from what looks like it: the flags of gzip
-# and zstd, the level and the first block of bzip2. Each begins with what is searched fast.
-_HEADS: Final = tuple(
-    re.compile(head + rb"(?=(?P<few>[A-Za-z0-9+/_-]{8,500}+))")
-    for head in (
-        rb"H4sI[A-H]",
-        rb"eJ[w-z]",
-        rb"eN[o-r]",
-        rb"Qlpo[M-O][DTjz]FB",
-        rb"/Td6WFoA",
-        rb"_Td6WFoA",
-        rb"KLUv[/_][Q-f][A-DQ-T]",
-    )
+# and zstd, the level and the first block of bzip2.
+_HEAD: Final = re.compile(
+    rb"(?:H4sI[A-H]|eJ[w-z]|eN[o-r]|Qlpo[M-O][DTjz]FB|/Td6WFoA|_Td6WFoA|KLUv[/_][Q-f][A-DQ-T])"
+    rb"(?=[A-Za-z0-9+/_-]{8})"
 )
 _NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/_-]")
-_GROUP: Final = 4  # characters of base64 that are three bytes
-_BREAKS: Final = tuple(
-    b"B" * (2 * _GROUP - length) for length in range(_GROUP)
-)  # decoded they are no text, in any phase
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
 _TEXT_IN_HEX: Final = re.compile(b"".join(*IN_HEX))
@@ -186,18 +153,6 @@ _HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0
 _HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
 _CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")
 _NUMBER: Final = re.compile(rb"[0-9]+")
-# Bytes of ASCII text, zeros of UTF-16, parts of other characters; what is left is no text.
-_KINDS: Final = bytes.maketrans(
-    bytes([*b"\t\n\r", *range(0x20, 0x7F), 0, *range(0x80, 0x100), *range(1, 9), 11, 12, *range(14, 0x20), 0x7F]),
-    b"t" * 98 + b"z" + b"o" * 128 + b" " * 29,
-)
-_SEEDS: Final = (
-    b"t" * 12,
-    b"tz" * 6,
-    b"zt" * 6,
-    b"tzzz" * 3,
-    b"zzzt" * 3,
-)  # what shows that there is text, of any width
 _CHARACTER: Final = {
     f"{number:0{digits}}".encode(): chr(number).encode() if number in range(0x80) else b" "
     for number in range(1_000)

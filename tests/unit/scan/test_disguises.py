@@ -315,6 +315,14 @@ def test_what_is_packed_and_cut_off_is_unpacked_as_far_as_it_goes() -> None:
     assert _laid_bare(base64.b64encode(gzip.compress(BYTES + Random(1).randbytes(100_000))[:60_000]))
 
 
+def test_what_breaks_off_within_hides_nothing_else() -> None:
+    whole = base64.b64encode(gzip.compress(BYTES))
+    broken = bytearray(gzip.compress(Random(1).randbytes(600) + b" " * 90_000 + Random(2).randbytes(600)))
+    broken[len(broken) - 640 : len(broken) - 600] = b"\xff" * 40
+    assert not [*encoded.packed(base64.b64encode(broken))]
+    assert _laid_bare(base64.b64encode(broken) + b"\n\n" + whole)
+
+
 HOSTILE = {
     "hex": b"0123456789abcdef" * 20_000,
     "base64": base64.b64encode(Random(3).randbytes(240_000)),

@@ -1,0 +1,48 @@
+"""Text in runs of base64. `_fast.c` does the same: what both return is equal."""
+
+import binascii
+import string
+from collections.abc import Sequence
+from typing import Final
+
+from leakwatch.core.plain import Span
+
+_GROUP: Final = 4  # characters of base64 that are three bytes
+_LETTERS: Final = (string.ascii_letters + string.digits).encode()
+# Of either alphabet; what is in none is as good as a zero.
+_SIX: Final = bytes(
+    c if c in _LETTERS + b"+/" else {ord("-"): ord("+"), ord("_"): ord("/")}.get(c, ord("A")) for c in range(256)
+)
+# Bytes of ASCII text, zeros of UTF-16, parts of other characters; what is left is noise.
+_KINDS: Final = bytes.maketrans(
+    bytes([*b"\t\n\r", *range(0x20, 0x7F), 0, *range(0x80, 0x100), *range(1, 9), 11, 12, *range(14, 0x20), 0x7F]),
+    b"t" * 98 + b"z" + b"o" * 128 + b" " * 29,
+)
+# What shows that there is text, of any width.
+_SEEDS: Final = (b"t" * 12, b"tz" * 6, b"zt" * 6, b"tzzz" * 3, b"zzzt" * 3)
+
+
+def texts(data: bytes, runs: Sequence[Span]) -> list[tuple[int, int, bytes]]:
+    """Return what is text in runs of base64 when they are decoded, and from where to where each stands in them.
+
+    Which of four characters begins the first group, nobody knows: each may. What is between texts is noise.
+    """
+    found: list[tuple[int, int, bytes]] = []
+    for start, end in runs:
+        for first in range(start, min(start + _GROUP, end)):
+            undone = decoded(data[first:end])
+            every, left = undone.translate(_KINDS), 0
+            if not any(seed in every for seed in _SEEDS):
+                continue
+            for kinds in every.split(b" "):
+                right = left + len(kinds)
+                if any(seed in kinds for seed in _SEEDS):
+                    found.append((first + left * _GROUP // 3, first - (-right * _GROUP // 3), undone[left:right]))
+                left = right + 1
+    return found
+
+
+def decoded(run: bytes) -> bytes:
+    """Decode base64 that may end within a group: its whole bytes."""
+    padding = b"A" * (-len(run) % _GROUP)
+    return binascii.a2b_base64(run.translate(_SIX) + padding)[: len(run) * 3 // _GROUP]
