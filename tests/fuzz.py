@@ -12,7 +12,7 @@ import re
 import sys
 import zlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from itertools import cycle, islice
@@ -24,7 +24,7 @@ import atheris
 with atheris.instrument_imports(include=["leakwatch.core", "leakwatch.scan", "leakwatch.containers"]):
     from leakwatch.containers.limits import Limits, Room
     from leakwatch.containers.walk import members
-    from leakwatch.core import Sifted, _fast, deltas, inflating, plain
+    from leakwatch.core import Forms, Read, Sifted, Span, _fast, deltas, inflating, places, plain
     from leakwatch.core.sieve import _indexed
     from leakwatch.core.texts import texts
     from leakwatch.model import Document, Reference
@@ -37,6 +37,7 @@ from tests.unit.containers.making import HOLDERS, TEXT
 from tests.unit.scan.making import made
 
 _PADS: Final = bytes(range(128))
+_NOTHING: Final = plain.Known(_PADS, array("Q"), array("I", [0, 0]), array("Q"))
 _LIMITS: Final = Limits(bytes=4_000_000, members=200, pages=20)
 _LARGE: Final = 30  # times its size and a million that all layers of a text may have
 _SCANNER: Final = Scanner(shipped(), limit=200)
@@ -46,12 +47,26 @@ _SCANNER: Final = Scanner(shipped(), limit=200)
 class _Some:
     """A sieve that lets one token in fifty through."""
 
-    def find(self, data: bytes, _room: int, /) -> Sifted:
+    def find(self, data: bytes, _room: int, _joints: "array[int]" = plain.NO_JOINTS, /) -> Sifted:
         cut = ((at + start, at + end) for at, run in plain.runs(data) for start, end in plain.cuts(run))
         return Sifted([(start, end) for start, end in cut if self.passes(data[start:end])], 0, 0)
 
+    def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int, /) -> Read:
+        _, looked, skipped, others = _fast.sift_places(data, hits, joints, forms, _NOTHING, array("Q", [0]), further)
+        spans = [span for span in _shortest_and_longest(data, hits, forms) if self.passes(data[slice(*span)])]
+        return Read(spans, looked, skipped, others)
+
     def passes(self, key: bytes, /) -> bool:
         return not zlib.crc32(key) % 50
+
+
+def _shortest_and_longest(data: bytes, hits: bytearray, forms: Forms) -> Iterator[Span]:
+    """Where at places of markers the shortest and the longest string of each row stand."""
+    for hit in array("Q", bytes(hits))[1:]:
+        start = hit >> 16
+        for leaf in places._leaves(data, start, hit & 0xFFFF, forms):
+            yield start, leaf.low
+            yield start, leaf.high
 
 
 def scanned(data: bytes) -> None:
@@ -90,14 +105,23 @@ def opened(data: bytes) -> None:
 
 def twinned(data: bytes) -> None:
     """Look at what is compiled and at what is not: they find the same, where some of it is registered."""
-    tokens = (run[start:end] for _, run in plain.runs(data) for start, end in plain.cuts(run))
+    markers = _SCANNER._markers
+    hits = markers.hits(data, len(data))
+    marked = (data[slice(*span)] for span in _shortest_and_longest(data, hits.numbers, markers.forms))
+    tokens = {*marked, *(run[start:end] for _, run in plain.runs(data) for start, end in plain.cuts(run))}
     numbers = sorted({_number(token) for token in tokens if not zlib.crc32(token) % 3})
     known = _indexed(plain.Known(_PADS, array("Q", numbers[::2]), array("I", [0, 0]), array("Q", numbers[1::2])))
     memories = array("Q", [0]) * 8, array("Q", [0]) * 8
+    joints = array("Q", sorted({zlib.crc32(data[:at]) % len(data) for at in range(len(data) % 20)}) if data else [])
     (spans, *counts), (same, *others) = (
-        sift(data, known, seen, 50) for sift, seen in zip((plain.sift, _fast.sift), memories, strict=True)
+        sift(data, known, seen, 50, joints) for sift, seen in zip((plain.sift, _fast.sift), memories, strict=True)
     )
     assert ({*spans}, counts) == ({*same}, others)
+    one, other = (
+        sift(data, hits.numbers[:], joints, markers.forms, known, seen, 50)
+        for sift, seen in zip((places.sift_places, _fast.sift_places), memories, strict=True)
+    )
+    assert one == other
     assert memories[0] == memories[1]
     for end in (b"\n", b"\r\n", b"\\n"):
         assert plain.rejoined(data, end) == _fast.rejoined(data, end)

@@ -1,19 +1,28 @@
-"""What each byte goes through, compiled where there was a compiler: runs, the sieve, broken lines, base64, deltas."""
+"""What each byte goes through, compiled where there was a compiler: runs, places of markers, sieve, base64, deltas."""
 
-from leakwatch.core.plain import KEY, REACH, SHORTEST, Span, line_break
+from leakwatch.core.places import DEEPEST, MOST, NEIGHBOURS, Forms, Node
+from leakwatch.core.plain import KEY, NO_JOINTS, REACH, SHORTEST, Span, line_break
 from leakwatch.core.shapes import Shapes
-from leakwatch.core.sieve import DigestSieve, Sifted
-from leakwatch.core.twins import applied, is_compiled, may_inflate, rejoined, stretches, texts
+from leakwatch.core.sieve import DigestSieve, Read, Sifted
+from leakwatch.core.twins import applied, collect, is_compiled, may_inflate, rejoined, stretches, texts
 
 __all__ = [
+    "DEEPEST",
     "KEY",
+    "MOST",
+    "NEIGHBOURS",
+    "NO_JOINTS",
     "REACH",
     "SHORTEST",
     "DigestSieve",
+    "Forms",
+    "Node",
+    "Read",
     "Shapes",
     "Sifted",
     "Span",
     "applied",
+    "collect",
     "is_compiled",
     "line_break",
     "may_inflate",

@@ -195,27 +195,60 @@ static void compress_anywhere(State *state, const uint8_t *block)
 
 static void (*compress)(State *, const uint8_t *) = compress_anywhere;
 
+static void compress_both_anywhere(State *one, const uint8_t *its, State *other, const uint8_t *others)
+{
+    compress_anywhere(one, its);
+    compress_anywhere(other, others);
+}
+
+/* Two messages that have nothing to do with each other take little longer than one: each waits for its own last step. */
+static void (*compress_both)(State *, const uint8_t *, State *, const uint8_t *) = compress_both_anywhere;
+
 #ifdef HAS_SHA_EXTENSIONS
-__attribute__((target("sha,sse4.1,ssse3"))) static void compress_by_extensions(State *state, const uint8_t *block)
+enum { LANES = 2 };
+#define WITH_EXTENSIONS __attribute__((target("sha,sse4.1,ssse3")))
+
+WITH_EXTENSIONS static inline __attribute__((always_inline)) void compress_lanes(State *const *states, const uint8_t *const *blocks, int lanes)
 {
     const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    __m128i dcba = _mm_loadu_si128((const __m128i *)state->words), hgfe = _mm_loadu_si128((const __m128i *)state->words + 1);
-    __m128i cdab = _mm_shuffle_epi32(dcba, 0xb1), efgh = _mm_shuffle_epi32(hgfe, 0x1b);
-    __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
-    const __m128i abef_before = abef, cdgh_before = cdgh;
-    __m128i w[4];
-    for (int i = 0; i < 4; i++) w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)block + i), order);
-    for (int i = 0; i < 16; i++) { /* four rounds each */
-        __m128i keyed = _mm_add_epi32(w[i % 4], _mm_loadu_si128((const __m128i *)ROUNDS + i));
-        cdgh = _mm_sha256rnds2_epu32(cdgh, abef, keyed);
-        abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(keyed, 0x0e));
-        __m128i next = _mm_add_epi32(_mm_sha256msg1_epu32(w[i % 4], w[(i + 1) % 4]), _mm_alignr_epi8(w[(i + 3) % 4], w[(i + 2) % 4], 4));
-        w[i % 4] = _mm_sha256msg2_epu32(next, w[(i + 3) % 4]);
+    __m128i abef[LANES], cdgh[LANES], w[LANES][4];
+    for (int lane = 0; lane < lanes; lane++) {
+        const __m128i *state = (const __m128i *)states[lane]->words;
+        __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(state), 0xb1), efgh = _mm_shuffle_epi32(_mm_loadu_si128(state + 1), 0x1b);
+        abef[lane] = _mm_alignr_epi8(cdab, efgh, 8), cdgh[lane] = _mm_blend_epi16(efgh, cdab, 0xf0);
+        for (int i = 0; i < 4; i++) w[lane][i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)blocks[lane] + i), order);
     }
-    abef = _mm_add_epi32(abef, abef_before), cdgh = _mm_add_epi32(cdgh, cdgh_before);
-    __m128i feba = _mm_shuffle_epi32(abef, 0x1b), dchg = _mm_shuffle_epi32(cdgh, 0xb1);
-    _mm_storeu_si128((__m128i *)state->words, _mm_blend_epi16(feba, dchg, 0xf0));
-    _mm_storeu_si128((__m128i *)state->words + 1, _mm_alignr_epi8(dchg, feba, 8));
+    __m128i abef_before[LANES], cdgh_before[LANES];
+    for (int lane = 0; lane < lanes; lane++) abef_before[lane] = abef[lane], cdgh_before[lane] = cdgh[lane];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) /* four rounds each */
+#pragma GCC unroll 2
+        for (int lane = 0; lane < lanes; lane++) {
+            __m128i *words = w[lane];
+            __m128i keyed = _mm_add_epi32(words[i % 4], _mm_loadu_si128((const __m128i *)ROUNDS + i));
+            cdgh[lane] = _mm_sha256rnds2_epu32(cdgh[lane], abef[lane], keyed);
+            abef[lane] = _mm_sha256rnds2_epu32(abef[lane], cdgh[lane], _mm_shuffle_epi32(keyed, 0x0e));
+            if (i >= 12) continue; /* no round needs what would come of it */
+            __m128i last = _mm_alignr_epi8(words[(i + 3) % 4], words[(i + 2) % 4], 4);
+            __m128i next = _mm_add_epi32(_mm_sha256msg1_epu32(words[i % 4], words[(i + 1) % 4]), last);
+            words[i % 4] = _mm_sha256msg2_epu32(next, words[(i + 3) % 4]);
+        }
+    for (int lane = 0; lane < lanes; lane++) {
+        __m128i first = _mm_add_epi32(abef[lane], abef_before[lane]), second = _mm_add_epi32(cdgh[lane], cdgh_before[lane]);
+        __m128i feba = _mm_shuffle_epi32(first, 0x1b), dchg = _mm_shuffle_epi32(second, 0xb1);
+        _mm_storeu_si128((__m128i *)states[lane]->words, _mm_blend_epi16(feba, dchg, 0xf0));
+        _mm_storeu_si128((__m128i *)states[lane]->words + 1, _mm_alignr_epi8(dchg, feba, 8));
+    }
+}
+
+WITH_EXTENSIONS static void compress_by_extensions(State *state, const uint8_t *block)
+{
+    compress_lanes((State *const[]){state}, (const uint8_t *const[]){block}, 1);
+}
+
+WITH_EXTENSIONS static void compress_both_by_extensions(State *one, const uint8_t *its, State *other, const uint8_t *others)
+{
+    compress_lanes((State *const[]){one, other}, (const uint8_t *const[]){its, others}, LANES);
 }
 
 static bool has_extensions(void)
@@ -228,38 +261,77 @@ static bool has_extensions(void)
 /* Whether the processor comes to the same as we do: what it does is taken for right only then. */
 static bool agrees(void)
 {
-    State ours = BEGINNING, theirs = BEGINNING;
+    const uint8_t *first = (const uint8_t *)ROUNDS;
+    State ours = BEGINNING, theirs = BEGINNING, one = BEGINNING, other = BEGINNING;
     for (int times = 0; times < 3; times++) {
-        compress_anywhere(&ours, (const uint8_t *)ROUNDS + 64 * times);
-        compress_by_extensions(&theirs, (const uint8_t *)ROUNDS + 64 * times);
+        const uint8_t *block = first + 64 * times;
+        compress_anywhere(&ours, block);
+        compress_by_extensions(&theirs, block);
+        compress_both_by_extensions(&one, block, &other, block + 64);
     }
-    return memcmp(&ours, &theirs, sizeof ours) == 0;
+    State others = BEGINNING;
+    for (int times = 0; times < 3; times++) compress_anywhere(&others, first + 64 * (times + 1));
+    bool are_both_right = memcmp(&ours, &one, sizeof ours) == 0 && memcmp(&others, &other, sizeof other) == 0;
+    return are_both_right && memcmp(&ours, &theirs, sizeof ours) == 0;
 }
 #endif
 
-/* The state after a message of which `before` bytes, whole blocks, are in it already. */
-static State digest(State state, const uint8_t *message, size_t size, size_t before)
+/* A message in blocks. */
+typedef struct {
+    State state;
+    const uint8_t *at;
+    size_t whole, blocks; /* how many of all blocks stand in the message; the others are its end */
+    uint8_t end[128];
+} Message;
+
+/* A message before which `before` bytes, whole blocks, are in the state already. */
+static void begin_message(Message *message, State state, const uint8_t *at, size_t size, size_t before)
 {
-    uint8_t last[128];
-    size_t whole = size / 64 * 64, rest = size - whole, end = rest < 56 ? 64 : 128;
-    for (size_t at = 0; at < whole; at += 64) compress(&state, message + at);
-    memset(last, 0, sizeof last);
-    memcpy(last, message + whole, rest);
-    last[rest] = 0x80;
-    put_word(last + end - 8, (uint32_t)((before + size) >> 29));
-    put_word(last + end - 4, (uint32_t)((before + size) << 3));
-    for (size_t at = 0; at < end; at += 64) compress(&state, last + at);
-    return state;
+    size_t whole = size / 64, rest = size % 64, end = rest < 56 ? 64 : 128;
+    message->state = state;
+    message->at = at;
+    message->whole = whole;
+    message->blocks = whole + end / 64;
+    memset(message->end, 0, sizeof message->end);
+    memcpy(message->end, at + 64 * whole, rest);
+    message->end[rest] = 0x80;
+    put_word(message->end + end - 8, (uint32_t)((before + size) >> 29));
+    put_word(message->end + end - 4, (uint32_t)((before + size) << 3));
 }
 
-/* The same of a digest, behind one block. */
+static const uint8_t *block_of(const Message *message, size_t number)
+{
+    return number < message->whole ? message->at + 64 * number : message->end + 64 * (number - message->whole);
+}
+
+static void end_message(Message *message, size_t from)
+{
+    for (; from < message->blocks; from++) compress(&message->state, block_of(message, from));
+}
+
+static State digest(State state, const uint8_t *at, size_t size, size_t before)
+{
+    Message message;
+    begin_message(&message, state, at, size, before);
+    end_message(&message, 0);
+    return message.state;
+}
+
+/* A digest as the block that it is behind another. */
+static void put_digest(uint8_t block[64], const State *digested)
+{
+    memset(block, 0, 64);
+    for (int i = 0; i < 8; i++) put_word(block + 4 * i, digested->words[i]);
+    block[32] = 0x80;
+    put_word(block + 60, (64 + 32) << 3);
+}
+
+/* The state after a digest, behind one block. */
 static State digest_again(State state, const State *digested)
 {
-    uint8_t last[64] = {0};
-    for (int i = 0; i < 8; i++) put_word(last + 4 * i, digested->words[i]);
-    last[32] = 0x80;
-    put_word(last + 60, (64 + 32) << 3);
-    compress(&state, last);
+    uint8_t block[64];
+    put_digest(block, digested);
+    compress(&state, block);
     return state;
 }
 
@@ -300,11 +372,13 @@ static bool holds(const Table *table, uint64_t number)
 
 static bool is_known(const Known *known, uint64_t number) { return holds(&known->ordered, number) || holds(&known->loose, number); }
 
+static uint64_t first_eight(const State *state) { return (uint64_t)state->words[0] << 32 | state->words[1]; }
+
 /* The number of an HMAC under the pepper, of which the inner half is done. */
 static uint64_t number_of(const Known *known, const State *inner)
 {
     State outer = digest_again(known->outer, inner);
-    return (uint64_t)outer.words[0] << 32 | outer.words[1];
+    return first_eight(&outer);
 }
 
 /* The number of a key's digest as it is stored: SHA-256, then HMAC. */
@@ -313,6 +387,32 @@ static uint64_t keyed(const Known *known, const uint8_t *key, size_t size)
     State own = digest(BEGINNING, key, size, 0);
     State inner = digest_again(known->inner, &own);
     return number_of(known, &inner);
+}
+
+/* Two states after a digest each. */
+static void digest_both_again(State *one, State *other, const State *first, const State *second)
+{
+    uint8_t blocks[2][64];
+    put_digest(blocks[0], first);
+    put_digest(blocks[1], second);
+    compress_both(one, blocks[0], other, blocks[1]);
+}
+
+/* The numbers of two keys. */
+static void keyed_both(const Known *known, const uint8_t *data, Span one, Span other, uint64_t *first, uint64_t *second)
+{
+    Message a, b;
+    size_t number = 0;
+    begin_message(&a, BEGINNING, data + one.start, (size_t)(one.end - one.start), 0);
+    begin_message(&b, BEGINNING, data + other.start, (size_t)(other.end - other.start), 0);
+    for (; number < a.blocks && number < b.blocks; number++) compress_both(&a.state, block_of(&a, number), &b.state, block_of(&b, number));
+    end_message(&a, number);
+    end_message(&b, number);
+    State inner[2] = {known->inner, known->inner}, outer[2] = {known->outer, known->outer};
+    digest_both_again(&inner[0], &inner[1], &a.state, &b.state);
+    digest_both_again(&outer[0], &outer[1], &inner[0], &inner[1]);
+    *first = first_eight(&outer[0]);
+    *second = first_eight(&outer[1]);
 }
 
 /* A table with the starts of its beginnings, if these are 2ⁿ and an end. */
@@ -362,8 +462,16 @@ static PyObject *fast_is_registered(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* The sieve. */
 
+/* Where lines were joined. */
+typedef struct {
+    const uint64_t *at; /* rising, within the text */
+    Py_ssize_t count;
+} Joints;
+
 typedef struct {
     Span span;
+    Joints joints;         /* within it */
+    Py_ssize_t least;      /* so many of them a key goes over */
     uint64_t mark, *place; /* where among the seen it is remembered */
     bool is_looked_at, has_key;
 } Run;
@@ -383,6 +491,7 @@ typedef struct {
 
 typedef struct {
     const uint8_t *data;
+    Joints joints;
     Known known;
     uint64_t point; /* of the polynomial that runs are remembered by */
     uint64_t *seen; /* marks of runs without a registered key, each where it says itself */
@@ -397,6 +506,8 @@ typedef struct {
     bool out_of_memory;
     Asked asked[SLOTS]; /* the same part of a run is cut out in several ways */
     Run *run;
+    uint16_t marks[LONGEST]; /* where in the run punctuation stands */
+    size_t mark_count;
     size_t turn, crowd; /* the run's, counted from one, and how many of its parts are in there */
 } Sift;
 
@@ -425,17 +536,37 @@ static bool is_new(Sift *sift, Span span)
     return true;
 }
 
+/* How many joints stand before some place. */
+static Py_ssize_t joints_before(const Joints *joints, Py_ssize_t place)
+{
+    Py_ssize_t low = 0, high = joints->count;
+    while (low < high) {
+        Py_ssize_t middle = low + (high - low) / 2;
+        if ((Py_ssize_t)joints->at[middle] < place)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Those within some span: what stands at its start is not. */
+static Joints within(const Joints *joints, Span span)
+{
+    Py_ssize_t first = joints_before(joints, span.start + 1), last = joints_before(joints, span.end);
+    return (Joints){joints->at + first, last > first ? last - first : 0};
+}
+
 /* Ask whether a part of a run is registered: what comes of it is settled later. */
 static void ask(Sift *sift, Py_ssize_t start, Py_ssize_t end)
 {
     Span span = {start, end};
     if (end - start < SHORTEST || !is_new(sift, span)) return;
+    if (sift->run->least && within(&sift->run->joints, span).count < sift->run->least) return;
     Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
     if (tokens == NULL) return;
     sift->tokens = tokens;
-    uint64_t number = keyed(&sift->known, sift->data + start, (size_t)(end - start));
-    __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
-    tokens[sift->token_count++] = (Token){span, number, sift->run};
+    tokens[sift->token_count++] = (Token){span, 0, sift->run};
 }
 
 static uint16_t kind_at(const Sift *sift, Py_ssize_t at) { return KIND[sift->data[at]]; }
@@ -472,14 +603,12 @@ static Py_ssize_t padding(const Sift *sift, Py_ssize_t at, Py_ssize_t end)
 /* Ask for each stretch of a run that has no other punctuation than is kept. */
 static void ask_cut(Sift *sift, Span run, uint16_t kept)
 {
-    for (Py_ssize_t at = run.start; at < run.end;) {
-        Py_ssize_t start = at;
-        while (at < run.end && kind_at(sift, at) & (kept | PLAIN)) at++;
-        if (at - start >= SHORTEST) {
-            at += padding(sift, at, run.end);
-            ask_edged(sift, start, at);
-        }
-        if (at == start || (at < run.end && !(kind_at(sift, at) & (kept | PLAIN)))) at++;
+    Py_ssize_t start = run.start;
+    for (size_t number = 0; number <= sift->mark_count; number++) {
+        Py_ssize_t end = number < sift->mark_count ? run.start + sift->marks[number] : run.end;
+        if (end < run.end && kind_at(sift, end) & kept) continue;
+        if (end - start >= SHORTEST) ask_edged(sift, start, end + padding(sift, end, run.end));
+        start = end + 1;
     }
 }
 
@@ -488,7 +617,8 @@ static void ask_paired(Sift *sift, Span run)
 {
     Py_ssize_t starts[PARTS + 1] = {run.start};
     int parts = 1;
-    for (Py_ssize_t at = run.start; at < run.end; at++) {
+    for (size_t number = 0; number < sift->mark_count; number++) {
+        Py_ssize_t at = run.start + sift->marks[number];
         if (kind_at(sift, at) != COLON) continue;
         if (parts == PARTS) return;
         starts[parts++] = at + 1;
@@ -498,15 +628,26 @@ static void ask_paired(Sift *sift, Span run)
         for (int j = i + 1; j <= parts; j++) ask_edged(sift, starts[i], starts[j] - 1);
 }
 
+/* Find where in a run punctuation stands; return of which kinds. */
+static uint16_t find_marks(Sift *sift, Span run)
+{
+    uint16_t kinds = 0;
+    sift->mark_count = 0;
+    for (Py_ssize_t at = run.start; at < run.end; at++) {
+        if (kind_at(sift, at) & PLAIN) continue;
+        kinds |= kind_at(sift, at);
+        sift->marks[sift->mark_count++] = (uint16_t)(at - run.start);
+    }
+    return kinds;
+}
+
 /* Ask for every part of a run that could be a whole key. */
 static void ask_run(Sift *sift, Span run)
 {
-    uint16_t kinds = 0, ways[WAYS];
+    uint16_t punctuation = find_marks(sift, run), ways[WAYS];
     int count = 0;
     sift->turn++;
     sift->crowd = 0;
-    for (Py_ssize_t at = run.start; at < run.end; at++) kinds |= kind_at(sift, at);
-    uint16_t punctuation = kinds & (uint16_t)~PLAIN;
     ask_edged(sift, run.start, run.end);
     if (punctuation & COLON) ask_paired(sift, run);
     for (int i = 0; i < WAYS && punctuation; i++) {
@@ -531,6 +672,18 @@ static void look(Sift *sift, Run *run)
     run->is_looked_at = true;
     sift->run = run;
     ask_run(sift, run->span);
+}
+
+/* Find the numbers of all tokens, two at once. */
+static void number_tokens(Sift *sift)
+{
+    Token *token = sift->tokens, *end = token + sift->token_count;
+    for (; token + 1 < end; token += 2)
+        keyed_both(&sift->known, sift->data, token[0].span, token[1].span, &token[0].number, &token[1].number);
+    if (token < end)
+        token->number = keyed(&sift->known, sift->data + token->span.start, (size_t)(token->span.end - token->span.start));
+    const Table *table = &sift->known.ordered;
+    for (token = sift->tokens; token < end; token++) __builtin_prefetch(table->starts + beginning_of(table, token->number));
 }
 
 /* Look all tokens up, and remember in which of some runs there is none that is registered. */
@@ -567,6 +720,7 @@ static void work_off(Sift *sift)
     const Run *end = sift->runs + sift->waiting;
     for (Run *first = sift->runs, *run = first; first < end; first = run) {
         for (; run < end && !is_among(first, run, run->place); run++) look(sift, run);
+        number_tokens(sift);
         settle(sift, first, run);
     }
     sift->waiting = 0;
@@ -584,42 +738,96 @@ static uint64_t piece_at(const uint8_t *at, Py_ssize_t left)
     return piece;
 }
 
-/* What a run is remembered by: a polynomial at a point that nobody knows, so that nobody can write two that are one. */
-static uint64_t mark_of(const Sift *sift, Span run)
+/* A polynomial with one coefficient more, congruent to it. */
+static uint64_t advanced(const Sift *sift, uint64_t mark, uint64_t piece)
 {
-    uint64_t mark = (uint64_t)(run.end - run.start);
-    for (Py_ssize_t at = run.start; at < run.end; at += PIECE) {
-        unsigned __int128 next = (unsigned __int128)mark * sift->point + piece_at(sift->data + at, run.end - at);
-        mark = (uint64_t)(next & PRIME) + (uint64_t)(next >> 61);
-        mark = (mark & PRIME) + (mark >> 61);
-    }
-    return mark < PRIME ? mark : mark - PRIME;
+    unsigned __int128 next = (unsigned __int128)mark * sift->point + piece;
+    mark = (uint64_t)(next & PRIME) + (uint64_t)(next >> 61);
+    return (mark & PRIME) + (mark >> 61);
+}
+
+static uint64_t whole(uint64_t mark) { return mark < PRIME ? mark : mark - PRIME; }
+
+/* What some bytes are remembered by: a polynomial at a point that nobody knows, so that nobody can write two that are one. */
+static uint64_t polynomial(const Sift *sift, uint64_t mark, Span run)
+{
+    for (Py_ssize_t at = run.start; at < run.end; at += PIECE) mark = advanced(sift, mark, piece_at(sift->data + at, run.end - at));
+    return mark;
+}
+
+/* Of joined lines it is another than of the same text as it stands, in which more is looked for. */
+static uint64_t mark_of(const Sift *sift, const Run *run)
+{
+    uint64_t mark = polynomial(sift, (uint64_t)(run->span.end - run->span.start), run->span);
+    if (run->least) mark = advanced(sift, mark, (uint64_t)run->least);
+    for (Py_ssize_t at = 0; run->least && at < run->joints.count; at++)
+        mark = advanced(sift, mark, run->joints.at[at] - (uint64_t)run->span.start);
+    return whole(mark);
 }
 
 /* Let a run wait until there are enough of them. */
-static void gather(Sift *sift, Span span)
+static void gather(Sift *sift, Span span, const Joints *joints, Py_ssize_t least)
 {
-    uint64_t mark = mark_of(sift, span), *place = sift->seen + mark % sift->places;
-    __builtin_prefetch(place);
-    sift->runs[sift->waiting++] = (Run){span, mark, place, false, false};
+    Run *run = sift->runs + sift->waiting++;
+    *run = (Run){.span = span, .joints = within(joints, span), .least = least};
+    run->mark = mark_of(sift, run);
+    run->place = sift->seen + run->mark % sift->places;
+    __builtin_prefetch(run->place);
     if (sift->waiting == TOGETHER) work_off(sift);
 }
 
 /* Let a run wait, or each window of one that is too long; behind a backslash also without its first letter. */
-static void gather_windows(Sift *sift, Span run)
+static void gather_windows(Sift *sift, Span run, const Joints *joints, Py_ssize_t least)
 {
     for (Span window = {run.start, run.start}; window.end < run.end; window.start += LONGEST - OVERLAP) {
         window.end = run.end - window.start > LONGEST ? window.start + LONGEST : run.end;
-        gather(sift, window);
+        gather(sift, window, joints, least);
         bool is_escape = window.start > 0 && sift->data[window.start - 1] == '\\';
-        if (is_escape && window.end - window.start > SHORTEST) gather(sift, (Span){window.start + 1, window.end});
+        if (is_escape && window.end - window.start > SHORTEST) gather(sift, (Span){window.start + 1, window.end}, joints, least);
     }
+}
+
+/* Where a line of a run begins, or its last one ends. */
+static Py_ssize_t edge(Span run, const Joints *joints, Py_ssize_t line)
+{
+    return line == 0 ? run.start : line <= joints->count ? (Py_ssize_t)joints->at[line - 1] : run.end;
+}
+
+/* Whether lines are a list rather than one thing that was broken: many, or several of a length. */
+static bool is_list(Span run, const Joints *joints)
+{
+    Py_ssize_t lines = joints->count + 1, first = edge(run, joints, 1) - run.start;
+    if (lines > FEW || lines <= ALIKE) return lines > FEW;
+    for (Py_ssize_t line = 1; line < lines; line++)
+        if (edge(run, joints, line + 1) - edge(run, joints, line) != first) return false;
+    return true;
+}
+
+/* Let all lines of a run wait, then any of them that follow one another; in a list each two. */
+static void gather_lines(Sift *sift, Span run)
+{
+    Joints joints = within(&sift->joints, run);
+    bool by_two = is_list(run, &joints);
+    gather_windows(sift, run, &joints, by_two ? 2 : joints.count);
+    for (Py_ssize_t several = by_two ? 2 : joints.count; several >= 2; several--)
+        for (Py_ssize_t first = 0; first + several <= joints.count + 1; first++) {
+            Span lines = {edge(run, &joints, first), edge(run, &joints, first + several)};
+            if (lines.end - lines.start >= SHORTEST) gather_windows(sift, lines, &joints, several - 1);
+        }
 }
 
 static void look_at_all(Sift *sift, Py_ssize_t size)
 {
-    for (Span run = {0, 0}; next_run(sift->data, run.end, size, &run);) gather_windows(sift, run);
+    for (Span run = {0, 0}; next_run(sift->data, run.end, size, &run);) gather_lines(sift, run);
     work_off(sift);
+}
+
+/* Append what is given, which may be NULL, and let go of it. */
+static bool append(PyObject *list, PyObject *item)
+{
+    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
+    Py_XDECREF(item);
+    return is_fine;
 }
 
 static PyObject *spans_of(const Span *found, size_t count)
@@ -649,53 +857,419 @@ static PyObject *sift_all(Sift *sift, Py_ssize_t size, Py_ssize_t room)
     return spans ? Py_BuildValue("(Nnn)", spans, room - sift->room, sift->skipped) : NULL;
 }
 
+static bool read_joints(const Py_buffer *given, Py_ssize_t size, Joints *joints)
+{
+    *joints = (Joints){given->buf, given->len / 8};
+    bool rise = given->len % 8 == 0 && (joints->count == 0 || joints->at[joints->count - 1] <= (uint64_t)size);
+    for (Py_ssize_t number = 1; rise && number < joints->count; number++) rise = joints->at[number - 1] < joints->at[number];
+    if (!rise) PyErr_SetString(PyExc_ValueError, "joints are numbers of eight bytes, which rise and lie in the text");
+    return rise;
+}
+
+/* Make a sieve ready for some bytes. */
+static bool sift_of(Sift *sift, const Py_buffer *data, const Py_buffer *joints, const Py_buffer views[VIEWS], const Py_buffer *seen)
+{
+    if (seen->len < 8 || seen->len % 8) {
+        PyErr_SetString(PyExc_ValueError, "what is seen has whole numbers, one at least");
+        return false;
+    }
+    if (!read_known(views, &sift->known) || !read_joints(joints, data->len, &sift->joints)) return false;
+    sift->data = data->buf;
+    sift->seen = seen->buf;
+    sift->places = (size_t)seen->len / 8;
+    State nothing = digest(sift->known.inner, (const uint8_t *)"", 0, 64);
+    sift->point = number_of(&sift->known, &nothing) >> 3; /* of no digest, so it is nowhere */
+    return true;
+}
+
 static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    Py_buffer data, seen, v[VIEWS];
+    Py_buffer data, seen, joints = {0}, v[VIEWS];
     Py_ssize_t room;
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n|y*", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room, &joints)) return NULL;
     Sift *sift = calloc(1, sizeof *sift);
-    if (sift == NULL) {
-        PyErr_NoMemory();
-    } else if (seen.len < 8 || seen.len % 8) {
-        PyErr_SetString(PyExc_ValueError, "what is seen has whole numbers, one at least");
-    } else if (read_known(v, &sift->known)) {
-        sift->data = data.buf;
-        sift->seen = seen.buf;
-        sift->places = (size_t)seen.len / 8;
-        State nothing = digest(sift->known.inner, (const uint8_t *)"", 0, 64);
-        sift->point = number_of(&sift->known, &nothing) >> 3; /* of no digest, so it is nowhere */
-        result = sift_all(sift, data.len, room);
-    }
+    if (sift == NULL) PyErr_NoMemory();
+    else if (sift_of(sift, &data, &joints, v, &seen)) result = sift_all(sift, data.len, room);
     free(sift);
     PyBuffer_Release(&data);
     PyBuffer_Release(&seen);
+    PyBuffer_Release(&joints);
     release(v, VIEWS);
+    return result;
+}
+
+/* Places of markers, as in places.py. */
+
+enum { NEIGHBOURS = 8, DEEPEST = 64, MOST = 1 << 16, LEAVES = 256, CATCH_ALL = 3, SET = 32, EXPRESSION = 16, END = 30, MANY = 4096 };
+static const uint64_t PLACE = (uint64_t)1 << 60;
+
+/* Take down what hyperscan found: called for each match, so without any Python. */
+static PyObject *fast_collect(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 5 || !PyByteArray_Check(args[4]) || PyByteArray_Size(args[4]) < 8) {
+        PyErr_SetString(PyExc_TypeError, "an expression, where it begins and ends, flags, and hits with a number of them");
+        return NULL;
+    }
+    uint64_t expression = PyLong_AsUnsignedLongLong(args[0]), room;
+    if (PyErr_Occurred()) return NULL;
+    uint64_t hit = PyLong_AsUnsignedLongLong(args[1]) << EXPRESSION | expression;
+    Py_ssize_t size = PyByteArray_Size(args[4]);
+    if (PyErr_Occurred() || PyByteArray_Resize(args[4], size + 8) < 0) return NULL;
+    char *hits = PyByteArray_AsString(args[4]);
+    memcpy(&room, hits, 8);
+    memcpy(hits + size, &hit, 8);
+    return PyBool_FromLong((uint64_t)size / 8 > room);
+}
+
+typedef struct {
+    uint32_t set, least, most, depth, after, rank;
+} Node;
+
+typedef struct {
+    uint32_t first, last, others;
+} Tree;
+
+typedef struct {
+    uint32_t rank;
+    Py_ssize_t low, high;
+} Leaf;
+
+typedef struct {
+    Sift *sift;
+    Py_ssize_t size;
+    uint64_t *hits;
+    size_t hit_count, set_count, node_count, tree_count;
+    const uint8_t *sets;
+    const Node *nodes;
+    const Tree *trees;
+    Span *runs; /* of each node, where characters of its set stand that were met last: places rise, so each is met once */
+    Leaf leaves[LEAVES];
+    size_t leaf_count;
+    Span ends[LEAVES + 2 * NEIGHBOURS]; /* from which to which, both included */
+    size_t end_count;
+    bool is_cut;
+    Py_ssize_t places, further, looked, skipped; /* places that are left */
+} Places;
+
+/* Whether the tables can be walked. */
+static bool is_whole(const Places *p)
+{
+    for (size_t n = 0; n < p->node_count; n++) {
+        const Node *node = p->nodes + n;
+        bool is_counted = node->least > 0 && node->least <= node->most && node->most <= MOST;
+        bool leads_on = node->depth < DEEPEST && node->after > n && node->after <= p->node_count;
+        if (!is_counted || !leads_on || node->set >= p->set_count || node->rank > CATCH_ALL) return false;
+    }
+    for (size_t t = 0; t < p->tree_count; t++)
+        if (p->trees[t].last > p->node_count || p->trees[t].others > 1) return false;
+    return true;
+}
+
+static Py_ssize_t start_of(uint64_t hit) { return (Py_ssize_t)(hit >> EXPRESSION); }
+
+static size_t expression_of(uint64_t hit) { return (size_t)(hit & (((uint64_t)1 << EXPRESSION) - 1)); }
+
+static int by_number(const void *one, const void *other)
+{
+    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+    return (a > b) - (a < b);
+}
+
+/* Put the hits in order, which they nearly are, and count their places; false if one lies nowhere. */
+static bool order(Places *p)
+{
+    bool is_ordered = true;
+    for (size_t at = 1; at < p->hit_count; at++) is_ordered &= p->hits[at - 1] <= p->hits[at];
+    if (!is_ordered) qsort(p->hits, p->hit_count, sizeof *p->hits, by_number);
+    for (size_t at = 0; at < p->hit_count; at++) {
+        uint64_t hit = p->hits[at];
+        if (start_of(hit) > p->size || expression_of(hit) >= p->tree_count) return false;
+        p->places += at == 0 || start_of(hit) != start_of(p->hits[at - 1]);
+    }
+    return true;
+}
+
+static bool is_in(const uint8_t *set, uint8_t byte) { return set[byte >> 3] >> (byte & 7) & 1; }
+
+/* Where characters of a node's set end that stand from some place on. */
+static Py_ssize_t end_of_set(const Places *p, size_t number, Py_ssize_t at)
+{
+    const Node *node = p->nodes + number;
+    const uint8_t *data = p->sift->data, *set = p->sets + (size_t)SET * node->set;
+    if (node->most == 1) return at + (at < p->size && is_in(set, data[at]));
+    Span *run = p->runs + number;
+    if (at < run->start || at >= run->end) {
+        *run = (Span){at, at};
+        while (run->end < p->size && is_in(set, data[run->end])) run->end++;
+    }
+    return run->end - at < node->most ? run->end : at + node->most;
+}
+
+/* Walk the tree of an expression. */
+static void walk(Places *p, Py_ssize_t start, const Tree *tree)
+{
+    Py_ssize_t reached[DEEPEST + 1] = {0};
+    reached[0] = start;
+    for (size_t number = tree->first; number < tree->last;) {
+        const Node *node = p->nodes + number;
+        Py_ssize_t begin = reached[node->depth], end = end_of_set(p, number, begin);
+        if (end - begin < node->least) {
+            number = node->after;
+            continue;
+        }
+        if (node->rank && p->leaf_count == LEAVES) p->is_cut = true;
+        else if (node->rank) p->leaves[p->leaf_count++] = (Leaf){node->rank, begin + node->least, end};
+        reached[node->depth + 1] = end;
+        number++;
+    }
+}
+
+/* Leave catch-alls out if narrower formats take as much. */
+static void leave_out(Places *p)
+{
+    Py_ssize_t taken = 0, most = 0;
+    for (size_t at = 0; at < p->leaf_count; at++) {
+        const Leaf *leaf = p->leaves + at;
+        if (leaf->high > most) most = leaf->high;
+        if (leaf->rank < CATCH_ALL && leaf->high > taken) taken = leaf->high;
+    }
+    if (most > taken) return;
+    size_t kept = 0;
+    for (size_t at = 0; at < p->leaf_count; at++)
+        if (p->leaves[at].rank < CATCH_ALL) p->leaves[kept++] = p->leaves[at];
+    p->leaf_count = kept;
+}
+
+static void add_neighbour(Places *p, Py_ssize_t end)
+{
+    bool is_end = false;
+    for (size_t at = 0; at < p->leaf_count; at++) is_end |= p->leaves[at].low <= end && end <= p->leaves[at].high;
+    if (is_end) p->ends[p->end_count++] = (Span){end, end};
+}
+
+/* Choose which strings are read: the longest, those that end where another key begins, and narrower formats' first.
+   Return how many there are beside those that are always read. */
+static Py_ssize_t choose(Places *p, Py_ssize_t start, const uint64_t *hit, const uint64_t *joint, Py_ssize_t room)
+{
+    Py_ssize_t left = room, before = start;
+    p->end_count = 0;
+    for (int count = 0; count < NEIGHBOURS && hit < p->hits + p->hit_count; hit++) {
+        if (start_of(*hit) == before) continue;
+        add_neighbour(p, before = start_of(*hit));
+        count++;
+    }
+    const uint64_t *last = p->sift->joints.at + p->sift->joints.count;
+    for (int count = 0; count < NEIGHBOURS && joint < last; count++, joint++) add_neighbour(p, (Py_ssize_t)*joint);
+    for (uint32_t rank = 1; rank <= CATCH_ALL; rank++)
+        for (size_t at = 0; at < p->leaf_count; at++) {
+            const Leaf *leaf = p->leaves + at;
+            Py_ssize_t every = leaf->high - leaf->low, shorter = every < left ? every : left;
+            if (leaf->rank != rank) continue;
+            p->is_cut |= shorter < every;
+            left -= shorter;
+            p->ends[p->end_count++] = (Span){leaf->high - shorter, leaf->high};
+        }
+    return room - left;
+}
+
+/* Put the ends in order: they are few. */
+static void order_ends(Places *p)
+{
+    for (size_t at = 1; at < p->end_count; at++) {
+        Span end = p->ends[at];
+        size_t to = at;
+        for (; to > 0; to--) {
+            Span before = p->ends[to - 1];
+            if (before.start < end.start || (before.start == end.start && before.end <= end.end)) break;
+            p->ends[to] = before;
+        }
+        p->ends[to] = end;
+    }
+}
+
+/* What a place is remembered by: all its bytes, and where strings end among them. */
+static uint64_t mark_of_place(const Places *p, Py_ssize_t start)
+{
+    Span all = {start, start};
+    for (size_t at = 0; at < p->end_count; at++)
+        if (p->ends[at].end > all.end) all.end = p->ends[at].end;
+    uint64_t mark = polynomial(p->sift, PLACE | (uint64_t)(all.end - start), all);
+    for (size_t at = 0; at < p->end_count; at++)
+        mark = advanced(p->sift, mark, (uint64_t)(p->ends[at].start - start) << END | (uint64_t)(p->ends[at].end - start));
+    return whole(advanced(p->sift, mark, p->end_count)); /* else those that differ in the last alone had one place */
+}
+
+/* Digest the strings of a place, each of which begins as the one before did. */
+static void ask_ends(Places *p, Py_ssize_t start)
+{
+    Sift *sift = p->sift;
+    State state = BEGINNING;
+    Py_ssize_t done = start, before = 0;
+    for (size_t at = 0; at < p->end_count; at++) {
+        Py_ssize_t end = p->ends[at].start > before ? p->ends[at].start : before + 1;
+        for (; end <= p->ends[at].end; before = end++) {
+            Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
+            if (tokens == NULL) return;
+            sift->tokens = tokens;
+            for (; end - done >= 64; done += 64) compress(&state, sift->data + done);
+            State own = digest(state, sift->data + done, (size_t)(end - done), (size_t)(done - start));
+            State inner = digest_again(sift->known.inner, &own);
+            uint64_t number = number_of(&sift->known, &inner);
+            __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
+            tokens[sift->token_count++] = (Token){{start, end}, number, sift->run};
+            p->looked++;
+        }
+    }
+}
+
+static void settle_places(Places *p)
+{
+    settle(p->sift, p->sift->runs, p->sift->runs + p->sift->waiting);
+    p->sift->waiting = 0;
+}
+
+/* Read all strings at the place of some hits, unless nothing was found in the same before. */
+static void read_place(Places *p, Py_ssize_t start, const uint64_t *next, const uint64_t *joint)
+{
+    Sift *sift = p->sift;
+    leave_out(p);
+    Py_ssize_t further = choose(p, start, next, joint, p->further / p->places);
+    p->skipped += p->is_cut;
+    if (p->end_count == 0) return;
+    order_ends(p);
+    uint64_t mark = mark_of_place(p, start), *place = sift->seen + mark % sift->places;
+    if (sift->waiting == TOGETHER || sift->token_count >= MANY || is_among(sift->runs, sift->runs + sift->waiting, place)) settle_places(p);
+    if (__atomic_load_n(place, __ATOMIC_RELAXED) == mark) return;
+    p->further -= further;
+    sift->run = sift->runs + sift->waiting++;
+    *sift->run = (Run){.span = {start, start}, .mark = mark, .place = place, .is_looked_at = true};
+    ask_ends(p, start);
+}
+
+static void read_all(Places *p)
+{
+    const uint64_t *hit = p->hits, *end = hit + p->hit_count, *joint = p->sift->joints.at, *last = joint + p->sift->joints.count;
+    for (; hit < end && !p->sift->out_of_memory; p->places--) {
+        Py_ssize_t start = start_of(*hit);
+        p->leaf_count = 0;
+        p->is_cut = false;
+        for (const uint64_t *first = hit; hit < end && start_of(*hit) == start; hit++)
+            if (hit == first || hit[0] != hit[-1]) walk(p, start, p->trees + expression_of(*hit));
+        while (joint < last && *joint <= (uint64_t)start) joint++;
+        if (p->leaf_count > 0) read_place(p, start, hit, joint);
+    }
+    settle_places(p);
+}
+
+/* The hits of expressions that have other formats too. */
+static PyObject *others_of(const Places *p)
+{
+    PyObject *others = PyList_New(0);
+    for (size_t at = 0; others != NULL && at < p->hit_count; at++) {
+        size_t expression = expression_of(p->hits[at]);
+        if (!p->trees[expression].others) continue;
+        if (!append(others, Py_BuildValue("(nn)", start_of(p->hits[at]), (Py_ssize_t)expression))) Py_CLEAR(others);
+    }
+    return others;
+}
+
+static PyObject *sifted_places(Places *p)
+{
+    if (p->size < ALONE) {
+        read_all(p);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        read_all(p);
+        Py_END_ALLOW_THREADS
+    }
+    PyObject *spans = p->sift->out_of_memory ? PyErr_NoMemory() : spans_of(p->sift->found, p->sift->found_count);
+    PyObject *others = spans ? others_of(p) : NULL;
+    if (others != NULL) return Py_BuildValue("(NnnN)", spans, p->looked, p->skipped, others);
+    Py_XDECREF(spans);
+    return NULL;
+}
+
+enum { SETS = VIEWS, NODES, TREES, JOINTS, ALL_VIEWS };
+
+/* Read what places.Forms holds, and the hits behind their number. */
+static bool read_forms(const Py_buffer v[ALL_VIEWS], const Py_buffer *hits, Places *p)
+{
+    p->hits = (uint64_t *)hits->buf + 1;
+    p->hit_count = (size_t)hits->len / 8 - 1;
+    p->sets = v[SETS].buf;
+    p->set_count = (size_t)v[SETS].len / SET;
+    p->nodes = v[NODES].buf;
+    p->node_count = (size_t)v[NODES].len / sizeof *p->nodes;
+    p->trees = v[TREES].buf;
+    p->tree_count = (size_t)v[TREES].len / sizeof *p->trees;
+    bool is_even = v[SETS].len % SET == 0 && v[NODES].len % (Py_ssize_t)sizeof *p->nodes == 0 && v[TREES].len % (Py_ssize_t)sizeof *p->trees == 0;
+    if (hits->len >= 8 && hits->len % 8 == 0 && is_even && is_whole(p) && order(p)) return true;
+    PyErr_SetString(PyExc_ValueError, "forms are whole trees, hits lie in the text and are of some tree");
+    return false;
+}
+
+static PyObject *fast_sift_places(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer data, hits, seen, v[ALL_VIEWS];
+    Py_ssize_t further;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*w*y*(y*y*y*)(y*y*y*y*)w*n", &data, &hits, &v[JOINTS], &v[SETS], &v[NODES], &v[TREES], &v[PADS],
+                          &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &further))
+        return NULL;
+    Sift *sift = calloc(1, sizeof *sift);
+    Places *p = calloc(1, sizeof *p);
+    Span *runs = calloc((size_t)v[NODES].len / sizeof(Node) + 1, sizeof *runs);
+    if (sift == NULL || p == NULL || runs == NULL) {
+        PyErr_NoMemory();
+    } else if (sift_of(sift, &data, &v[JOINTS], v, &seen)) {
+        p->sift = sift;
+        p->size = data.len;
+        p->runs = runs;
+        p->further = further > 0 ? further : 0;
+        if (read_forms(v, &hits, p)) result = sifted_places(p);
+    }
+    if (sift != NULL) {
+        free(sift->found);
+        free(sift->tokens);
+    }
+    free(runs);
+    free(p);
+    free(sift);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&hits);
+    PyBuffer_Release(&seen);
+    release(v, ALL_VIEWS);
     return result;
 }
 
 /* Shapes. */
 
-/* Which characters of shapes were seen in runs, each with all before it; `last` ends it when all of it is seen. */
-static uint64_t shapes_of(const uint8_t *data, Py_ssize_t size, const uint64_t table[256], uint64_t first, uint64_t last)
+/* Which last characters of shapes stand in a run, each with all before it. */
+static uint64_t shapes_of(const uint8_t *data, Span run, const uint64_t table[256], uint64_t lasts)
 {
-    uint64_t seen = 0;
-    for (Span run = {0, 0}; (seen & last) != last && next_run(data, run.end, size, &run);) {
-        uint64_t state = 0;
-        for (Py_ssize_t at = run.start; at < run.end; at++) seen |= state = (state << 1 | first) & table[data[at]];
+    uint64_t seen = 0, state = 0, firsts = 1 | lasts << 1;
+    for (Py_ssize_t at = run.start; at < run.end; at++) seen |= state = (state << 1 | firsts) & table[data[at]];
+    return seen & lasts;
+}
+
+static PyObject *shaped_of(const uint8_t *data, Py_ssize_t size, const uint64_t table[256], uint64_t lasts)
+{
+    PyObject *found = PyList_New(0);
+    for (Span run = {0, 0}; found != NULL && next_run(data, run.end, size, &run);) {
+        uint64_t seen = shapes_of(data, run, table, lasts);
+        if (seen && !append(found, Py_BuildValue("(nnK)", run.start, run.end, (unsigned long long)seen))) Py_CLEAR(found);
     }
-    return seen & last;
+    return found;
 }
 
 static PyObject *fast_shaped(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer data, table;
-    unsigned long long last;
+    unsigned long long lasts;
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*y*K", &data, &table, &last)) return NULL;
-    if (table.len == 256 * sizeof(uint64_t))
-        result = PyLong_FromUnsignedLongLong(shapes_of(data.buf, data.len, table.buf, 1 | last << 1, last));
+    if (!PyArg_ParseTuple(args, "y*y*K", &data, &table, &lasts)) return NULL;
+    if (table.len == 256 * sizeof(uint64_t)) result = shaped_of(data.buf, data.len, table.buf, lasts);
     else PyErr_SetString(PyExc_ValueError, "the table has eight bytes for each byte");
     PyBuffer_Release(&data);
     PyBuffer_Release(&table);
@@ -703,14 +1277,6 @@ static PyObject *fast_shaped(PyObject *Py_UNUSED(module), PyObject *args)
 }
 
 /* Text in runs of base64. */
-
-/* Append what is given, which may be NULL, and let go of it. */
-static bool append(PyObject *list, PyObject *item)
-{
-    bool is_fine = item != NULL && PyList_Append(list, item) == 0;
-    Py_XDECREF(item);
-    return is_fine;
-}
 
 enum { GROUP = 4, SEED = 12, NOISE = ' ' };
 
@@ -813,7 +1379,7 @@ static PyObject *fast_texts(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* What looks packed, in base64. */
 
-enum { LOOKED_AT = 64, ZLIB_HEADER = 2, GZIP_HEADER = 10, END = 256, LENGTHS = 286, DISTANCES = 30, MOST_COPIED = 258 };
+enum { LOOKED_AT = 64, ZLIB_HEADER = 2, GZIP_HEADER = 10, BLOCK_END = 256, LENGTHS = 286, DISTANCES = 30, MOST_COPIED = 258 };
 
 typedef struct {
     const uint8_t *bytes;
@@ -858,7 +1424,7 @@ static bool is_dynamic(Bits *bits)
 static int symbol_in(Bits *bits)
 {
     int code = code_in(bits, 7, 0);
-    if (code < 0x18) return END + code;
+    if (code < 0x18) return BLOCK_END + code;
     code = code_in(bits, 1, code);
     if (code < 0xc0) return code - 0x30;
     return code < 0xc8 ? 280 + code - 0xc0 : 144 + code_in(bits, 1, code) - 0x190;
@@ -879,8 +1445,8 @@ static int distance_in(Bits *bits, int code)
 
 static bool is_fixed(Bits *bits)
 {
-    for (int size = 0, symbol; (symbol = symbol_in(bits)) != END && !bits->is_out;) {
-        if (symbol < END) {
+    for (int size = 0, symbol; (symbol = symbol_in(bits)) != BLOCK_END && !bits->is_out;) {
+        if (symbol < BLOCK_END) {
             size++;
             continue;
         }
@@ -1097,44 +1663,42 @@ static bool add_line(Lines *lines, Span line)
     return true;
 }
 
-/* Some lines as one, unless it is too short for a key. */
-static bool add_chain(const Text *text, PyObject *found, const Span *lines, size_t count)
+/* Some numbers of lines: where each begins in the text, or in all of them joined. The first is left out. */
+static PyObject *beginnings(const Lines *lines, bool is_joined)
 {
-    Py_ssize_t size = 0;
-    for (size_t line = 0; line < count; line++) size += lines[line].end - lines[line].start;
+    PyObject *all = PyTuple_New((Py_ssize_t)lines->count - 1);
+    Py_ssize_t at = 0;
+    for (size_t line = 1; all != NULL && line < lines->count; line++) {
+        at += lines->spans[line - 1].end - lines->spans[line - 1].start;
+        PyObject *one = PyLong_FromSsize_t(is_joined ? at : lines->spans[line].start);
+        if (one == NULL) Py_CLEAR(all);
+        else PyTuple_SetItem(all, (Py_ssize_t)line - 1, one);
+    }
+    return all;
+}
+
+/* The lines of a stretch as one, unless it is too short for a key, or looks like words. */
+static bool add_joined(const Text *text, PyObject *found, Lines *lines, const Stretch *stretch)
+{
+    Py_ssize_t stop = end_of(text, stretch), size = 0;
+    if (!is_mixed(text, stretch->start, stop)) return true;
+    if (!add_line(lines, (Span){stretch->last.end, stop})) return false;
+    for (size_t line = 0; line < lines->count; line++) size += lines->spans[line].end - lines->spans[line].start;
     if (size < SHORTEST) return true;
     PyObject *joined = PyBytes_FromStringAndSize(NULL, size);
     if (joined == NULL) return false;
     char *to = PyBytes_AsString(joined);
-    for (size_t line = 0; line < count; line++) {
-        size_t length = (size_t)(lines[line].end - lines[line].start);
-        memcpy(to, text->data + lines[line].start, length);
+    for (size_t line = 0; line < lines->count; line++) {
+        size_t length = (size_t)(lines->spans[line].end - lines->spans[line].start);
+        memcpy(to, text->data + lines->spans[line].start, length);
         to += length;
     }
-    return append(found, Py_BuildValue("(nnN)", lines[0].start, lines[count - 1].end, joined));
-}
-
-/* Whether lines are a list rather than one thing that was broken: many, or several of a length. */
-static bool is_list(const Lines *lines)
-{
-    if (lines->count > FEW || lines->count <= ALIKE) return lines->count > FEW;
-    for (size_t line = 1; line < lines->count; line++)
-        if (lines->spans[line].end - lines->spans[line].start != lines->spans[0].end - lines->spans[0].start) return false;
-    return true;
-}
-
-/* All the lines of a stretch, then any of them that follow one another; in a list each two. */
-static bool add_chains(const Text *text, PyObject *found, Lines *lines, const Stretch *stretch)
-{
-    Py_ssize_t stop = end_of(text, stretch);
-    if (!is_mixed(text, stretch->start, stop)) return true;
-    if (!add_line(lines, (Span){stretch->last.end, stop})) return false;
-    size_t most = lines->count;
-    bool by_two = is_list(lines);
-    for (size_t count = most; count >= 2; count = by_two && count > 2 ? 2 : count - 1)
-        for (size_t first = 0; first + count <= most; first++)
-            if (!add_chain(text, found, lines->spans + first, count)) return false;
-    return true;
+    PyObject *joints = beginnings(lines, true), *origins = beginnings(lines, false);
+    if (joints != NULL && origins != NULL) return append(found, Py_BuildValue("(nnNNN)", stretch->start, stop, joined, joints, origins));
+    Py_DECREF(joined);
+    Py_XDECREF(joints);
+    Py_XDECREF(origins);
+    return false;
 }
 
 static PyObject *rejoined_of(const Text *text)
@@ -1149,12 +1713,12 @@ static PyObject *rejoined_of(const Text *text)
             stretch.last = next;
             continue;
         }
-        is_fine = stretch.last.end < 0 || add_chains(text, found, &lines, &stretch);
+        is_fine = stretch.last.end < 0 || add_joined(text, found, &lines, &stretch);
         begin_stretch(text, &stretch, next);
         lines.count = 0;
         is_fine = is_fine && add_line(&lines, (Span){stretch.start, next.start});
     }
-    is_fine = is_fine && (stretch.last.end < 0 || add_chains(text, found, &lines, &stretch));
+    is_fine = is_fine && (stretch.last.end < 0 || add_joined(text, found, &lines, &stretch));
     free(lines.spans);
     if (!is_fine) Py_CLEAR(found);
     return found;
@@ -1254,6 +1818,7 @@ static const struct {
 } NUMBERS[] = {
     {"SHORTEST", SHORTEST}, {"LONGEST", LONGEST}, {"OVERLAP", OVERLAP}, {"REACH", REACH},
     {"PARTS", PARTS},       {"PIECE", PIECE},     {"FEW", FEW},         {"ALIKE", ALIKE},
+    {"NEIGHBOURS", NEIGHBOURS}, {"DEEPEST", DEEPEST}, {"MOST", MOST}, {"LEAVES", LEAVES}, {"CATCH_ALL", CATCH_ALL},
 };
 
 static int begin(PyObject *module)
@@ -1263,7 +1828,10 @@ static int begin(PyObject *module)
     sort_characters();
     sort_bytes();
 #ifdef HAS_SHA_EXTENSIONS
-    if (has_extensions() && agrees()) compress = compress_by_extensions;
+    if (has_extensions() && agrees()) {
+        compress = compress_by_extensions;
+        compress_both = compress_both_by_extensions;
+    }
 #endif
     return 0;
 }
@@ -1271,6 +1839,8 @@ static int begin(PyObject *module)
 static PyMethodDef FUNCTIONS[] = {
     {"is_registered", fast_is_registered, METH_VARARGS, "As in plain.py."},
     {"shaped", fast_shaped, METH_VARARGS, "As in plain.py."},
+    {"collect", (PyCFunction)(void (*)(void))fast_collect, METH_FASTCALL, "As in places.py."},
+    {"sift_places", fast_sift_places, METH_VARARGS, "As in places.py."},
     {"sift", fast_sift, METH_VARARGS, "As in plain.py."},
     {"rejoined", fast_rejoined, METH_VARARGS, "As in plain.py."},
     {"stretches", fast_stretches, METH_VARARGS, "As in plain.py."},

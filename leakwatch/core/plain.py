@@ -8,17 +8,18 @@ nearly all of it is nobody's key.
 Not seen are keys of fewer than sixteen characters, with other characters than letters, digits and ``_.:~/+=-``, or
 with a letter or digit glued to them; of those with a marker the scanner finds all that it describes.
 
-`shaped` tells which shapes stand in a run, `rejoined` joins lines over which a key may have been broken, `stretches`
+`shaped` tells in which runs shapes stand, `rejoined` joins lines over which a key may have been broken, `stretches`
 finds the key characters around escapes.
 """
 
 import re
 import string
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 SHORTEST: Final = 16  # characters of the shortest key that is looked for without a marker
@@ -52,6 +53,9 @@ _KEPT: Final = (
 Span = tuple[int, int]
 """From where to where."""
 
+NO_JOINTS: Final = array("Q")
+"""Of a text in which no lines were joined."""
+
 
 class Known(NamedTuple):
     """What tells a registered key. The numbers are the first eight bytes of each digest as it is stored."""
@@ -64,16 +68,19 @@ class Known(NamedTuple):
     loose: "array[int]"  # those that came since, rising too
 
 
-def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list[Span], int, int]:
+def sift(
+    data: bytes, known: Known, seen: "array[int]", room: int, joints: "array[int]" = NO_JOINTS
+) -> tuple[list[Span], int, int]:
     """Return where registered keys stand, how many runs were looked at, and how many there was no room for.
 
-    `seen` remembers runs in which nothing registered stands, each by a number of its own. Two may share a place: then
-    one is forgotten, and looked at again.
+    At `joints`, which rise, lines were joined over which a key may have been broken. `seen` remembers runs in which
+    nothing registered stands, each by a number of its own. Two may share a place: then one is forgotten, and looked at
+    again.
     """
     found: list[Span] = []
-    point = _keyed(b"", known) >> 3  # of no digest, so it is nowhere
+    point = point_of(known)
     looked = skipped = 0
-    for start, run in runs(data):
+    for run in _joined_runs(data, joints):
         mark = _mark(run, point)
         if seen[mark % len(seen)] == mark:
             continue
@@ -81,22 +88,40 @@ def sift(data: bytes, known: Known, seen: "array[int]", room: int) -> tuple[list
             skipped += 1
             continue
         looked += 1
-        registered = [(start + at, start + end) for at, end in cuts(run) if is_registered(run[at:end], known)]
+        spans = (span for span in cuts(run.data) if run.has_over(*span))
+        registered = [(run.start + at, run.start + end) for at, end in spans if is_registered(run.data[at:end], known)]
         found += registered
         if not registered:
             seen[mark % len(seen)] = mark
     return found, looked, skipped
 
 
-def _mark(run: bytes, point: int) -> int:
-    """What a run is remembered by: a polynomial at a point that nobody knows, so nobody can write two that are one.
-
-    It costs a tenth of a digest, and every run of a text has one.
-    """
-    mark = len(run)
-    for at in range(0, len(run), _PIECE):
-        mark = (mark * point + number_of(run[at : at + _PIECE].ljust(8, b"\0"))) % _PRIME
+def _mark(run: "_Run", point: int) -> int:
+    """What a run is remembered by. Of joined lines it is another than of the same text, in which more is looked for."""
+    mark = polynomial(len(run.data), run.data, point)
+    for number in (run.least, *run.joints) if run.least else ():
+        mark = advanced(mark, number, point)
     return mark
+
+
+def point_of(known: Known) -> int:
+    """Return where the polynomials are taken by which runs are remembered: of no digest, so nobody knows it."""
+    return _keyed(b"", known) >> 3
+
+
+def polynomial(mark: int, run: bytes, point: int) -> int:
+    """Return what some bytes are remembered by: nobody who does not know the point can write two that are one.
+
+    It costs a tenth of a digest, and every run of a text has one. It begins with a number that tells their length.
+    """
+    for at in range(0, len(run), _PIECE):
+        mark = advanced(mark, number_of(run[at : at + _PIECE].ljust(8, b"\0")), point)
+    return mark
+
+
+def advanced(mark: int, piece: int, point: int) -> int:
+    """Return a polynomial with one coefficient more."""
+    return (mark * point + piece) % _PRIME
 
 
 def is_registered(key: bytes, known: Known) -> bool:
@@ -133,28 +158,65 @@ def runs(data: bytes) -> Iterator[tuple[int, bytes]]:
 
     Of what is longer than a run can be each window is one.
     """
+    return ((run.start, run.data) for run in _joined_runs(data, ()))
+
+
+class _Run(NamedTuple):
+    """A run, or lines of it that follow one another."""
+
+    start: int
+    data: bytes
+    joints: Sequence[int]  # within it
+    least: int  # so many of them a key goes over: what goes over fewer is looked for in fewer lines
+
+    def has_over(self, start: int, end: int) -> bool:
+        """Whether a part of it goes over so many joints."""
+        return bisect_left(self.joints, end) - bisect_right(self.joints, start) >= self.least
+
+
+def _joined_runs(data: bytes, joints: Sequence[int]) -> Iterator[_Run]:
     for found in _RUN.finditer(data):
-        for start in range(found.start(), max(found.start() + 1, found.end() - OVERLAP), LONGEST - OVERLAP):
-            run = data[start : min(start + LONGEST, found.end())]
-            yield start, run
-            if len(run) > SHORTEST and data[start - 1 : start] == b"\\":
-                yield start + 1, run[1:]
+        for begin, stop, least in _chains(found.start(), found.end(), _within(joints, found.start(), found.end())):
+            for start in range(begin, max(begin + 1, stop - OVERLAP), LONGEST - OVERLAP):
+                end = min(start + LONGEST, stop)
+                inner = [joint - start for joint in _within(joints, start, end)]
+                yield _Run(start, data[start:end], inner, least)
+                if end - start > SHORTEST and data[start - 1 : start] == b"\\":
+                    yield _Run(start + 1, data[start + 1 : end], [joint - 1 for joint in inner if joint > 1], least)
 
 
-def shaped(data: bytes, table: "array[int]", lasts: int) -> int:
-    """Return of which shapes the last characters stand in a run, behind all the others: a bit for each of them.
+def _within(joints: Sequence[int], start: int, end: int) -> Sequence[int]:
+    return joints[bisect_right(joints, start) : bisect_left(joints, end)]
+
+
+def _chains(start: int, end: int, joints: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """All lines of a run, then any of them that follow one another, in a list each two; with what a key goes over."""
+    edges = [start, *joints, end]
+    count = len(edges) - 1  # of lines
+    is_list = count > (_ALIKE if len({then - at for at, then in pairwise(edges)}) == 1 else _FEW)
+    yield start, end, 2 if is_list else len(joints)
+    for several in (2,) if is_list else range(count - 1, 1, -1):
+        for first in range(count - several + 1):
+            if edges[first + several] - edges[first] >= SHORTEST:
+                yield edges[first], edges[first + several], several - 1
+
+
+def shaped(data: bytes, table: "array[int]", lasts: int) -> list[tuple[int, int, int]]:
+    """Return the runs in which shapes stand, each with the last characters of these: a bit for each of them.
 
     `table` tells of each byte as which characters of all shapes it may stand, in a bit for each, the first the lowest;
-    `lasts` has the bits of the shapes' last characters.
+    `lasts` has the bits of the shapes' last characters, each of which stands behind all the others of its shape.
     """
     firsts = 1 | lasts << 1
-    found = 0
-    for run in _RUN.findall(data):
-        state = 0
-        for byte in run:
+    found: list[tuple[int, int, int]] = []
+    for run in _RUN.finditer(data):
+        state = seen = 0
+        for byte in run[0]:
             state = (state << 1 | firsts) & table[byte]
-            found |= state
-    return found & lasts
+            seen |= state
+        if seen & lasts:
+            found.append((run.start(), run.end(), seen & lasts))
+    return found
 
 
 def cuts(run: bytes) -> set[Span]:
@@ -204,32 +266,22 @@ _MIXED: Final = re.compile(rb"[0-9]|[a-z][A-Z]{1,3}[a-z]{1,3}[A-Z]{1,3}[a-z]")
 _LETTERS: Final = frozenset((b"n", b"r", b"t", b"b", b"f", b"v", b"a"))
 
 
-def rejoined(data: bytes, end: bytes) -> list[tuple[int, int, bytes]]:
+def rejoined(data: bytes, end: bytes) -> list[tuple[int, int, bytes, tuple[int, ...], tuple[int, ...]]]:
     """Return what lines are when they are joined over which a key may have been broken; `end` is what ends them.
 
-    Most ends of lines look like that. What has neither a digit nor letters as mixed as a key's is taken for words.
-    Where several lines follow one another, the key may have been broken over any of them.
+    With each, where in it each line but the first begins, and where it does in `data`. Most ends of lines look like
+    that. What has neither a digit nor letters as mixed as a key's is taken for words.
     """
     pattern = line_break(end)
-    found: list[tuple[int, int, bytes]] = []
+    found: list[tuple[int, int, bytes, tuple[int, ...], tuple[int, ...]]] = []
     for start, stop in stretches(data, [match.span() for match in pattern.finditer(data)]):
-        if _MIXED.search(data, start, stop):
-            broken = [match.span() for match in pattern.finditer(data, start, stop)]
-            edges = [start, *(at for span in broken for at in span), stop]
-            found += _chains(data, list(zip(edges[::2], edges[1::2], strict=True)))
+        broken = [match.span() for match in pattern.finditer(data, start, stop)]
+        lines = list(pairwise([start, *(at for span in broken for at in span), stop]))[::2]
+        joined = b"".join(data[begin:last] for begin, last in lines)
+        if len(joined) >= SHORTEST and _MIXED.search(data, start, stop):
+            joints = accumulate(last - begin for begin, last in lines[:-1])
+            found.append((start, stop, joined, tuple(joints), tuple(begin for begin, _ in lines[1:])))
     return found
-
-
-def _chains(data: bytes, lines: Sequence[Span]) -> Iterator[tuple[int, int, bytes]]:
-    """All the lines of a stretch joined, then any of them that follow one another; in a list each two."""
-    is_list = len(lines) > (_ALIKE if len({end - begin for begin, end in lines}) == 1 else _FEW)
-    several = (2,) if is_list else range(len(lines) - 1, 1, -1)
-    for count in (len(lines), *several):
-        for first in range(len(lines) - count + 1):
-            chain = lines[first : first + count]
-            joined = b"".join(data[begin:end] for begin, end in chain)
-            if len(joined) >= SHORTEST:
-                yield chain[0][0], chain[-1][1], joined
 
 
 @cache

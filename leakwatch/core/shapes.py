@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, Generic, TypeVar, final
 
+from leakwatch.core.plain import Span
 from leakwatch.core.twins import shaped
 
 MOST: Final = 64  # characters of all shapes together
@@ -32,7 +33,10 @@ class Shapes(Generic[Name]):
         self._table = array("Q", [sum(1 << bit for bit, one in enumerate(sets) if one.match(byte)) for byte in bytes_])
         self._lasts = sum(self._names)
 
-    def found(self, data: bytes) -> set[Name]:
-        """Return whose stand in some bytes."""
-        found = shaped(data, self._table, self._lasts)
-        return {name for last, name in self._names.items() if found & last}
+    def found(self, data: bytes) -> dict[Name, list[Span]]:
+        """Return whose stand in some bytes, and in which runs."""
+        found: dict[Name, list[Span]] = {}
+        for start, end, lasts in shaped(data, self._table, self._lasts):
+            for name in {name for last, name in self._names.items() if lasts & last}:
+                found.setdefault(name, []).append((start, end))
+        return found

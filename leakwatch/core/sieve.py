@@ -11,13 +11,14 @@ from itertools import chain
 from threading import Lock
 from typing import Final, NamedTuple, final
 
-from leakwatch.core.plain import Known, Span, number_of
-from leakwatch.core.twins import is_registered, sift
+from leakwatch.core.places import Forms
+from leakwatch.core.plain import NO_JOINTS, Known, Span, number_of
+from leakwatch.core.twins import is_registered, sift, sift_places
 from leakwatch.pepper import Pepper
 
 _LOOSE: Final = 10_000  # digests that are kept beside the ordered ones before they are sorted in
 _MOST_BITS: Final = 17  # of a beginning: half a megabyte for all of them
-_REMEMBERED: Final = 1 << 18  # runs in which nothing registered stands: two megabytes
+_REMEMBERED: Final = 1 << 18  # runs and places in which nothing registered stands: two megabytes
 
 
 class Sifted(NamedTuple):
@@ -26,6 +27,15 @@ class Sifted(NamedTuple):
     spans: list[Span]
     looked: int  # runs that were looked at, and not remembered
     skipped: int  # runs for which there was no room
+
+
+class Read(NamedTuple):
+    """Where registered keys stand at the places of markers, or once in a very long while what could be one."""
+
+    spans: list[Span]
+    looked: int  # strings that were looked up, and not remembered
+    skipped: int  # places at which there was no room for all strings
+    others: list[tuple[int, int]]  # where which expressions were found that have formats beside those that were read
 
 
 @final
@@ -48,10 +58,18 @@ class DigestSieve:
     def __len__(self) -> int:
         return len(self._known.ordered) + len(self._known.loose)
 
-    def find(self, data: bytes, room: int) -> Sifted:
-        """Find the registered keys among the runs of key characters, looking at so many runs at most."""
+    def find(self, data: bytes, room: int, joints: "array[int]" = NO_JOINTS) -> Sifted:
+        """Find the registered keys among the runs of key characters, looking at so many runs at most.
+
+        At `joints`, which rise, lines were joined over which a key may have been broken.
+        """
         seen = self._seen  # before what is registered: what comes meanwhile must not be thought seen
-        return Sifted(*sift(data, self._indexed(), seen, room))
+        return Sifted(*sift(data, self._indexed(), seen, room, joints))
+
+    def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int) -> Read:
+        """Find the registered keys that begin where there is a marker: see `sift_places`."""
+        seen = self._seen  # as above
+        return Read(*sift_places(data, hits, joints, forms, self._indexed(), seen, further))
 
     def passes(self, key: bytes) -> bool:
         """Whether a key is registered, or once in a very long while could be."""

@@ -3,13 +3,37 @@
 from typing import Final
 
 try:
-    from leakwatch.core._fast import applied, is_registered, may_inflate, rejoined, shaped, sift, stretches, texts
+    from leakwatch.core._fast import (
+        applied,
+        collect,
+        is_registered,
+        may_inflate,
+        rejoined,
+        shaped,
+        sift,
+        sift_places,
+        stretches,
+        texts,
+    )
 except ImportError:  # there was no C compiler
     from leakwatch.core.deltas import applied
     from leakwatch.core.inflating import may_inflate
+    from leakwatch.core.places import collect, sift_places
     from leakwatch.core.plain import is_registered, rejoined, shaped, sift, stretches
     from leakwatch.core.texts import texts
 
-__all__ = ["applied", "is_compiled", "is_registered", "may_inflate", "rejoined", "shaped", "sift", "stretches", "texts"]
+__all__ = [
+    "applied",
+    "collect",
+    "is_compiled",
+    "is_registered",
+    "may_inflate",
+    "rejoined",
+    "shaped",
+    "sift",
+    "sift_places",
+    "stretches",
+    "texts",
+]
 
 is_compiled: Final = sift.__module__ != "leakwatch.core.plain"

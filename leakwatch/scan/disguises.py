@@ -12,6 +12,7 @@ import binascii
 import html
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import product, starmap
@@ -29,10 +30,23 @@ class Undone(NamedTuple):
     start: int
     end: int
     data: bytes
+    joints: Sequence[int] = ()  # where in it lines begin that were joined, but the first …
+    lines: Sequence[int] = ()  # … and where each of them begins in the bytes that were read
 
     def moved(self, by: int) -> "Undone":
         """Return the same, so many bytes further on."""
-        return Undone(self.start + by, self.end + by, self.data)
+        return Undone(self.start + by, self.end + by, self.data, self.joints, [line + by for line in self.lines])
+
+    def origin(self, offset: int) -> int:
+        """Return where in the bytes that were read something stands: within a line there, else in proportion."""
+        line = bisect_right(self.joints, offset) - 1
+        if line >= 0:
+            offset, begin = offset - self.joints[line], self.lines[line]
+        elif self.joints:
+            begin = self.start
+        else:
+            offset, begin = offset * (self.end - self.start) // max(1, len(self.data)), self.start
+        return min(begin + offset, self.end - 1)
 
 
 Decoder = Callable[[bytes], Iterator[Undone]]

@@ -57,19 +57,30 @@ def packed(data: bytes) -> Iterator[Undone]:
 
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
-    """Decode hexadecimal digits, and lists of bytes as code has them: ``0x73, 0x6b``."""
+    """Decode hexadecimal digits in which text stands, whatever is glued to them: most are digests."""
+    for found in _HEX.finditer(data):
+        if _TEXT_IN_HEX.search(found[0]):
+            for start in (found.start(), found.start() + 1):
+                yield from kept(start, found.end(), _from_hex(data[start : found.end()]))
+
+
+def packed_hexadecimal(data: bytes) -> Iterator[Undone]:
+    """Unpack what was packed before it became hexadecimal digits."""
     room = _UNPACKED + _SHARE * len(data)
-    for found in filter(_is_more_than_a_hash, _HEX.finditer(data)):
-        undone = binascii.unhexlify(found[0][: len(found[0]) // 2 * 2])
-        unpacked = _unpacked(undone, min(room, _UNPACKED)) if room > 0 else None
-        room -= len(unpacked or b"")
-        yield from kept(found.start(), found.end(), unpacked or undone)
+    for found in _PACKED_HEX.finditer(data):
+        if room > 0 and (undone := _unpacked(_from_hex(found[0]), min(room, _UNPACKED))):
+            room -= len(undone)
+            yield from kept(found.start(), found.end(), undone)
+
+
+def hexadecimal_list(data: bytes) -> Iterator[Undone]:
+    """Decode lists of bytes as code has them: ``0x73, 0x6b``."""
     for found in _HEX_LIST.finditer(data):
-        yield from kept(found.start(), found.end(), binascii.unhexlify(b"".join(_HEX_BYTE.findall(found[0]))))
+        yield from kept(found.start(), found.end(), _from_hex(b"".join(_HEX_BYTE.findall(found[0]))))
 
 
-def _is_more_than_a_hash(digits: re.Match[bytes]) -> bool:
-    return _IN_HEX.search(digits[0]) is not None
+def _from_hex(digits: bytes) -> bytes:
+    return binascii.unhexlify(digits[: len(digits) // 2 * 2])
 
 
 def character_codes(data: bytes) -> Iterator[Undone]:
@@ -132,7 +143,9 @@ _LITTLE: Final = (_ANY, rb"[AQgw]", rb"[AB]", _ANY, b"A", rb"[A-H]", _ANY, b"A",
 _BIG: Final = (b"A", rb"[A-H]", _ANY, b"A", _ANY, rb"[AQgw]", rb"[AB]", _ANY, b"A", rb"[A-H]", _ANY, b"A")
 IN_BASE64: Final = (_QUAD * 4, _LITTLE, _BIG)
 PACKED_IN_BASE64: Final = (rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}",)
+_HEX_HEAD: Final = rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])"
 IN_HEX: Final = ((rb"[02-7]", rb"[0-9A-Fa-f]") * 12,)  # text, of either width
+PACKED_IN_HEX: Final = (rb"(?:\A|[^0-9A-Fa-f])" + _HEX_HEAD + rb"[0-9A-Fa-f]{26}",)
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+")
 # What packed bytes begin with, in base64, up to where it tells them from what looks like it: the flags of gzip
 # and zstd, the level and the first block of bzip2.
@@ -143,10 +156,8 @@ _HEAD: Final = re.compile(
 _NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/_-]")
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
-PACKED_IN_HEX: Final = (
-    rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])[0-9A-Fa-f]{26}"
-)
-_IN_HEX: Final = re.compile(b"".join(*IN_HEX) + rb"|\A" + PACKED_IN_HEX)
+_TEXT_IN_HEX: Final = re.compile(b"".join(*IN_HEX))
+_PACKED_HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])" + _HEX_HEAD + rb"[0-9A-Fa-f]{26,}+")
 _HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+0x[0-9A-Fa-f]{2}){15,}+")
 _HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
 _CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")

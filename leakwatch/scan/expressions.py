@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Final, final
+from typing import Any, Final, final
 
 import hyperscan
 
@@ -82,8 +82,8 @@ def _compiled(expressions: tuple[bytes, ...], flags: int | tuple[int, ...]) -> h
     return database
 
 
-OnMatch = Callable[[int, int, int, int, object], bool | None]
-"""Takes an expression's number, and where its match begins and ends; true ends the search."""
+OnMatch = Callable[[int, int, int, int, Any], bool | None]
+"""Takes an expression's number, where its match begins and ends, flags, and what it was given; true ends the search."""
 
 
 @final
@@ -94,10 +94,10 @@ class Search:
         self._database = _compiled(tuple(expressions), flags if isinstance(flags, int) else tuple(flags))
         self._threads = threading.local()
 
-    def __call__(self, data: bytes, on_match: OnMatch) -> None:
+    def __call__(self, data: bytes, on_match: OnMatch, given: object = None) -> None:
         """Tell of every match, in the order of their ends, until there is none left or it is enough."""
         try:  # not `suppress`, which takes longer than many a scan
-            self._database.scan(data, match_event_handler=on_match, scratch=self._scratch())
+            self._database.scan(data, match_event_handler=on_match, context=given, scratch=self._scratch())
         except hyperscan.ScanTerminated:
             return
 

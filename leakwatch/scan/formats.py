@@ -8,6 +8,7 @@ from leakwatch.scan import expressions
 from leakwatch.scan.checks import CHECKS, Check
 from leakwatch.scan.detectors import Detector
 from leakwatch.scan.redaction import mask
+from leakwatch.scan.rows import rows
 
 CATCH_ALL: Final = 2
 _WORD: Final = "(?:[A-Za-z][a-z]{0,19}[0-9]{0,4}|[0-9]{1,4})"
@@ -62,7 +63,18 @@ class Reading(NamedTuple):
 class Format:
     """A detector's patterns, compiled for bytes."""
 
-    __slots__ = ("_check", "_pattern", "_prefix", "_reach", "detector", "is_as_found", "one_length", "rank", "width")
+    __slots__ = (
+        "_check",
+        "_pattern",
+        "_prefix",
+        "_reach",
+        "detector",
+        "is_as_found",
+        "one_length",
+        "rank",
+        "rows",
+        "width",
+    )
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
@@ -70,6 +82,8 @@ class Format:
         self.width = expressions.alphabet(detector.pattern)
         self.one_length = detector.find == (detector.pattern,)
         self.is_as_found = detector.form == "as-found"
+        is_simple = self.is_as_found and not detector.reach
+        self.rows = rows(detector.pattern) if is_simple else ()  # for the compiled core; of others none
         self._pattern = re.compile(detector.pattern.encode())
         self._prefix = re.compile(detector.prefix.encode())
         self._reach = detector.reach

@@ -57,8 +57,9 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.side_by_side: (),  # where hints of two others are near each other
     encoded.base64: (),  # where its shapes are
     encoded.packed: encoded.PACKED_IN_BASE64,
-    encoded.hexadecimal: (
-        encoded.PACKED_IN_HEX,
+    encoded.hexadecimal: (),  # the same
+    encoded.packed_hexadecimal: encoded.PACKED_IN_HEX,
+    encoded.hexadecimal_list: (
         rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
     ),
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
@@ -143,19 +144,24 @@ class Hints:
     def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
         ends: dict[Decoder, Sequence[int]] = {}
-        everywhere: set[Decoder] = self._shapes.found(data)
+        everywhere: set[Decoder] = set()
         for search in self._searches:
             found, dense = search(data)
             ends |= found
             everywhere |= dense
-        if ends or everywhere:
-            yield from self._hinted(data, ends, everywhere)
+        shaped = self._shapes.found(data)
+        if ends or everywhere or shaped:
+            yield from self._hinted(data, ends, everywhere, shaped)
         yield disguises.broken_lines, [(0, len(data))]
 
     def _hinted(
-        self, data: bytes, ends: dict[Decoder, Sequence[int]], everywhere: set[Decoder]
+        self,
+        data: bytes,
+        ends: dict[Decoder, Sequence[int]],
+        everywhere: set[Decoder],
+        shaped: Mapping[Decoder, Sequence[Span]],
     ) -> Iterator[tuple[Decoder, Sequence[Span]]]:
-        """Yield the decoders of which there are hints, by where these end or, of those `everywhere`, for all of it."""
+        """Yield the decoders of which there are hints: with where these are or, if `everywhere`, with all of it."""
         beside = _beside(ends)
         if everywhere & _BESIDE and len((everywhere | ends.keys()) & _BESIDE) > 1:
             everywhere.add(disguises.side_by_side)
@@ -169,6 +175,8 @@ class Hints:
             elif decoder in ends:
                 spans = beside if decoder is disguises.side_by_side else [(end, end) for end in ends[decoder]]
                 yield decoder, _windows(data, decoder, spans)
+            elif decoder in shaped:
+                yield decoder, _near_together(shaped[decoder])
 
 
 def _beside(ends: Mapping[Decoder, Sequence[int]]) -> list[Span]:
@@ -185,6 +193,15 @@ def _windows(data: bytes, decoder: Decoder, ends: Sequence[Span]) -> list[Span]:
         if spans and first <= spans[-1][1]:
             first, _ = spans.pop()
         spans.append((first, last))
+    return spans
+
+
+def _near_together(runs: Sequence[Span]) -> list[Span]:
+    """Return from where to where runs stand of which each is close to the next."""
+    spans: list[Span] = []
+    for start, end in runs:
+        is_close = spans and start - spans[-1][1] < _CLOSE
+        spans.append((spans.pop()[0] if is_close else start, end))
     return spans
 
 

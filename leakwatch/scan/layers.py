@@ -1,11 +1,13 @@
 """A text and what is under its disguises, layer by layer, each position traced back to the text itself."""
 
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, final
 
+from leakwatch.core import NO_JOINTS
 from leakwatch.scan.disguises import Undone
 from leakwatch.scan.hints import hints
 
@@ -47,15 +49,18 @@ class Layer:
     below: "Layer | None" = None  # None: this is the text itself
     stretches: Sequence[Undone] = ()  # of the layer below, in the order in which they stand here
     starts: Sequence[int] = field(default=(), repr=False)  # where in `data` each of them begins
+    joints: "array[int]" = field(default_factory=lambda: NO_JOINTS, repr=False)  # where in `data` lines were joined
 
     def origin(self, offset: int) -> int:
-        """Return where in the text itself something stands: within a disguised stretch, in proportion."""
+        """Return where in the text itself something stands."""
         if self.below is None:
             return offset
         index = bisect_right(self.starts, offset) - 1
-        stretch = self.stretches[index]
-        share = (offset - self.starts[index]) * (stretch.end - stretch.start) // max(1, len(stretch.data))
-        return self.below.origin(min(stretch.start + share, stretch.end - 1))
+        return self.below.origin(self.stretches[index].origin(offset - self.starts[index]))
+
+    def is_joint(self, offset: int) -> bool:
+        """Whether lines were joined there."""
+        return offset in self.joints[bisect_left(self.joints, offset) :][:1]
 
     def disguise(self, offset: int) -> tuple[int, int]:
         """Return from where to where in the text itself the disguise reaches under which something stands."""
@@ -89,5 +94,7 @@ def _under(layer: Layer, budget: Budget) -> Layer | None:
                     undone[data] = stretch.moved(start) if start else stretch
     if not undone:
         return None
-    starts = accumulate((len(data) + _BETWEEN for data in undone), initial=0)
-    return Layer(BETWEEN.join(undone), layer, tuple(undone.values()), tuple(starts)[:-1])
+    stretches = tuple(undone.values())
+    starts = tuple(accumulate((len(data) + _BETWEEN for data in undone), initial=0))[:-1]
+    joints = array("Q", [start + at for start, one in zip(starts, stretches, strict=True) for at in one.joints])
+    return Layer(BETWEEN.join(undone), layer, stretches, starts, joints)

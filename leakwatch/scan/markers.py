@@ -1,21 +1,60 @@
-"""The marker finder: where a key of a format that has a literal may begin, and every way to read it from there."""
+"""The marker finder: where a key of a format that has a literal may begin, and every way to read it from there.
 
-from bisect import bisect_right
-from collections.abc import Hashable, Mapping, Sequence
+Where a sieve decides, the core reads what begins at a marker and looks it up, and only what passes is read here again.
+The few formats whose patterns are more than rows are always read here.
+"""
+
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain, islice
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 import hyperscan
 
+from leakwatch.core import NEIGHBOURS, Span, collect
 from leakwatch.errors import DefinitionError
 from leakwatch.scan.expressions import Search
 from leakwatch.scan.formats import CATCH_ALL, Format, Reading
+from leakwatch.scan.rows import Row, forms
 
 _COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
-_NEIGHBOURS: Final = 4  # places after a key at which it may end because another begins
+_NUMBER: Final = 8  # bytes of a hit
+_EXPRESSION: Final = 16  # bits of it that tell the expression; those above tell where
 
 Places = Mapping[int, Sequence[Format]]
 """Where a key may begin, and of which formats."""
+
+
+class Hits(NamedTuple):
+    """What hyperscan found, as the core takes it down and puts it in order."""
+
+    numbers: bytearray  # the first is for how many there was room
+    room: int
+
+    @property
+    def found(self) -> int:
+        """How many there are; one more than there was room for ended the search."""
+        return len(self.numbers) // _NUMBER - 1
+
+    def at(self, start: int) -> Iterator[int]:
+        """Return which expressions were found somewhere."""
+        numbers = memoryview(self.numbers).cast("Q")
+        for hit in numbers[bisect_left(numbers, start << _EXPRESSION, 1) :]:
+            if hit >> _EXPRESSION > start:
+                return
+            yield hit & (1 << _EXPRESSION) - 1
+
+    def between(self, start: int, end: int) -> Sequence[int]:
+        """Return the next few places behind one and before another."""
+        numbers = memoryview(self.numbers).cast("Q")
+        places: list[int] = []
+        for hit in numbers[bisect_left(numbers, start + 1 << _EXPRESSION, 1) :]:
+            if (place := hit >> _EXPRESSION) >= end or len(places) == NEIGHBOURS:
+                break
+            if places[-1:] != [place]:
+                places.append(place)
+        return places
 
 
 @final
@@ -30,15 +69,51 @@ class Markers:
         if not finds:
             raise DefinitionError("there is no detector to scan with")
         self._formats = list(finds.values())  # by the number of what hyperscan finds
+        self.forms = forms([_ranked(those) for those in self._formats])
         self._search = Search([find.encode() for find in finds], hyperscan.HS_FLAG_SOM_LEFTMOST)
 
-    def reader(self, data: bytes, limit: int, further: int) -> "Reader":
+    def reader(self, data: bytes, limit: int, further: int, joints: Sequence[int] = ()) -> "Reader":
         """Find so many places in some bytes at which a key may begin, to be read from there.
 
-        `further` bounds the shorter readings of them all together.
+        `further` bounds the shorter readings of them all together. At `joints`, which rise, a key may end as well.
         """
         hits, skipped = self._hits(data, limit)
-        return Reader(data, self._places(data, hits), further, skipped) if hits else _NOWHERE
+        return Reader(data, self._places(data, hits), further, joints, skipped) if hits else _NOWHERE
+
+    def hits(self, data: bytes, room: int) -> Hits:
+        """Find what a sieve is to look up, without Python in between: as much as there is room for."""
+        numbers = bytearray(room.to_bytes(_NUMBER, sys.byteorder))
+        self._search(data, collect, numbers)
+        return Hits(numbers, room)
+
+    def passed(self, data: bytes, hits: Hits, spans: Sequence[Span]) -> Mapping[int, Sequence[Reading]]:
+        """Read again, by place, what has passed a sieve: each string where it stands first, in all ways."""
+        ends: dict[int, list[int]] = {}
+        for start, end in {data[start:end]: (start, end) for start, end in reversed(spans)}.values():
+            ends.setdefault(start, []).append(end)
+        return {start: self._taken(data, hits.at(start), start, ends[start]) for start in sorted(ends)}
+
+    def _taken(self, data: bytes, expressions: Iterable[int], start: int, ends: Sequence[int]) -> Sequence[Reading]:
+        """The readings of what stands somewhere up to some ends."""
+        formats = [format_ for expression in expressions for format_ in self._formats[expression] if format_.rows]
+        return [Reading(f, start, end, data) for f in formats for end in ends if f.takes(data, start, end)]
+
+    def others(  # noqa: PLR0913, PLR0917 - what is read, where and how far
+        self,
+        data: bytes,
+        hits: Hits,
+        those: Sequence[tuple[int, int]],
+        limit: int,
+        further: int,
+        joints: Sequence[int],
+    ) -> "Reader":
+        """Return what reads the formats that a sieve does not, as `reader` does, where they were found."""
+        places: dict[int, list[Format]] = {}
+        for read, (at, expression) in enumerate(those):
+            if len(places) >= limit:
+                return Reader(data, places, further, joints, len(those) - read, hits)
+            _add(places, data, (f for f in self._formats[expression] if not f.rows), at)
+        return Reader(data, places, further, joints, 0, hits)
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
         """Return the numbers of the texts in which a key may begin or end. Few small ones are read as one."""
@@ -55,10 +130,7 @@ class Markers:
         """Where a key may begin and of which formats."""
         places: dict[int, list[Format]] = {}
         for expression, at in hits:
-            for format_ in self._formats[expression]:
-                for start in format_.starts(data, at):
-                    if format_ not in places.setdefault(start, []):
-                        places[start].append(format_)
+            _add(places, data, self._formats[expression], at)
         return places
 
     def _hits(self, data: bytes, limit: int) -> tuple[list[tuple[int, int]], int]:
@@ -84,11 +156,15 @@ class Markers:
 class Reader:
     """Reads some bytes from each place, within a bound on the further readings of all places together."""
 
-    def __init__(self, data: bytes, places: Places, further: int, skipped: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what is read, where and how far
+        self, data: bytes, places: Places, further: int, joints: Sequence[int], skipped: int, hits: Hits | None = None
+    ) -> None:
         several = sum(not all(f.one_length for f in formats) for formats in places.values())
         self._data = data
         self._places = places
         self.starts = sorted(places)
+        self._joints = joints
+        self._hits = hits  # that others read as well
         self._share = further // max(1, several)  # the same for each, lest one take it all
         self.skipped = skipped  # places, and those that were not read in all ways
 
@@ -113,14 +189,20 @@ class Reader:
         return is_new
 
     def _neighbours(self, start: int, longest: Sequence[Reading]) -> list[int]:
-        """Where within a key others may begin."""
-        after = bisect_right(self.starts, start)
+        """Where within a key others may begin, or lines were joined."""
         last = max((reading.end for reading in longest), default=start)
-        return [place for place in self.starts[after : after + _NEIGHBOURS] if place < last]
+        places = [*self._next(self.starts, start), *self._next(self._joints, start)]
+        others = self._hits.between(start, last) if self._hits else ()
+        return [*(place for place in places if place < last), *others]
+
+    @staticmethod
+    def _next(places: Sequence[int], start: int) -> Sequence[int]:
+        after = bisect_right(places, start)
+        return places[after : after + NEIGHBOURS]
 
     def longest(self, start: int) -> list[Reading]:
         """Return what each format takes from a start, as far as it goes."""
-        return [reading for f in self._places[start] if (reading := f.longest(self._data, start))]
+        return [reading for f in self._places.get(start, ()) if (reading := f.longest(self._data, start))]
 
     def _up_to_neighbours(self, start: int, kept: Sequence[Reading]) -> list[Reading]:
         """The readings that end where another key may begin: two are likely glued there."""
@@ -136,4 +218,17 @@ class Reader:
         return further[: self._share]
 
 
-_NOWHERE: Final = Reader(b"", {}, 1, 0)  # of most texts
+def _add(places: dict[int, list[Format]], data: bytes, formats: Iterable[Format], at: int) -> None:
+    """Add the places at which keys of some formats may begin, when what they are looked for by was found at one."""
+    for format_ in formats:
+        for start in format_.starts(data, at):
+            if format_ not in places.setdefault(start, []):
+                places[start].append(format_)
+
+
+def _ranked(formats: Sequence[Format]) -> tuple[Sequence[tuple[Row, int]], bool]:
+    """The rows of some formats, each with its format's rank, and whether there are formats without."""
+    return [(row, format_.rank + 1) for format_ in formats for row in format_.rows], not all(f.rows for f in formats)
+
+
+_NOWHERE: Final = Reader(b"", {}, 1, (), 0)  # of most texts

@@ -1,13 +1,14 @@
 """The scanner: every string in a document that may be a key, of a known format or of any, in whatever disguise."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from array import array
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol, final
 
-from leakwatch.core import SHORTEST, Sifted
+from leakwatch.core import SHORTEST, Forms, Read, Sifted, is_compiled
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
@@ -19,9 +20,11 @@ from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
 
 LIMIT: Final = 10_000  # places of markers in any text …
-SPACING: Final = 256  # … and bytes of it for one more: what is denser is a list of keys, each a run for the sieve
+SPACING: Final = 256  # … and bytes of it for one more, where Python reads them
 RUNS: Final = 250_000  # of one field that are tried with the sieve
 _FURTHER: Final = 2  # times the limit: so many shorter readings there may be of one layer
+_CORE: Final = 8 if is_compiled else SPACING  # bytes for one more place, and shorter reading, where the core reads them
+_SELDOM: Final = 5  # one such part of the limit: shorter readings of what it does not read
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 _APART: Final = BETWEEN.decode()
@@ -33,16 +36,20 @@ class Scan:
     """What the scan of a document found, and how much it left alone."""
 
     candidates: tuple[Candidate, ...]  # by field, then by place; of one place the best reading first
-    skipped: int = 0  # possible keys and runs beyond the limits, and places not read in all ways, of all layers
+    skipped: int = 0  # possible keys and runs beyond the limits, and places not read in all ways, of all layers; one
+    # for all that is denser than keys can be
     disguised: int = 0  # bytes under a disguise that were not laid bare for want of room
-    tried: int = 0  # strings with a marker that were read
+    tried: int = 0  # strings with a marker that were read, and not remembered by the sieve
 
 
 class Sieve(Protocol):
     """Finds what may be a registered key, whatever its format."""
 
-    def find(self, data: bytes, room: int, /) -> Sifted:
+    def find(self, data: bytes, room: int, joints: "array[int]" = ..., /) -> Sifted:
         """Return where it stands, looking at so many runs of key characters at most."""
+
+    def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int, /) -> Read:
+        """Return where it stands at places of markers, of formats whose patterns are rows."""
 
     def passes(self, key: bytes, /) -> bool:
         """Whether a key may be a registered one."""
@@ -53,7 +60,7 @@ class _Tried:
     """The strings that were read, and which of them are wanted: all, or those that may be registered."""
 
     def __init__(self, sieve: Sieve | None) -> None:
-        self._sieve = sieve
+        self.sieve = sieve
         self._wanted: dict[bytes, bool] = {}
 
     def __len__(self) -> int:
@@ -62,8 +69,19 @@ class _Tried:
     def wants(self, key: bytes) -> bool:
         """Whether this one is: each is asked for once."""
         if key not in self._wanted:
-            self._wanted[key] = self._sieve is None or self._sieve.passes(key)
+            self._wanted[key] = self.sieve is None or self.sieve.passes(key)
         return self._wanted[key]
+
+
+@dataclass(slots=True)
+class _Room:
+    """How much of what stands in a field and in all its layers is looked at, and how much was not."""
+
+    runs: int
+    places: int  # of markers, that are read here
+    hits: int  # of markers, that the core reads
+    skipped: int = 0
+    looked: int = 0  # strings that the core looked up
 
 
 class _Found(NamedTuple):
@@ -99,9 +117,10 @@ class Scanner:
     """Finds what may be a key in one pass, whatever it is disguised as. Threads may share it.
 
     In one field and all its layers markers are read at `limit` places, and at one more for as many bytes as `spacing`
-    says; in each layer there may be twice as many shorter readings, to which a neighbour may be glued. What is
-    beyond is counted in `Scan`: who calls must tell the operator. Registered keys that are a run, or that punctuation
-    parts from it, are found all the same.
+    says; in each layer there may be twice as many shorter readings, to which a neighbour may be glued. Where a sieve
+    decides, the core reads all formats but a few: there it is one more for each eight bytes, so that no list of keys
+    is too dense. What is beyond is counted in `Scan`: who calls must tell the operator. Registered keys that are a
+    run, or that punctuation parts from it, are found all the same.
     """
 
     def __init__(
@@ -161,32 +180,53 @@ class Scanner:
 
     def _look(self, data: bytes, sieve: Sieve | None, only: Sieve | None) -> "_Look":
         """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
-        budget, room, places = Budget.of(data), RUNS, self._limit + len(data) // self._spacing
+        budget, places = Budget.of(data), self._limit + len(data) // self._spacing
+        room = _Room(RUNS, places, self._limit + len(data) // _CORE)
         found: dict[str, _Found] = {}
         tried = _Tried(only)
         read: set[Hashable] = set()
-        skipped = 0
         for layer in peel(data, budget, self._depth):
-            reader = self._markers.reader(layer.data, places, self._further)
-            for start in reader.starts:
-                for rivals in _by_key([r for r in reader.readings(start, read) if tried.wants(r.digested)]):
+            for readings in self._marked(layer, tried, read, room):
+                for rivals in _by_key(readings):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
-            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room)
+            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room.runs, layer.joints)
             for start, end in sifted.spans:
                 if (key := layer.data[start:end].decode()) not in found:
                     found[key] = self._token(key, layer, start, len(found))
-            room -= sifted.looked
-            places -= len(reader.starts)
-            skipped += reader.skipped + sifted.skipped
-        return _Look(sorted(found.values()), skipped, budget.skipped, len(tried))
+            room.runs -= sifted.looked
+            room.skipped += sifted.skipped
+        return _Look(sorted(found.values()), room.skipped, budget.skipped, len(tried) + room.looked)
+
+    def _marked(self, layer: Layer, tried: _Tried, read: set[Hashable], room: _Room) -> Iterator[Sequence[Reading]]:
+        """Yield what is wanted at each place of a marker: where a sieve decides, the core looks most of it up."""
+        data, joints = layer.data, layer.joints
+        passed: Mapping[int, Sequence[Reading]] = {}
+        if tried.sieve is None:
+            reader = self._markers.reader(data, room.places, self._further, joints)
+        else:
+            hits = self._markers.hits(data, room.hits)
+            if not hits.found:
+                return
+            further = self._further + len(data) // _CORE
+            looked = tried.sieve.find_at(data, hits.numbers, joints, self._markers.forms, further)
+            passed = self._markers.passed(data, hits, looked.spans)
+            reader = self._markers.others(data, hits, looked.others, room.places, self._limit // _SELDOM, joints)
+            room.hits -= min(hits.found, room.hits)
+            room.looked += looked.looked
+            room.skipped += looked.skipped + (hits.found > hits.room)
+        for start in sorted({*passed, *reader.starts}):
+            wanted = [reading for reading in reader.readings(start, read) if tried.wants(reading.digested)]
+            yield [*passed.get(start, ()), *wanted]
+        room.places -= len(reader.starts)
+        room.skipped += reader.skipped
 
     def _reading(self, rivals: Sequence[Reading], layer: Layer, order: int) -> _Found:
         """One string, of which there may be several readings, under its best name."""
         first = rivals[0]
         name, format_ = self.names.among([r.format for r in rivals], first.key, layer.data, first.start, first.end)
         best = next(reading for reading in rivals if reading.format is format_)
-        return _Found(layer.origin(first.start), order, best.key, name, best.masked, _is_glued(layer.data, best))
+        return _Found(layer.origin(first.start), order, best.key, name, best.masked, _is_glued(layer, best))
 
     def _token(self, key: str, layer: Layer, start: int, order: int) -> _Found:
         """What may be registered and has no marker, by the name of the format that takes it."""
@@ -248,11 +288,14 @@ def _candidate(found: _Found, ruler: Ruler) -> Candidate:
     )
 
 
-def _is_glued(data: bytes, reading: Reading) -> bool:
-    r"""Whether a letter or digit stands right before a reading or after it; the letter of ``\n`` is none."""
-    before = data[max(0, reading.start - 2) : reading.start]
-    left = before[-1:].isalnum() and not before.startswith(b"\\")
-    return left or data[reading.end : reading.end + 1].isalnum()
+def _is_glued(layer: Layer, reading: Reading) -> bool:
+    r"""Whether a letter or digit stands right before a reading or after it; the letter of ``\n`` is none.
+
+    What is in another line is not right there.
+    """
+    before = layer.data[max(0, reading.start - 2) : reading.start]
+    is_glued_left = before[-1:].isalnum() and not before.startswith(b"\\") and not layer.is_joint(reading.start)
+    return is_glued_left or (layer.data[reading.end : reading.end + 1].isalnum() and not layer.is_joint(reading.end))
 
 
 def _by_key(readings: Sequence[Reading]) -> list[list[Reading]]:

@@ -6,20 +6,21 @@ from array import array
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import accumulate, product
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leakwatch.core import _fast, deltas, plain, twins
+from leakwatch.core import _fast, deltas, places, plain, twins
 from leakwatch.core.plain import LONGEST, OVERLAP, SHORTEST, Known, Span, cuts
 from leakwatch.core.sieve import _indexed
 from leakwatch.scan.synthetic import ALPHABETS, fill
 from tests.unit.core.making import PEPPER, numbers
 
 Sift = Callable[..., tuple[list[Span], int, int]]
-Rejoin = Callable[[bytes, bytes], list[tuple[int, int, bytes]]]
+Rejoin = Callable[[bytes, bytes], list[tuple[int, int, bytes, tuple[int, ...], tuple[int, ...]]]]
 UNHURRIED = settings(deadline=None)
 HEX = fill("{hex:32}", Random(1))
 UUID = fill("{uuid:4}", Random(2))
@@ -209,14 +210,16 @@ TEXTS = st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode(
 @settings(UNHURRIED, max_examples=300)
 @given(TEXTS, st.randoms(use_true_random=False), st.sampled_from([0, 1, 3, 1000]), st.sampled_from([1, 2, 8, 64]))
 def test_the_twins_find_the_same_and_remember_the_same(data: bytes, chance: Random, room: int, places: int) -> None:
+    joints = array("Q", sorted(chance.sample(range(len(data) + 1), min(len(data), chance.choice([0, 1, 3, 12, 40])))))
     every = [data[at + start : at + end] for at, run in plain.runs(data) for start, end in cuts(run)]
+    every += [data[start:end] for start, end in product(joints, joints) if end - start >= SHORTEST]
     some = {token.decode() for token in every if chance.random() < 0.2}
     noise = [chance.getrandbits(64) for _ in range(chance.choice([0, 3, 300]))]
     both = indexed(sorted([*numbers(*some), *noise]))._replace(loose=numbers(*list(some)[:1]))
     memories = remembering(places), remembering(places)
     for _ in range(2):
         (spans, *counts), (same, *others) = (
-            twin(data, both, seen, room) for twin, seen in zip((plain.sift, _fast.sift), memories, strict=True)
+            twin(data, both, seen, room, joints) for twin, seen in zip((plain.sift, _fast.sift), memories, strict=True)
         )
         assert (sorted(spans), counts) == (sorted(same), others)
         assert memories[0] == memories[1]
@@ -228,25 +231,50 @@ def test_the_twins_break_lines_alike(data: bytes, end: bytes) -> None:
     assert plain.rejoined(data, end) == _fast.rejoined(data, end)
 
 
-@pytest.mark.parametrize("rejoined", [plain.rejoined, _fast.rejoined], ids=["plain", "fast"])
 @pytest.mark.parametrize(
     ("sizes", "chains"),
     [([20] * 4, 6), ([20] * 5, 5), ([20] * 4 + [19], 10), ([20] * 8, 8), ([20] * 7 + [9], 28), ([20] * 8 + [9], 9)],
 )
-def test_of_a_list_all_lines_and_each_two_are_joined_and_of_few_others_all_that_follow_one_another(
-    rejoined: Rejoin, sizes: list[int], chains: int
+def test_of_a_list_all_lines_and_each_two_are_looked_at_and_of_few_others_all_that_follow_one_another(
+    sift: Sift, sizes: list[int], chains: int
 ) -> None:
-    text = "\n".join(fill(f"{{alnum:{size}}}", Random(size)) for size in sizes).encode()
-    joined = rejoined(text, b"\n")
-    assert len({(start, end) for start, end, _ in joined}) == len(joined) == chains
-    assert joined[0] == (0, len(text), text.replace(b"\n", b""))
+    lines = [fill(f"{{alnum:{size}}}", Random(number)) for number, size in enumerate(sizes)]
+    text, joints = "".join(lines).encode(), array("Q", list(accumulate(map(len, lines)))[:-1])
+    ends = [0, *joints, len(text)]
+    assert sift(text, known(), remembering(), 1000, joints) == ([], chains, 0)
+    several = {(a, b) for a, b in product(ends, ends) if ends.index(b) - ends.index(a) > 1}
+    of_two = {(a, b) for a, b in several if ends.index(b) - ends.index(a) == 2}
+    spans = {span for span in several if sift(text, known(text[slice(*span)].decode()), remembering(), 99, joints)[0]}
+    assert spans == ({(0, len(text))} | (several if chains in {6, 10, 28} else of_two))
+
+
+def test_what_is_in_one_line_alone_is_looked_for_where_it_stands_and_not_again_where_lines_are_joined(
+    sift: Sift,
+) -> None:
+    text = f"{ALNUM}/{HEX}".encode()
+    for joint, found in ((41, 0), (20, 1), (60, 0)):
+        assert len(sift(text, known(ALNUM), remembering(), 9, array("Q", [joint]))[0]) == found
+    for joints in (array("Q", [3, 3]), array("Q", [5, 2]), array("Q", [5, len(text) + 1]), array("B", [1])):
+        with pytest.raises(ValueError, match="rise"):
+            _fast.sift(text, known(ALNUM), remembering(), 9, joints)
+
+
+def test_joined_lines_in_which_nothing_stands_say_nothing_of_the_same_text_in_one_line(sift: Sift) -> None:
+    """Nor of the same that was joined elsewhere: in each another part is looked for."""
+    seen, there = remembering(), known(ALNUM)
+    text = f"{ALNUM}/{HEX}/{UUID}".encode()
+    joints = [array("Q", those) for those in ([50], [45], [20], [])]
+    assert [len(sift(text, there, seen, 9, those)[0]) for those in joints] == [0, 0, 1, 1]
+    assert sift(text, there, seen, 9, joints[0]) == ([], 0, 0), "it is remembered"
 
 
 @pytest.mark.parametrize("rejoined", [plain.rejoined, _fast.rejoined], ids=["plain", "fast"])
 def test_lines_are_joined_again_if_a_key_may_have_been_broken_over_them(rejoined: Rejoin) -> None:
-    left, right = ALNUM[:20], ALNUM[20:]
+    left, middle, right = ALNUM[:20], ALNUM[20:30], ALNUM[30:]
     text = f'KEY = "{left}\n    # {right}"'.encode()
-    assert rejoined(text, b"\n") == [(7, len(text) - 1, ALNUM.encode())]
+    assert rejoined(text, b"\n") == [(7, len(text) - 1, (left + right).encode(), (20,), (34,))]
+    text = f"{left}\n> {middle}\n{right}\n".encode()
+    assert rejoined(text, b"\n") == [(0, len(text) - 1, ALNUM.encode(), (20, 30), (23, 34))]
     assert rejoined(b"first1st\nline", b"\n") == [], "too short for a key"
     assert rejoined(b"a sentence goesonhere\nwithout a number", b"\n") == []
 
@@ -301,8 +329,9 @@ def test_what_the_compiled_twin_is_given_is_looked_at_first() -> None:
 
 def test_the_twins_go_by_the_same_numbers() -> None:
     compiled = {name: value for name, value in vars(_fast).items() if isinstance(value, int)}
-    assert len(compiled) == 8
-    assert compiled == {name: vars(plain).get(name, vars(plain).get(f"_{name}")) for name in compiled}
+    assert len(compiled) == 13
+    ours = {**vars(places), **vars(plain)}
+    assert compiled == {name: ours.get(name, ours.get(f"_{name}")) for name in compiled}
 
 
 def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,6 +344,7 @@ def test_without_a_compiler_the_plain_twins_do_the_work(monkeypatch: pytest.Monk
     assert not left.is_compiled
     assert (left.rejoined, left.sift, left.stretches) == (plain.rejoined, plain.sift, plain.stretches)
     assert left.applied is deltas.applied
+    assert (left.collect, left.sift_places) == (places.collect, places.sift_places)
     assert twins.is_compiled, "who develops or tests has a compiler"
 
 

@@ -47,7 +47,7 @@ def test_the_database_of_all_formats_is_small() -> None:
 
 
 def test_many_formats_share_what_is_looked_for() -> None:
-    assert len(FINDS) < len(MARKED)
+    assert len(FINDS) < sum(len(detector.find) for detector in MARKED)
 
 
 def test_the_table_of_formats_is_what_the_detectors_say() -> None:

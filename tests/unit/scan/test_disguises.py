@@ -98,6 +98,21 @@ def test_deeper_layers_are_not_looked_at() -> None:
     assert not _laid_bare(data)
 
 
+@pytest.mark.parametrize("glued", ["", "a", "ab", "0abc"])
+def test_hexadecimal_digits_are_decoded_whatever_is_glued_to_them(glued: str) -> None:
+    assert _laid_bare(f"{glued}{BYTES.hex()}{glued}".encode())
+    assert _laid_bare(f"{glued}\n{BYTES.hex()[:90]}\n{BYTES.hex()[90:]}\n{glued}".encode())
+
+
+def test_a_position_in_joined_lines_is_that_in_its_line() -> None:
+    lines = [fill("{alnum:30}", Random(seed)) for seed in range(20)]
+    text = "".join(f"{' ' * (number % 7)}{line}\n" for number, line in enumerate(lines)).encode()
+    [joined] = [layer for layer in peel(text) if layer.joints]
+    for line in lines:
+        at = joined.data.index(line.encode())
+        assert [joined.origin(at + by) for by in (0, 29)] == [text.index(line.encode()) + by for by in (0, 29)]
+
+
 def test_a_position_in_a_long_stretch_is_that_of_the_key_and_not_of_the_stretch() -> None:
     secret = base64.encodebytes(b"# nothing in this line\n" * 60 + b"TOKEN=" + BYTES + b"\n" + b"# nor here\n" * 60)
     [place, *_] = _laid_bare(secret)

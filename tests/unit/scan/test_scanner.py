@@ -26,6 +26,7 @@ from tests.unit.scan.making import MARKED, made, named
 UNHURRIED = settings(deadline=None)  # the first of a process takes longer than the others
 SCANNER = Scanner(shipped())
 PLAIN = Scanner(shipped(), plain=True)
+BOUNDLESS = Scanner(shipped(), limit=1_000_000, plain=True)
 KeysIn = Callable[[str], list[str]]
 KEY_CHARACTERS = synthetic.ALPHABETS["alnum"] + "-_+/="
 GLUED = st.text(KEY_CHARACTERS, max_size=40)
@@ -212,6 +213,32 @@ def test_of_a_dump_that_is_denser_than_what_is_read_what_is_registered_is_found(
     assert scan.skipped > 0
 
 
+@pytest.mark.parametrize("glued", ["x", "9", "/a"])
+def test_of_a_dump_that_is_denser_than_what_is_read_without_the_core_it_finds_what_has_something_glued_to_it(
+    glued: str,
+) -> None:
+    keys = {made(detector, seed) for seed in range(20) for detector in MARKED if Format(detector).rows}
+    scan = Scanner(shipped(), limit=5).scan(document("\n".join(glued + key for key in keys)), sieve_of(*keys))
+    assert {c.plaintext.reveal() for c in scan.candidates} == keys
+
+
+def test_what_is_denser_than_keys_can_be_is_not_read_to_its_end_and_that_is_counted() -> None:
+    key = made(named("xai-api"), 1)
+    found = [SCANNER.scan(document("AIza" * count + "x" + key), sieve_of(key)) for count in (1_000, 50_000)]
+    assert [len(scan.candidates) for scan in found] == [1, 0]
+    assert [scan.skipped for scan in found] == [0, 1]
+
+
+def test_what_the_core_does_not_read_is_read_at_so_many_places_and_the_rest_is_counted() -> None:
+    random = Random(1)
+    keys = [synthetic.fill("sk-ours-{base64url:40}T3BlbkFJ{base64url:40}", random) for _ in range(20)]
+    few = Scanner(shipped(), limit=5, spacing=10_000)
+    scan = few.scan(document(" ".join(f"x{key}" for key in keys)), sieve_of(*keys))
+    found = {c.plaintext.reveal() for c in scan.candidates}
+    assert found < {*keys}
+    assert len(found) + scan.skipped >= len(keys)
+
+
 def test_a_key_ends_where_the_next_one_begins_however_long_its_format_may_be(keys_in: KeysIn) -> None:
     long = named("google-oauth-access")
     key, neighbour = synthetic.fill(long.examples[1], Random(1)), made(named("anthropic-api"), 1)
@@ -296,12 +323,35 @@ def test_the_scanner_knows_its_detectors_by_id() -> None:
         ("x{key}", True),
         ("1{key} ", True),
         ("{key}\u00e9", False),
+        ("aword1\n{left}\n{right}\nanother", False),
+        ("aword1\nx{left}\n{right}\nanother", True),
+        ("aword1\n{left}\n{right}x\nanother", True),
     ],
 )
 def test_a_letter_or_digit_right_beside_a_key_is_told(text: str, is_glued: bool) -> None:
     key = made(named("openai-project"), 1)
-    found = {c.plaintext.reveal(): c.is_glued for c in scanned(text.format(key=key))}
+    text = text.format(key=key, left=key[:40], right=key[40:])
+    found = {c.plaintext.reveal(): c.is_glued for c in scanned(text)}
     assert found[key] is is_glued
+
+
+@pytest.mark.parametrize("margin", ["", "  # ", "> "])
+@pytest.mark.parametrize(("lines", "pieces"), [(2, 2), (5, 3), (7, 5), (8, 8), (40, 2)])
+def test_a_key_that_is_broken_over_some_of_many_lines_is_found_where_it_begins(
+    lines: int, pieces: int, margin: str
+) -> None:
+    """With a marker or without one, what stands before it and behind it being no part of it."""
+    bare, marked = synthetic.fill("{alnum:80}", Random(2)), made(named("openai-project"), 1)
+    for key in (bare, marked):
+        size = -(-len(key) // pieces)
+        broken = [key[at : at + size] for at in range(0, len(key), size)]
+        before = [synthetic.fill("{alnum:22}", Random(seed)) + "z" * (seed % 2) for seed in range(lines - pieces)]
+        text = "\n".join(margin + line for line in [*before[::2], *broken, *before[1::2]])
+        (candidate,) = [
+            c for c in SCANNER.scan(document(text), sieve_of(key)).candidates if c.plaintext.reveal() == key
+        ]
+        place = Position(field=Field.TEXT, line=len(before[::2]) + 1, column=len(margin) + 1)
+        assert candidate.position == place
 
 
 def test_what_was_glued_after_a_key_is_told() -> None:
@@ -357,6 +407,32 @@ def test_with_a_sieve_what_may_be_registered_is_a_candidate_and_with_strangers_a
     assert {c.plaintext.reveal() for c in ours} == keys
     assert {c.plaintext.reveal(): c for c in ours}.items() <= {c.plaintext.reveal(): c for c in every}.items()
     assert set(SCANNER.scan(document(text), sieve, strangers=True).candidates) == set(every)
+
+
+@settings(UNHURRIED, max_examples=200)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(MARKED),
+            st.integers(0, 9),
+            st.integers(0, 12),
+            st.sampled_from(["", "", "=", "a", "Ab-", "\n", " ", "'", "T3BlbkFJ"]),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_where_a_sieve_decides_the_core_finds_what_is_found_without_it(
+    parts: list[tuple[Detector, int, int, str]], chance: Random
+) -> None:
+    """Each candidate that is registered, with its name and its place, however keys are glued, cut and repeated."""
+    text = "".join(key[: len(key) - cut] + after for key, cut, after in ((made(d, n), c, a) for d, n, c, a in parts))
+    every = {c.plaintext.reveal(): c for c in BOUNDLESS.scan(document(text)).candidates}
+    ours = {key for key in every if chance.random() < 0.2} | set(chance.sample(sorted(every), min(1, len(every))))
+    scan = BOUNDLESS.scan(document(text), sieve_of(*ours))
+    assert not scan.skipped
+    assert [c for c in scan.candidates if c.plaintext.reveal() in every] == [every[key] for key in every if key in ours]
 
 
 @pytest.mark.parametrize("detector", MARKED, ids=lambda detector: detector.id)
