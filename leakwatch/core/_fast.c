@@ -1379,7 +1379,7 @@ static PyObject *fast_texts(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* What looks packed, in base64. */
 
-enum { LOOKED_AT = 64, ZLIB_HEADER = 2, GZIP_HEADER = 10, LAST = 256, LENGTHS = 286, DISTANCES = 30, MOST_COPIED = 258 };
+enum { LOOKED_AT = 64, ZLIB_HEADER = 2, GZIP_HEADER = 10, BLOCK_END = 256, LENGTHS = 286, DISTANCES = 30, MOST_COPIED = 258 };
 
 typedef struct {
     const uint8_t *bytes;
@@ -1424,7 +1424,7 @@ static bool is_dynamic(Bits *bits)
 static int symbol_in(Bits *bits)
 {
     int code = code_in(bits, 7, 0);
-    if (code < 0x18) return LAST + code;
+    if (code < 0x18) return BLOCK_END + code;
     code = code_in(bits, 1, code);
     if (code < 0xc0) return code - 0x30;
     return code < 0xc8 ? 280 + code - 0xc0 : 144 + code_in(bits, 1, code) - 0x190;
@@ -1445,8 +1445,8 @@ static int distance_in(Bits *bits, int code)
 
 static bool is_fixed(Bits *bits)
 {
-    for (int size = 0, symbol; (symbol = symbol_in(bits)) != LAST && !bits->is_out;) {
-        if (symbol < LAST) {
+    for (int size = 0, symbol; (symbol = symbol_in(bits)) != BLOCK_END && !bits->is_out;) {
+        if (symbol < BLOCK_END) {
             size++;
             continue;
         }

@@ -158,14 +158,16 @@ def _hidden(
 def _along(first: bytes, rest: bytes, overlapping: bytes = b"") -> re.Pattern[bytes]:
     """Return a pattern of one thing, or of several with nothing but key characters between.
 
-    Where there is no room for a key around the first it finds nothing, which costs less than to look at each. Within
-    what is `overlapping` (its rest) another seems to begin: that it finds all the same.
+    Where there is no room for a key around the first it finds nothing, which costs less than to look at each; only what
+    is `overlapping` is found all the same, since in the middle of it another seems to begin.
     """
     bare = rb"(?>" + rest.replace(b"()", b"") + rb")"
-    next_ = rb"(?:" + KEY + rb"|" + first + bare + rb")"
-    has_room = rb"(?:(?<=" + KEY + rb"{6}" + first + rb")|(?=" + bare + next_ + rb"{2}))"
     between = _possessive(rb"[A-Za-z0-9_.:~/+-]++|=(?!" + bare + rb")") if re.match(first, b"=") else KEY + rb"*+"
     several = rest + _possessive(between + first + rest)
+    if overlapping == rest:
+        return re.compile(first + several)
+    next_ = rb"(?:" + KEY + rb"|" + first + bare + rb")"
+    has_room = rb"(?:(?<=" + KEY + rb"{6}" + first + rb")|(?=" + bare + next_ + rb"{2}))"
     return re.compile(first + rb"(?:" + has_room + several + (rb"|" + overlapping if overlapping else b"") + rb")")
 
 

@@ -43,13 +43,15 @@ def packed(data: bytes) -> Iterator[Undone]:
         is_enough = room <= 0 or (start < end and tried == _TRIED)
         if is_enough or not may_inflate(data, start):
             continue
-        if _unpacked(_from_base64(data[start : _run_end(data, start, _FEW_CHARACTERS)]), _FEW) is None:
+        few = _run_end(data, start, _FEW_CHARACTERS)
+        if (undone := _unpacked(_from_base64(data[start:few]), _FEW)) is None:
             continue
         if start >= end:
             end, tried = _run_end(data, start), 0
         tried += 1
-        most = min(room, _UNPACKED)
-        if undone := _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), most):
+        if few < end or len(undone) == _FEW:
+            undone = _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), min(room, _UNPACKED))
+        if undone:
             room -= len(undone)
             yield from kept(start, end, undone)
 
@@ -109,6 +111,10 @@ def _unpacked(data: bytes, most: int) -> bytes | None:
 
 
 def _unzstd(data: bytes, most: int) -> bytes:
+    first = zstandard.frame_header_size(data)
+    block = int.from_bytes(data[first : first + _BLOCK_HEADER], "little")
+    if block >> 3 > _LARGEST_BLOCK or block & _RESERVED == _RESERVED:
+        raise ValueError(block)  # most of what only looks like it, and dear to find out otherwise
     unpacker: zstandard.ZstdDecompressor | None = getattr(_threads, "unpacker", None)
     if unpacker is None:  # to make one takes longer than what most places do
         unpacker = _threads.unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
@@ -116,6 +122,9 @@ def _unzstd(data: bytes, most: int) -> bytes:
         return reader.read(most)
 
 
+_BLOCK_HEADER: Final = 3  # bytes, of a block of zstd: three bits, two of them its kind, and how large it is …
+_LARGEST_BLOCK: Final = 1 << 17  # … and that is at most
+_RESERVED: Final = 6
 _threads: Final = threading.local()
 _MAGIC: Final = 2  # bytes that tell them apart: those who unpack look at the rest
 _UNPACK: Final[Mapping[bytes, Callable[[bytes, int], bytes]]] = {
