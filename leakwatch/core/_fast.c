@@ -398,18 +398,16 @@ static void digest_both_again(State *one, State *other, const State *first, cons
     compress_both(one, blocks[0], other, blocks[1]);
 }
 
-/* The numbers of two keys. */
-static void keyed_both(const Known *known, const uint8_t *data, Span one, Span other, uint64_t *first, uint64_t *second)
+/* The numbers of two keys, whose messages have begun. */
+static void keyed_both(const Known *known, Message *one, Message *other, uint64_t *first, uint64_t *second)
 {
-    Message a, b;
     size_t number = 0;
-    begin_message(&a, BEGINNING, data + one.start, (size_t)(one.end - one.start), 0);
-    begin_message(&b, BEGINNING, data + other.start, (size_t)(other.end - other.start), 0);
-    for (; number < a.blocks && number < b.blocks; number++) compress_both(&a.state, block_of(&a, number), &b.state, block_of(&b, number));
-    end_message(&a, number);
-    end_message(&b, number);
+    for (; number < one->blocks && number < other->blocks; number++)
+        compress_both(&one->state, block_of(one, number), &other->state, block_of(other, number));
+    end_message(one, number);
+    end_message(other, number);
     State inner[2] = {known->inner, known->inner}, outer[2] = {known->outer, known->outer};
-    digest_both_again(&inner[0], &inner[1], &a.state, &b.state);
+    digest_both_again(&inner[0], &inner[1], &one->state, &other->state);
     digest_both_again(&outer[0], &outer[1], &inner[0], &inner[1]);
     *first = first_eight(&outer[0]);
     *second = first_eight(&outer[1]);
@@ -678,8 +676,11 @@ static void look(Sift *sift, Run *run)
 static void number_tokens(Sift *sift)
 {
     Token *token = sift->tokens, *end = token + sift->token_count;
-    for (; token + 1 < end; token += 2)
-        keyed_both(&sift->known, sift->data, token[0].span, token[1].span, &token[0].number, &token[1].number);
+    for (Message one, other; token + 1 < end; token += 2) {
+        begin_message(&one, BEGINNING, sift->data + token[0].span.start, (size_t)(token[0].span.end - token[0].span.start), 0);
+        begin_message(&other, BEGINNING, sift->data + token[1].span.start, (size_t)(token[1].span.end - token[1].span.start), 0);
+        keyed_both(&sift->known, &one, &other, &token[0].number, &token[1].number);
+    }
     if (token < end)
         token->number = keyed(&sift->known, sift->data + token->span.start, (size_t)(token->span.end - token->span.start));
     const Table *table = &sift->known.ordered;
@@ -803,13 +804,13 @@ static bool is_list(Span run, const Joints *joints)
     return true;
 }
 
-/* Let all lines of a run wait, then any of them that follow one another; in a list each two. */
+/* Let all lines of a run wait, then any of them that follow one another; in a list each two, and each. */
 static void gather_lines(Sift *sift, Span run)
 {
     Joints joints = within(&sift->joints, run);
     bool by_two = is_list(run, &joints);
     gather_windows(sift, run, &joints, by_two ? 2 : joints.count);
-    for (Py_ssize_t several = by_two ? 2 : joints.count; several >= 2; several--)
+    for (Py_ssize_t several = by_two ? 2 : joints.count; several >= 1; several--)
         for (Py_ssize_t first = 0; first + several <= joints.count + 1; first++) {
             Span lines = {edge(run, &joints, first), edge(run, &joints, first + several)};
             if (lines.end - lines.start >= SHORTEST) gather_windows(sift, lines, &joints, several - 1);
@@ -1100,26 +1101,50 @@ static uint64_t mark_of_place(const Places *p, Py_ssize_t start)
     return whole(advanced(p->sift, mark, p->end_count)); /* else those that differ in the last alone had one place */
 }
 
-/* Digest the strings of a place, each of which begins as the one before did. */
-static void ask_ends(Places *p, Py_ssize_t start)
+/* A string of a place in turn, and the digest of what it begins with. */
+typedef struct {
+    State state;
+    Py_ssize_t start, done, end; /* of the place, of what is digested, of the string */
+    size_t at;                   /* the ends among which it is */
+} String;
+
+/* Go on to the next string: longer ones follow shorter ones, so each begins as the one before did. */
+static bool next_string(const Places *p, String *string, Message *message)
+{
+    while (string->at < p->end_count && string->end >= p->ends[string->at].end) string->at++;
+    if (string->at == p->end_count) return false;
+    Py_ssize_t low = p->ends[string->at].start;
+    string->end = string->end < low ? low : string->end + 1;
+    for (; string->end - string->done >= 64; string->done += 64) compress(&string->state, p->sift->data + string->done);
+    begin_message(message, string->state, p->sift->data + string->done, (size_t)(string->end - string->done),
+                  (size_t)(string->done - string->start));
+    return true;
+}
+
+static bool add_string(Places *p, Py_ssize_t start, Py_ssize_t end, uint64_t number)
 {
     Sift *sift = p->sift;
-    State state = BEGINNING;
-    Py_ssize_t done = start, before = 0;
-    for (size_t at = 0; at < p->end_count; at++) {
-        Py_ssize_t end = p->ends[at].start > before ? p->ends[at].start : before + 1;
-        for (; end <= p->ends[at].end; before = end++) {
-            Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
-            if (tokens == NULL) return;
-            sift->tokens = tokens;
-            for (; end - done >= 64; done += 64) compress(&state, sift->data + done);
-            State own = digest(state, sift->data + done, (size_t)(end - done), (size_t)(done - start));
-            State inner = digest_again(sift->known.inner, &own);
-            uint64_t number = number_of(&sift->known, &inner);
-            __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
-            tokens[sift->token_count++] = (Token){{start, end}, number, sift->run};
-            p->looked++;
-        }
+    Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
+    if (tokens == NULL) return false;
+    sift->tokens = tokens;
+    __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
+    tokens[sift->token_count++] = (Token){{start, end}, number, sift->run};
+    p->looked++;
+    return true;
+}
+
+/* Digest the strings of a place, two at once: of an odd number the last one twice. */
+static void ask_ends(Places *p, Py_ssize_t start)
+{
+    String string = {BEGINNING, start, start, -1, 0};
+    Message one, other;
+    uint64_t numbers[2];
+    for (bool is_fine = true; is_fine && next_string(p, &string, &one);) {
+        Py_ssize_t end = string.end;
+        bool are_two = next_string(p, &string, &other);
+        if (!are_two) other = one;
+        keyed_both(&p->sift->known, &one, &other, &numbers[0], &numbers[1]);
+        is_fine = add_string(p, start, end, numbers[0]) && (!are_two || add_string(p, start, string.end, numbers[1]));
     }
 }
 
@@ -1324,8 +1349,8 @@ static bool add_texts(PyObject *found, Py_ssize_t first, const uint8_t *bytes, c
         const uint8_t *noise = memchr(sorts + left, NOISE, (size_t)(size - left));
         right = noise ? noise - sorts : size;
         if (!has_seed(sorts + left, right - left)) continue;
-        Py_ssize_t start = first + left * GROUP / 3, end = first + (right * GROUP + 2) / 3;
-        if (!append(found, Py_BuildValue("(nny#)", start, end, bytes + left, right - left))) return false;
+        Py_ssize_t begin = left / 3 * 3, start = first + begin / 3 * GROUP, end = first + (right * GROUP + 2) / 3;
+        if (!append(found, Py_BuildValue("(nny#)", start, end, bytes + begin, right - begin))) return false;
     }
     return true;
 }
@@ -1663,16 +1688,15 @@ static bool add_line(Lines *lines, Span line)
     return true;
 }
 
-/* Some numbers of lines: where each begins in the text, or in all of them joined. The first is left out. */
+/* Where each line but the first begins, in the text or in all of them joined, as numbers of eight bytes. */
 static PyObject *beginnings(const Lines *lines, bool is_joined)
 {
-    PyObject *all = PyTuple_New((Py_ssize_t)lines->count - 1);
-    Py_ssize_t at = 0;
+    PyObject *all = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(lines->count - 1) * 8);
+    uint64_t at = 0;
     for (size_t line = 1; all != NULL && line < lines->count; line++) {
-        at += lines->spans[line - 1].end - lines->spans[line - 1].start;
-        PyObject *one = PyLong_FromSsize_t(is_joined ? at : lines->spans[line].start);
-        if (one == NULL) Py_CLEAR(all);
-        else PyTuple_SetItem(all, (Py_ssize_t)line - 1, one);
+        at += (uint64_t)(lines->spans[line - 1].end - lines->spans[line - 1].start);
+        uint64_t begin = is_joined ? at : (uint64_t)lines->spans[line].start;
+        memcpy(PyBytes_AsString(all) + 8 * (line - 1), &begin, 8);
     }
     return all;
 }

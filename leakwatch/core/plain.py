@@ -75,8 +75,10 @@ def sift(
 
     At `joints`, which rise, lines were joined over which a key may have been broken. `seen` remembers runs in which
     nothing registered stands, each by a number of its own. Two may share a place: then one is forgotten, and looked at
-    again.
+    again. Raises ValueError where joints do not rise, or lie outside.
     """
+    if joints and (joints[-1] > len(data) or any(at >= then for at, then in pairwise(joints))):
+        raise ValueError(joints)
     found: list[Span] = []
     point = point_of(known)
     looked = skipped = 0
@@ -190,12 +192,15 @@ def _within(joints: Sequence[int], start: int, end: int) -> Sequence[int]:
 
 
 def _chains(start: int, end: int, joints: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """All lines of a run, then any of them that follow one another, in a list each two; with what a key goes over."""
+    """All lines of a run, then any of them that follow one another, in a list each two; with what a key goes over.
+
+    Each line alone is among them: it may never have stood alone, if what was joined was under a disguise then.
+    """
     edges = [start, *joints, end]
     count = len(edges) - 1  # of lines
     is_list = count > (_ALIKE if len({then - at for at, then in pairwise(edges)}) == 1 else _FEW)
     yield start, end, 2 if is_list else len(joints)
-    for several in (2,) if is_list else range(count - 1, 1, -1):
+    for several in (2, 1) if is_list else range(count - 1, 0, -1):
         for first in range(count - several + 1):
             if edges[first + several] - edges[first] >= SHORTEST:
                 yield edges[first], edges[first + several], several - 1
@@ -266,21 +271,22 @@ _MIXED: Final = re.compile(rb"[0-9]|[a-z][A-Z]{1,3}[a-z]{1,3}[A-Z]{1,3}[a-z]")
 _LETTERS: Final = frozenset((b"n", b"r", b"t", b"b", b"f", b"v", b"a"))
 
 
-def rejoined(data: bytes, end: bytes) -> list[tuple[int, int, bytes, tuple[int, ...], tuple[int, ...]]]:
+def rejoined(data: bytes, end: bytes) -> list[tuple[int, int, bytes, bytes, bytes]]:
     """Return what lines are when they are joined over which a key may have been broken; `end` is what ends them.
 
-    With each, where in it each line but the first begins, and where it does in `data`. Most ends of lines look like
-    that. What has neither a digit nor letters as mixed as a key's is taken for words.
+    With each, where in it each line but the first begins, and where it does in `data`: numbers of eight bytes. Most
+    ends of lines look like that. What has neither a digit nor letters as mixed as a key's is taken for words.
     """
     pattern = line_break(end)
-    found: list[tuple[int, int, bytes, tuple[int, ...], tuple[int, ...]]] = []
+    found: list[tuple[int, int, bytes, bytes, bytes]] = []
     for start, stop in stretches(data, [match.span() for match in pattern.finditer(data)]):
         broken = [match.span() for match in pattern.finditer(data, start, stop)]
         lines = list(pairwise([start, *(at for span in broken for at in span), stop]))[::2]
         joined = b"".join(data[begin:last] for begin, last in lines)
         if len(joined) >= SHORTEST and _MIXED.search(data, start, stop):
-            joints = accumulate(last - begin for begin, last in lines[:-1])
-            found.append((start, stop, joined, tuple(joints), tuple(begin for begin, _ in lines[1:])))
+            joints = array("Q", accumulate(last - begin for begin, last in lines[:-1]))
+            begins = array("Q", [begin for begin, _ in lines[1:]])
+            found.append((start, stop, joined, joints.tobytes(), begins.tobytes()))
     return found
 
 

@@ -32,11 +32,18 @@ class Shapes(Generic[Name]):
         bytes_ = [bytes([byte]) for byte in range(256)]
         self._table = array("Q", [sum(1 << bit for bit, one in enumerate(sets) if one.match(byte)) for byte in bytes_])
         self._lasts = sum(self._names)
+        self._known: dict[int, set[Name]] = {}
 
     def found(self, data: bytes) -> dict[Name, list[Span]]:
         """Return whose stand in some bytes, and in which runs."""
         found: dict[Name, list[Span]] = {}
         for start, end, lasts in shaped(data, self._table, self._lasts):
-            for name in {name for last, name in self._names.items() if lasts & last}:
+            for name in self._named(lasts):
                 found.setdefault(name, []).append((start, end))
         return found
+
+    def _named(self, lasts: int) -> set[Name]:
+        """Whose the last characters are: there are few sets of them, and many runs."""
+        if lasts not in self._known:
+            self._known[lasts] = {name for last, name in self._names.items() if lasts & last}
+        return self._known[lasts]

@@ -25,19 +25,21 @@ _SEEDS: Final = (b"t" * 12, b"tz" * 6, b"zt" * 6, b"tzzz" * 3, b"zzzt" * 3)
 def texts(data: bytes, runs: Sequence[Span]) -> list[tuple[int, int, bytes]]:
     """Return what is text in runs of base64 when they are decoded, and from where to where each stands in them.
 
-    Which of four characters begins the first group, nobody knows: each may. What is between texts is noise.
+    Which of four characters begins the first group, nobody knows: each may. What is between texts is noise. Each text
+    begins with a group: of noise before it there may be a byte or two.
     """
     found: list[tuple[int, int, bytes]] = []
-    for start, end in runs:
-        for first in range(start, min(start + _GROUP, end)):
-            undone = decoded(data[first:end])
+    for start, stop in runs:
+        for first in range(start, min(start + _GROUP, stop)):
+            undone = decoded(data[first:stop])
             every, left = undone.translate(_KINDS), 0
             if not any(seed in every for seed in _SEEDS):
                 continue
             for kinds in every.split(b" "):
                 right = left + len(kinds)
                 if any(seed in kinds for seed in _SEEDS):
-                    found.append((first + left * _GROUP // 3, first - (-right * _GROUP // 3), undone[left:right]))
+                    begin, end = left // 3 * 3, first - (-right * _GROUP // 3)
+                    found.append((first + begin // 3 * _GROUP, end, undone[begin:right]))
                 left = right + 1
     return found
 

@@ -12,6 +12,7 @@ import binascii
 import html
 import re
 import sys
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -19,7 +20,7 @@ from itertools import product, starmap
 from typing import Final, NamedTuple
 
 from leakwatch import pem
-from leakwatch.core import KEY, SHORTEST, line_break, rejoined, stretches
+from leakwatch.core import KEY, SHORTEST, Span, line_break, rejoined, stretches
 
 _FEW_KINDS: Final = 1_000  # of escapes that are remembered: a text has few, and many of each
 
@@ -30,23 +31,31 @@ class Undone(NamedTuple):
     start: int
     end: int
     data: bytes
-    joints: Sequence[int] = ()  # where in it lines begin that were joined, but the first …
-    lines: Sequence[int] = ()  # … and where each of them begins in the bytes that were read
+    joints: bytes = b""  # where in it lines begin that were joined, but the first: numbers of eight bytes …
+    lines: bytes = b""  # … and where in the bytes that were read each of them begins, if they stand there in lines
 
     def moved(self, by: int) -> "Undone":
         """Return the same, so many bytes further on."""
-        return Undone(self.start + by, self.end + by, self.data, self.joints, [line + by for line in self.lines])
+        lines = array("Q", [line + by for line in numbers(self.lines)]).tobytes() if self.lines else b""
+        return Undone(self.start + by, self.end + by, self.data, self.joints, lines)
 
     def origin(self, offset: int) -> int:
         """Return where in the bytes that were read something stands: within a line there, else in proportion."""
-        line = bisect_right(self.joints, offset) - 1
-        if line >= 0:
-            offset, begin = offset - self.joints[line], self.lines[line]
-        elif self.joints:
-            begin = self.start
-        else:
-            offset, begin = offset * (self.end - self.start) // max(1, len(self.data)), self.start
+        if not self.lines:
+            return min(self.start + offset * (self.end - self.start) // max(1, len(self.data)), self.end - 1)
+        joints = numbers(self.joints)
+        line = bisect_right(joints, offset) - 1
+        begin = numbers(self.lines)[line] - joints[line] if line >= 0 else self.start
         return min(begin + offset, self.end - 1)
+
+    def disguise(self, start: int, end: int) -> Span:
+        """Return from where to where in the bytes that were read the disguise of something reaches."""
+        return (self.origin(start), self.origin(end - 1) + 1) if self.lines else (self.start, self.end)
+
+
+def numbers(packed: bytes) -> Sequence[int]:
+    """Return numbers of eight bytes."""
+    return memoryview(packed).cast("Q")
 
 
 Decoder = Callable[[bytes], Iterator[Undone]]

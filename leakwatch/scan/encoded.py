@@ -7,13 +7,16 @@ import re
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Final
 
+import hyperscan
 import zstandard
 
 from leakwatch.core import may_inflate, texts
-from leakwatch.scan.disguises import Undone, has_text, kept
+from leakwatch.scan.disguises import Decoder, Undone, has_text, kept
+from leakwatch.scan.expressions import Search
 
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
 _SHARE: Final = 4  # times the size of a text that all that was packed in it may have, and one of those beside
@@ -38,8 +41,7 @@ def packed(data: bytes) -> Iterator[Undone]:
     """Unpack what was packed before it became base64: of the places that look like it most are none, as a few tell."""
     room = _UNPACKED + _SHARE * len(data)
     end = tried = 0
-    for found in _HEAD.finditer(data):
-        start = found.start()
+    for start in _starts(_heads(), data):
         is_enough = room <= 0 or (start < end and tried == _TRIED)
         if is_enough or not may_inflate(data, start):
             continue
@@ -65,12 +67,38 @@ def hexadecimal(data: bytes) -> Iterator[Undone]:
 
 
 def packed_hexadecimal(data: bytes) -> Iterator[Undone]:
-    """Unpack what was packed before it became hexadecimal digits."""
+    """Unpack what was packed before it became hexadecimal digits, whatever is glued to them."""
     room = _UNPACKED + _SHARE * len(data)
-    for found in _PACKED_HEX.finditer(data):
-        if room > 0 and (undone := _unpacked(_from_hex(found[0]), min(room, _UNPACKED))):
+    end = tried = 0
+    for start in _starts(_heads_in_hex(), data):
+        if start >= end:
+            after = _NO_HEX.search(data, start)
+            end, tried = after.start() if after else len(data), 0
+        few = min(end, start + _FEW_CHARACTERS)
+        if room <= 0 or tried == _TRIED or _unpacked(_from_hex(data[start:few]), _FEW) is None:
+            continue
+        tried += 1
+        if undone := _unpacked(_from_hex(data[start : min(end, start + _MOST_PACKED)]), min(room, _UNPACKED)):
             room -= len(undone)
-            yield from kept(found.start(), found.end(), undone)
+            yield from kept(start, end, undone)
+
+
+@cache
+def _heads() -> Search:
+    """What finds all that may be packed: with `re` that takes longer than all else that it costs."""
+    return Search([_HEAD], hyperscan.HS_FLAG_SOM_LEFTMOST)
+
+
+@cache
+def _heads_in_hex() -> Search:
+    """The same in digits."""
+    return Search(PACKED_IN_HEX, hyperscan.HS_FLAG_SOM_LEFTMOST)
+
+
+def _starts(heads: Search, data: bytes) -> Sequence[int]:
+    starts: list[int] = []
+    heads(data, lambda _expression, start, *_: starts.append(start))
+    return starts
 
 
 def hexadecimal_list(data: bytes) -> Iterator[Undone]:
@@ -145,19 +173,18 @@ IN_BASE64: Final = (_QUAD * 4, _LITTLE, _BIG)
 PACKED_IN_BASE64: Final = (rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)[A-Za-z0-9+/_-]{16}",)
 _HEX_HEAD: Final = rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])"
 IN_HEX: Final = ((rb"[02-7]", rb"[0-9A-Fa-f]") * 12,)  # text, of either width
-PACKED_IN_HEX: Final = (rb"(?:\A|[^0-9A-Fa-f])" + _HEX_HEAD + rb"[0-9A-Fa-f]{26}",)
+PACKED_IN_HEX: Final = (_HEX_HEAD + rb"[0-9A-Fa-f]{26}",)
 _BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+")
 # What packed bytes begin with, in base64, up to where it tells them from what looks like it: the flags of gzip
 # and zstd, the level and the first block of bzip2.
-_HEAD: Final = re.compile(
-    rb"(?:H4sI[A-H]|eJ[w-z]|eN[o-r]|Qlpo[M-O][DTjz]FB|/Td6WFoA|_Td6WFoA|KLUv[/_][Q-f][A-DQ-T])"
-    rb"(?=[A-Za-z0-9+/_-]{8})"
+_HEAD: Final = (
+    rb"(?:H4sI[A-H]|eJ[w-z]|eN[o-r]|Qlpo[M-O][DTjz]FB|/Td6WFoA|_Td6WFoA|KLUv[/_][Q-f][A-DQ-T])[A-Za-z0-9+/_-]{8}"
 )
 _NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/_-]")
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32,}+")
 _TEXT_IN_HEX: Final = re.compile(b"".join(*IN_HEX))
-_PACKED_HEX: Final = re.compile(rb"(?<![0-9A-Fa-f])" + _HEX_HEAD + rb"[0-9A-Fa-f]{26,}+")
+_NO_HEX: Final = re.compile(rb"[^0-9A-Fa-f]")
 _HEX_LIST: Final = re.compile(rb"0x[0-9A-Fa-f]{2}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+0x[0-9A-Fa-f]{2}){15,}+")
 _HEX_BYTE: Final = re.compile(rb"0x([0-9A-Fa-f]{2})")
 _CODES: Final = re.compile(rb"[\[({][ \t\r\n]{0,20}+[0-9]{1,3}(?:[ \t\r\n]{0,20}+,[ \t\r\n]{0,20}+[0-9]{1,3}){15,}+")
@@ -167,3 +194,6 @@ _CHARACTER: Final = {
     for number in range(1_000)
     for digits in (1, 2, 3)
 }
+
+STEADY: Final[Mapping[Decoder, tuple[int, int]]] = {base64: (4, 3), hexadecimal: (2, 1)}
+"""What makes as many bytes of so many characters everywhere: there, lines that were joined can be told apart still."""

@@ -38,6 +38,8 @@ _LINE_END: Final = rb"(?:\\|=[ \t]{0,8})\r?\n"  # in the same expression as the 
 _RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
+    # Always, since it is as fast as a hint, and the first, since it alone tells in which line something stands.
+    disguises.broken_lines: (),
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
@@ -65,8 +67,6 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
     disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
     disguises.margins: (b"PRIVATE KEY",),
-    # The last: of most lists it takes more room than all others, and must not take theirs.
-    disguises.broken_lines: (),  # always: it is as fast as a hint
 }
 
 
@@ -143,6 +143,7 @@ class Hints:
 
     def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
         """Yield the decoders that may lay something bare in some bytes, in their order, each with where."""
+        yield disguises.broken_lines, [(0, len(data))]
         ends: dict[Decoder, Sequence[int]] = {}
         everywhere: set[Decoder] = set()
         for search in self._searches:
@@ -152,7 +153,6 @@ class Hints:
         shaped = self._shapes.found(data)
         if ends or everywhere or shaped:
             yield from self._hinted(data, ends, everywhere, shaped)
-        yield disguises.broken_lines, [(0, len(data))]
 
     def _hinted(
         self,

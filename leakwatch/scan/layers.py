@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, final
 
-from leakwatch.core import NO_JOINTS
-from leakwatch.scan.disguises import Undone
+from leakwatch.core import NO_JOINTS, Span
+from leakwatch.scan.disguises import Undone, numbers
+from leakwatch.scan.encoded import STEADY
 from leakwatch.scan.hints import hints
 
 DEPTH: Final = 4  # disguises over one another
@@ -60,14 +61,17 @@ class Layer:
 
     def is_joint(self, offset: int) -> bool:
         """Whether lines were joined there."""
-        return offset in self.joints[bisect_left(self.joints, offset) :][:1]
+        at = bisect_left(self.joints, offset)
+        return at < len(self.joints) and self.joints[at] == offset
 
-    def disguise(self, offset: int) -> tuple[int, int]:
+    def disguise(self, start: int, end: int) -> Span:
         """Return from where to where in the text itself the disguise reaches under which something stands."""
-        layer, start, end = self, offset, offset + 1
+        layer = self
         while layer.below is not None:
-            stretch = layer.stretches[bisect_right(layer.starts, start) - 1]
-            layer, start, end = layer.below, stretch.start, stretch.end
+            index = bisect_right(layer.starts, start) - 1
+            at = layer.starts[index]
+            start, end = layer.stretches[index].disguise(start - at, end - at)
+            layer = layer.below
         return start, end
 
 
@@ -84,17 +88,35 @@ def peel(data: bytes, budget: Budget | None = None, depth: int = DEPTH) -> Itera
 
 def _under(layer: Layer, budget: Budget) -> Layer | None:
     """Return all that the decoders make of a layer, as one; each thing once."""
-    undone: dict[bytes, Undone] = {}
+    undone: dict[tuple[bytes, bytes], Undone] = {}
     take = budget.take
     for decoder, spans in hints().places(layer.data):
+        steady = STEADY.get(decoder) if layer.joints else None
         for start, end in spans:
-            for stretch in decoder(layer.data[start:end]):
-                data = stretch.data
-                if data not in undone and take(len(data) + _BETWEEN):
-                    undone[data] = stretch.moved(start) if start else stretch
-    if not undone:
-        return None
-    stretches = tuple(undone.values())
-    starts = tuple(accumulate((len(data) + _BETWEEN for data in undone), initial=0))[:-1]
-    joints = array("Q", [start + at for start, one in zip(starts, stretches, strict=True) for at in one.joints])
-    return Layer(BETWEEN.join(undone), layer, stretches, starts, joints)
+            for found in decoder(layer.data[start:end]):
+                stretch = found.moved(start) if start else found
+                if steady and (inner := _between(layer.joints, stretch.start, stretch.end)):
+                    stretch = stretch._replace(joints=_decoded(inner, stretch, *steady))
+                thing = stretch.data, stretch.joints
+                if thing not in undone and take(len(stretch.data) + _BETWEEN):
+                    undone[thing] = stretch
+    return _joined(layer, tuple(undone.values())) if undone else None
+
+
+def _between(joints: "array[int]", start: int, end: int) -> "array[int]":
+    """The joints behind one place and before another."""
+    first = bisect_right(joints, start)
+    return joints[first : bisect_left(joints, end, first)] if first < len(joints) and joints[first] < end else NO_JOINTS
+
+
+def _decoded(joints: "array[int]", stretch: Undone, characters: int, bytes_: int) -> bytes:
+    """Where in a decoded stretch those lines begin that were joined to what it was decoded from."""
+    ats = dict.fromkeys((at - stretch.start) * bytes_ // characters for at in joints)
+    return array("Q", [at for at in ats if 0 < at < len(stretch.data)]).tobytes()
+
+
+def _joined(below: Layer, stretches: Sequence[Undone]) -> Layer:
+    starts = tuple(accumulate((len(one.data) + _BETWEEN for one in stretches), initial=0))[:-1]
+    pairs = zip(starts, stretches, strict=True)
+    joints = array("Q", [start + at for start, one in pairs if one.joints for at in numbers(one.joints)])
+    return Layer(BETWEEN.join([one.data for one in stretches]), below, stretches, starts, joints)

@@ -174,19 +174,12 @@ class Reader:
         A catch-all adds nothing where a narrower format takes all that it could: no neighbour is glued there.
         """
         longest = self.longest(start)
-        if not self._is_new(start, longest, read):
+        neighbours = self._neighbours(start, longest)
+        if not _is_new(start, longest, neighbours, read):
             return []
         taken = max((r.end for r in longest if r.format.rank < CATCH_ALL), default=start)
         kept = [r for r in longest if r.format.rank < CATCH_ALL or r.end > taken]
-        return [*kept, *self._up_to_neighbours(start, kept), *self._further(kept)]
-
-    def _is_new(self, start: int, longest: Sequence[Reading], read: set[Hashable]) -> bool:
-        """Whether a place differs from all that were read: a list's lines stand in it, and again joined in pairs."""
-        neighbours = (place - start for place in self._neighbours(start, longest))
-        place = (*((reading.format, reading.raw) for reading in longest), *neighbours)
-        is_new = place not in read
-        read.add(place)
-        return is_new
+        return [*kept, *_up_to(neighbours, kept), *self._further(kept)]
 
     def _neighbours(self, start: int, longest: Sequence[Reading]) -> list[int]:
         """Where within a key others may begin, or lines were joined."""
@@ -204,11 +197,6 @@ class Reader:
         """Return what each format takes from a start, as far as it goes."""
         return [reading for f in self._places.get(start, ()) if (reading := f.longest(self._data, start))]
 
-    def _up_to_neighbours(self, start: int, kept: Sequence[Reading]) -> list[Reading]:
-        """The readings that end where another key may begin: two are likely glued there."""
-        ends = self._neighbours(start, kept)
-        return [until for r in kept for end in ends if end < r.end and (until := r.format.until(r, end))]
-
     def _further(self, kept: Sequence[Reading]) -> list[Reading]:
         """The shorter readings from one start, those of narrower formats first."""
         narrow_first = sorted(kept, key=lambda reading: reading.format.rank)
@@ -216,6 +204,19 @@ class Reader:
         further = list(islice(shorter, self._share + 1))
         self.skipped += len(further) > self._share
         return further[: self._share]
+
+
+def _is_new(start: int, longest: Sequence[Reading], neighbours: Sequence[int], read: set[Hashable]) -> bool:
+    """Whether a place differs from all that were read: what stands in a line stands in joined lines again."""
+    place = (*((reading.format, reading.raw) for reading in longest), *(place - start for place in neighbours))
+    is_new = place not in read
+    read.add(place)
+    return is_new
+
+
+def _up_to(neighbours: Sequence[int], kept: Sequence[Reading]) -> list[Reading]:
+    """The readings that end where another key may begin: two are likely glued there."""
+    return [until for r in kept for end in neighbours if end < r.end and (until := r.format.until(r, end))]
 
 
 def _add(places: dict[int, list[Format]], data: bytes, formats: Iterable[Format], at: int) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol, final
 
-from leakwatch.core import SHORTEST, Forms, Read, Sifted, is_compiled
+from leakwatch.core import NO_JOINTS, SHORTEST, Forms, Read, Sifted, is_compiled
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
@@ -23,8 +23,9 @@ LIMIT: Final = 10_000  # places of markers in any text …
 SPACING: Final = 256  # … and bytes of it for one more, where Python reads them
 RUNS: Final = 250_000  # of one field that are tried with the sieve
 _FURTHER: Final = 2  # times the limit: so many shorter readings there may be of one layer
-_CORE: Final = 8 if is_compiled else SPACING  # bytes for one more place, and shorter reading, where the core reads them
-_SELDOM: Final = 5  # one such part of the limit: shorter readings of what it does not read
+_CORE: Final = 8 if is_compiled else SPACING  # bytes for one more place, where the core reads them …
+_SHORTER: Final = 16 if is_compiled else SPACING  # … and for one more shorter reading, of all layers together
+_SELDOM: Final = 20  # one such part of the limit: shorter readings of what it does not read
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 _APART: Final = BETWEEN.decode()
@@ -80,6 +81,7 @@ class _Room:
     runs: int
     places: int  # of markers, that are read here
     hits: int  # of markers, that the core reads
+    further: int  # shorter readings of these
     skipped: int = 0
     looked: int = 0  # strings that the core looked up
 
@@ -181,7 +183,8 @@ class Scanner:
     def _look(self, data: bytes, sieve: Sieve | None, only: Sieve | None) -> "_Look":
         """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
         budget, places = Budget.of(data), self._limit + len(data) // self._spacing
-        room = _Room(RUNS, places, self._limit + len(data) // _CORE)
+        further = self._further + len(data) // _SHORTER
+        room = _Room(runs=RUNS, places=places, hits=self._limit + len(data) // _CORE, further=further)
         found: dict[str, _Found] = {}
         tried = _Tried(only)
         read: set[Hashable] = set()
@@ -208,11 +211,11 @@ class Scanner:
             hits = self._markers.hits(data, room.hits)
             if not hits.found:
                 return
-            further = self._further + len(data) // _CORE
-            looked = tried.sieve.find_at(data, hits.numbers, joints, self._markers.forms, further)
+            looked = tried.sieve.find_at(data, hits.numbers, joints, self._markers.forms, room.further)
             passed = self._markers.passed(data, hits, looked.spans)
             reader = self._markers.others(data, hits, looked.others, room.places, self._limit // _SELDOM, joints)
             room.hits -= min(hits.found, room.hits)
+            room.further -= min(looked.looked, room.further)
             room.looked += looked.looked
             room.skipped += looked.skipped + (hits.found > hits.room)
         for start in sorted({*passed, *reader.starts}):
@@ -235,27 +238,27 @@ class Scanner:
         masked = reading.masked if reading else redaction.mask(key, "")
         return _Found(layer.origin(start), order, key, name.name if name else UNKNOWN, masked, is_glued=False)
 
-    def _spans(self, sieve: Sieve | None, data: bytes) -> list[Span] | None:
+    def _spans(self, sieve: Sieve | None, data: bytes, joints: "array[int]" = NO_JOINTS) -> list[Span] | None:
         """What redaction must hide: from each start the longest reading, and what may be registered.
 
         Words are left, lest addresses break.
         """
-        reader = self._markers.reader(data, self._limit + len(data) // self._spacing, self._further)
+        reader = self._markers.reader(data, self._limit + len(data) // self._spacing, self._further, joints)
         if reader.skipped:
             return None
         readings = (reading for start in reader.starts for reading in reader.longest(start))
         spans = [Span(r.start, r.end, r.masked) for r in readings if not r.is_words]
-        registered = sieve.find(data, RUNS).spans if sieve else ()
+        registered = sieve.find(data, RUNS, joints).spans if sieve else ()
         return [*spans, *(Span(at, end, redaction.mask(data[at:end].decode(), "")) for at, end in registered)]
 
     def _disguises(self, sieve: Sieve | None, data: bytes) -> list[Span] | None:
         """The disguises under which there is something to hide: each is hidden whole."""
         hidden: dict[tuple[int, int], str] = {}
         for layer in islice(peel(data), 1, None):
-            spans = self._spans(sieve, layer.data)
+            spans = self._spans(sieve, layer.data, layer.joints)
             if spans is None:
                 return None
-            hidden |= {layer.disguise(span.start): span.masked for span in spans}
+            hidden |= {layer.disguise(span.start, span.end): span.masked for span in spans}
         return [Span(start, end, masked) for (start, end), masked in hidden.items()]
 
 

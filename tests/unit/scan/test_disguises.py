@@ -5,7 +5,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, pairwise
 from random import Random
 from time import process_time
@@ -21,6 +21,7 @@ from leakwatch.scan import disguises, encoded, layers
 from leakwatch.scan.hints import HINTS, hints
 from leakwatch.scan.layers import Budget, peel
 from leakwatch.scan.synthetic import fill
+from tests.unit.core.making import sieve_of
 
 UNHURRIED = settings(deadline=None)
 KEY = fill("exai_{base64url:75}.{alnum:20}", Random(1))
@@ -113,6 +114,36 @@ def test_a_position_in_joined_lines_is_that_in_its_line() -> None:
         assert [joined.origin(at + by) for by in (0, 29)] == [text.index(line.encode()) + by for by in (0, 29)]
 
 
+ENCODINGS = {
+    "base64": lambda key: base64.b64encode(key).decode(),
+    "base64 without padding": lambda key: base64.urlsafe_b64encode(key[:-1]).decode().rstrip("="),
+    "hex": lambda key: key.hex(),
+    "packed in hex": lambda key: gzip.compress(b"TOKEN=" + key).hex(),
+}
+
+
+@pytest.mark.parametrize("before", ["cat key | xxd -p -c 32", "first1arg", "token:", "deadbeef", "abc"])
+@pytest.mark.parametrize("after", ["exit", "api_key: a", "done1", "f"])
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_what_is_encoded_over_lines_ends_with_them(before: str, after: str, encode: Callable[[bytes], str]) -> None:
+    """A key in it that nothing marks is parted from what its neighbours make of themselves."""
+    key = fill("{alnum:48}", Random(3))
+    sieve, encoded_key = sieve_of(key, key[:-1]), encode(key.encode())
+    for width in (32, 40, 60):
+        lines = [encoded_key[at : at + width] for at in range(0, len(encoded_key), width)]
+        text = "\n".join([before, *lines, after]).encode()
+        assert any(sieve.find(layer.data, 1_000, layer.joints).spans for layer in peel(text))
+
+
+def test_lines_that_are_broken_with_backslashes_are_joined_as_lines() -> None:
+    """That the backslash alone would be undone to the same must not hide where they were joined."""
+    text = b"run first1arg\\\n" + BYTES[:40] + b"\\\n" + BYTES[40:] + b"\\\nlast2arg\n"
+    joined = [layer for layer in peel(text) if layer.joints]
+    assert text.index(BYTES[:40]) in [layer.origin(layer.data.index(BYTES)) for layer in joined]
+    assert any(layer.is_joint(layer.data.index(BYTES)) for layer in joined)
+    assert not any(layer.is_joint(len(layer.data)) for layer in joined)
+
+
 def test_a_position_in_a_long_stretch_is_that_of_the_key_and_not_of_the_stretch() -> None:
     secret = base64.encodebytes(b"# nothing in this line\n" * 60 + b"TOKEN=" + BYTES + b"\n" + b"# nor here\n" * 60)
     [place, *_] = _laid_bare(secret)
@@ -137,7 +168,7 @@ def test_any_bytes_can_be_peeled_and_every_place_lies_in_the_text(data: bytes) -
     for layer in peel(data):
         for offset in {0, len(layer.data) // 2, max(0, len(layer.data) - 1)}:
             assert 0 <= layer.origin(offset) < max(1, len(data))
-            start, end = layer.disguise(offset)
+            start, end = layer.disguise(offset, offset + 1)
             assert 0 <= start < end <= max(1, len(data))
 
 
@@ -344,6 +375,7 @@ HOSTILE = {
     "noise that is packed here and there": b"AAeJxA" + base64.b64encode(Random(3).randbytes(240_000)),
     "small bombs": b"\n".join([base64.b64encode(zlib.compress(bytes(60_000) + b"%d" % n)) for n in range(500)]),
     "line ends": b"a\n" * 150_000,
+    "broken lines": b"abcdefg1\nb\n" * 27_000,
     "keys in lines": b"\n".join(b"%032x" % n for n in range(9_000)),
     "private keys that do not end": b"-----BEGIN PRIVATE KEY-----\n> %41" * 8_000,
     "private keys that are empty": b"-----BEGIN PRIVATE KEY-----\n+%41\n+-----END PRIVATE KEY-----" * 5_000,

@@ -150,6 +150,14 @@ def test_a_registered_key_of_no_marker_is_hidden_under_a_disguise_too() -> None:
     assert SCANNER.redact(f"<{key.encode().hex()}>", sieve_of(key)) == f"<…{key[-4:]}>"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\\n", "\\\n", "\n  # "])
+def test_a_registered_key_of_no_marker_that_is_broken_over_lines_is_hidden_and_its_neighbours_are_not(end: str) -> None:
+    key = synthetic.fill("{alnum:48}", Random(1))
+    text = f"token1{end}{key[:24]}{end}{key[24:]}{end}another2 word"
+    redacted = SCANNER.redact(text, sieve_of(key))
+    assert redacted == f"token1{end}…{key[-4:]}{end}another2 word"
+
+
 def test_a_disguise_of_too_many_keys_is_not_shown_at_all() -> None:
     few = Scanner(shipped(), limit=3)
     assert few.redact(DISGUISES["base64"](TOO_MANY.encode()).decode()) == "…"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
+from time import process_time
 from typing import Any
 
 import pytest
@@ -333,6 +334,37 @@ def test_a_letter_or_digit_right_beside_a_key_is_told(text: str, is_glued: bool)
     text = text.format(key=key, left=key[:40], right=key[40:])
     found = {c.plaintext.reveal(): c.is_glued for c in scanned(text)}
     assert found[key] is is_glued
+
+
+def test_the_same_joined_lines_broken_elsewhere_hide_nothing() -> None:
+    key = synthetic.fill("{alnum:48}", Random(2))
+    decoy, there = f"first1{key[:20]}\n{key[20:]}last2", f"first1\n{key[:24]}\n{key[24:]}\nlast2"
+    found = SCANNER.scan(document(f"{decoy}\n\n{there}"), sieve_of(key)).candidates
+    assert [candidate.plaintext.reveal() for candidate in found] == [key]
+
+
+@pytest.mark.parametrize("width", [12, 13, 16])
+@pytest.mark.parametrize("format_", ["anthropic-session", "letta"])
+def test_a_list_of_keys_of_no_one_length_that_are_broken_over_many_lines_is_found(format_: str, width: int) -> None:
+    keys = [made(named(format_), seed) for seed in range(1_000)]
+    text = "\n".join(key[at : at + width] for key in keys for at in range(0, len(key), width))
+    found = SCANNER.scan(document(text), sieve_of(*keys)).candidates
+    assert {candidate.plaintext.reveal() for candidate in found} == {*keys}
+
+
+def test_twice_as_many_keys_amid_broken_lines_take_about_twice_as_long() -> None:
+    """Without a sieve each of them is asked whether it ends where lines were joined."""
+
+    def seconds(keys: int) -> float:
+        broken = [f"gsk_{synthetic.fill('{alnum:26}', Random(n))}\n{'a1' * 13}x" for n in range(keys)]
+        text = "\n".join([*broken, *["abcdefg1\nb"] * (keys * 20)])
+        before = process_time()
+        assert len(Scanner(shipped(), spacing=16).scan(document(text)).candidates) >= keys
+        return process_time() - before
+
+    seconds(10)
+    ratio = min(seconds(3_000) / seconds(1_000) for _ in range(3))
+    assert ratio < 5
 
 
 @pytest.mark.parametrize("margin", ["", "  # ", "> "])
