@@ -84,6 +84,11 @@ def quoted_printable(data: bytes) -> Iterator[Undone]:
     return _substituted(data, _QUOTED)
 
 
+def quoted_size(line: bytes) -> int:
+    """Return how many bytes a line is without its quoted-printable escapes."""
+    return len(_QUOTED.undo(line))
+
+
 def invisible(data: bytes) -> Iterator[Undone]:
     """Leave out characters that take no room: zero-width spaces and joiners, soft hyphens, marks of direction."""
     return _substituted(data, _INVISIBLE)

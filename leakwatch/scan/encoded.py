@@ -15,7 +15,7 @@ import hyperscan
 import zstandard
 
 from leakwatch.core import may_inflate, texts
-from leakwatch.scan.disguises import Decoder, Undone, has_text, kept
+from leakwatch.scan.disguises import Undone, has_text, kept
 from leakwatch.scan.expressions import Search
 
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
@@ -194,6 +194,3 @@ _CHARACTER: Final = {
     for number in range(1_000)
     for digits in (1, 2, 3)
 }
-
-STEADY: Final[Mapping[Decoder, tuple[int, int]]] = {base64: (4, 3), hexadecimal: (2, 1)}
-"""What makes as many bytes of so many characters everywhere: there, lines that were joined can be told apart still."""

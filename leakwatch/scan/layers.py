@@ -2,14 +2,14 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final, final
 
 from leakwatch.core import NO_JOINTS, Span
-from leakwatch.scan.disguises import Undone, numbers
-from leakwatch.scan.encoded import STEADY
+from leakwatch.scan import disguises, encoded
+from leakwatch.scan.disguises import Decoder, Undone, numbers
 from leakwatch.scan.hints import hints
 
 DEPTH: Final = 4  # disguises over one another
@@ -17,6 +17,12 @@ BETWEEN: Final = b"\x7f\n"  # what parts the stretches of a layer: no key goes o
 _BETWEEN: Final = len(BETWEEN)
 _SHARE: Final = 4  # times a text's own size that all its layers may have …
 _LEAST: Final = 1_000_000  # … and bytes that they may have in any case
+# Decoders that joints outlast: in how many parts each line is counted, and how many of these make a byte.
+_SIZED: Final[Mapping[Decoder, tuple[Callable[[bytes], int], int]]] = {
+    encoded.base64: (lambda line: 3 * len(line), 4),
+    encoded.hexadecimal: (len, 2),
+    disguises.quoted_printable: (disguises.quoted_size, 1),
+}
 
 
 @final
@@ -91,12 +97,12 @@ def _under(layer: Layer, budget: Budget) -> Layer | None:
     undone: dict[tuple[bytes, bytes], Undone] = {}
     take = budget.take
     for decoder, spans in hints().places(layer.data):
-        steady = STEADY.get(decoder) if layer.joints else None
+        sized = _SIZED.get(decoder) if layer.joints else None
         for start, end in spans:
             for found in decoder(layer.data[start:end]):
                 stretch = found.moved(start) if start else found
-                if steady and (inner := _between(layer.joints, stretch.start, stretch.end)):
-                    stretch = stretch._replace(joints=_decoded(inner, stretch, *steady))
+                if sized and (inner := _between(layer.joints, stretch.start, stretch.end)):
+                    stretch = stretch._replace(joints=_decoded(layer.data, inner, stretch, *sized))
                 thing = stretch.data, stretch.joints
                 if thing not in undone and take(len(stretch.data) + _BETWEEN):
                     undone[thing] = stretch
@@ -109,9 +115,10 @@ def _between(joints: "array[int]", start: int, end: int) -> "array[int]":
     return joints[first : bisect_left(joints, end, first)] if first < len(joints) and joints[first] < end else NO_JOINTS
 
 
-def _decoded(joints: "array[int]", stretch: Undone, characters: int, bytes_: int) -> bytes:
+def _decoded(data: bytes, joints: "array[int]", stretch: Undone, size: Callable[[bytes], int], parts: int) -> bytes:
     """Where in a decoded stretch those lines begin that were joined to what it was decoded from."""
-    ats = dict.fromkeys((at - stretch.start) * bytes_ // characters for at in joints)
+    sizes = accumulate(size(data[at:then]) for at, then in pairwise([stretch.start, *joints]))
+    ats = dict.fromkeys(total // parts for total in sizes)
     return array("Q", [at for at in ats if 0 < at < len(stretch.data)]).tobytes()
 
 

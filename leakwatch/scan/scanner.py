@@ -20,12 +20,12 @@ from leakwatch.scan.redaction import Span
 from leakwatch.scan.ruler import Ruler
 
 LIMIT: Final = 10_000  # places of markers in any text …
-SPACING: Final = 256  # … and bytes of it for one more, where Python reads them
-RUNS: Final = 250_000  # of one field that are tried with the sieve
-_FURTHER: Final = 2  # times the limit: so many shorter readings there may be of one layer
-_CORE: Final = 8 if is_compiled else SPACING  # bytes for one more place, where the core reads them …
-_SHORTER: Final = 16 if is_compiled else SPACING  # … and for one more shorter reading, of all layers together
-_SELDOM: Final = 20  # one such part of the limit: shorter readings of what it does not read
+SPACING: Final = 256  # … and bytes of it for one more, where Python reads them …
+_CORE: Final = 8 if is_compiled else SPACING  # … or the core
+RUNS: Final = 250_000  # runs of any text that are tried with the sieve, and one more for as many bytes as that
+_FURTHER: Final = 2  # times the limit: shorter readings of any text …
+_SHORTER: Final = 16 if is_compiled else SPACING  # … and bytes of it for one more, where the core reads them
+_SELDOM: Final = 20  # one such part of the limit: shorter readings, in one layer, of what the core does not read
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 _APART: Final = BETWEEN.decode()
@@ -182,9 +182,13 @@ class Scanner:
 
     def _look(self, data: bytes, sieve: Sieve | None, only: Sieve | None) -> "_Look":
         """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
-        budget, places = Budget.of(data), self._limit + len(data) // self._spacing
-        further = self._further + len(data) // _SHORTER
-        room = _Room(runs=RUNS, places=places, hits=self._limit + len(data) // _CORE, further=further)
+        budget, size = Budget.of(data), len(data)
+        room = _Room(
+            runs=RUNS + size // _CORE,
+            places=self._limit + size // self._spacing,
+            hits=self._limit + size // _CORE,
+            further=self._further + size // _SHORTER,
+        )
         found: dict[str, _Found] = {}
         tried = _Tried(only)
         read: set[Hashable] = set()

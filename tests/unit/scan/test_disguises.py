@@ -118,6 +118,7 @@ ENCODINGS = {
     "base64": lambda key: base64.b64encode(key).decode(),
     "base64 without padding": lambda key: base64.urlsafe_b64encode(key[:-1]).decode().rstrip("="),
     "hex": lambda key: key.hex(),
+    "quoted-printable": lambda key: f"K=3D{key.decode()[:-1]}",
     "packed in hex": lambda key: gzip.compress(b"TOKEN=" + key).hex(),
 }
 
