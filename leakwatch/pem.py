@@ -9,7 +9,7 @@ LABELS: Final = "(?:RSA )?PRIVATE KEY"
 BREAK: Final = r"\s|\\+[nr]|%0[ADad]"
 """What parts the lines: white space, its escape in JSON or source code, or in an address."""
 
-_BLOCK: Final = re.compile(rf"-----BEGIN {LABELS}-----((?:{BREAK}|[A-Za-z0-9+/=])+)-----END {LABELS}-----")
+_BLOCK: Final = re.compile(rf"-----BEGIN {LABELS}-----((?:[A-Za-z0-9+/=]++|{BREAK})+)-----END {LABELS}-----")
 _BREAKS: Final = re.compile(BREAK)
 _EDGE: Final = re.compile(rf"-----(?:(?P<begin>BEGIN)|END) {LABELS}-----".encode())
 _LONGEST: Final = 20_000  # bytes of a private key with all that hides it

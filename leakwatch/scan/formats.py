@@ -69,8 +69,8 @@ class Format:
         "_prefix",
         "_reach",
         "detector",
+        "has_one_end",
         "is_as_found",
-        "one_length",
         "rank",
         "rows",
         "width",
@@ -80,8 +80,9 @@ class Format:
         self.detector = detector
         self.rank: int = _RANKS[detector.breadth]
         self.width = expressions.alphabet(detector.pattern)
-        self.one_length = detector.find == (detector.pattern,)
         self.is_as_found = detector.form == "as-found"
+        # From one place it ends nowhere else: it has one length, or is a private key, which has a last line.
+        self.has_one_end = detector.find == (detector.pattern,) or not self.is_as_found
         is_simple = self.is_as_found and not detector.reach
         self.rows = rows(detector.pattern) if is_simple else ()  # for the compiled core; of others none
         self._pattern = re.compile(detector.pattern.encode())
@@ -104,14 +105,14 @@ class Format:
 
     def shorter(self, reading: Reading) -> Iterator[Reading]:
         """Every shorter string from the same start, longest first: a neighbour may be glued to the key."""
-        end = 0 if self.one_length else reading.end
+        end = 0 if self.has_one_end else reading.end
         while end and (found := self._pattern.match(reading.data, reading.start, end - 1)):
             end = found.end()
             yield reading._replace(end=end)
 
     def until(self, reading: Reading, end: int) -> Reading | None:
         """The string from the same start to a given end, if it is of this format."""
-        is_one = not self.one_length and self.takes(reading.data, reading.start, end)
+        is_one = not self.has_one_end and self.takes(reading.data, reading.start, end)
         return reading._replace(end=end) if is_one else None
 
     def prefix(self, reading: Reading) -> str:

@@ -159,7 +159,7 @@ class Reader:
     def __init__(  # noqa: PLR0913, PLR0917 - what is read, where and how far
         self, data: bytes, places: Places, further: int, joints: Sequence[int], skipped: int, hits: Hits | None = None
     ) -> None:
-        several = sum(not all(f.one_length for f in formats) for formats in places.values())
+        several = sum(not all(f.has_one_end for f in formats) for formats in places.values())
         self._data = data
         self._places = places
         self.starts = sorted(places)
