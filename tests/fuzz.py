@@ -25,8 +25,8 @@ with atheris.instrument_imports(include=["leakwatch.core", "leakwatch.scan", "le
     from leakwatch.containers.limits import Limits, Room
     from leakwatch.containers.walk import members
     from leakwatch.core import Forms, Read, Sifted, Span, _fast, deltas, inflating, places, plain
+    from leakwatch.core.base64_texts import texts
     from leakwatch.core.sieve import _indexed
-    from leakwatch.core.texts import texts
     from leakwatch.model import Document, Reference
     from leakwatch.scan import Scanner, shipped
     from leakwatch.scan.hints import HINTS

@@ -6,7 +6,7 @@ Of what only looks like gzip or zlib nine of ten places cannot be inflated, and 
 import re
 from typing import Final
 
-from leakwatch.core.texts import decoded
+from leakwatch.core.base64_texts import decoded
 
 _BEGINNING: Final = re.compile(rb"[A-Za-z0-9+/_-]{0,64}")
 _GZIP: Final = (b"\x1f\x8b\x08\x00", b"\x1f\x8b\x08\x01")  # with nothing in their headers that is not always there

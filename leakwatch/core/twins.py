@@ -16,11 +16,11 @@ try:
         texts,
     )
 except ImportError:  # there was no C compiler
+    from leakwatch.core.base64_texts import texts
     from leakwatch.core.deltas import applied
     from leakwatch.core.inflating import may_inflate
     from leakwatch.core.places import collect, sift_places
     from leakwatch.core.plain import is_registered, rejoined, shaped, sift, stretches
-    from leakwatch.core.texts import texts
 
 __all__ = [
     "applied",

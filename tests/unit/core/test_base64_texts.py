@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwatch.core import Span, _fast
-from leakwatch.core.texts import texts
+from leakwatch.core.base64_texts import texts
 
 Texts = Callable[[bytes, list[Span]], list[tuple[int, int, bytes]]]
 TEXT = b"some text in it, and more"
