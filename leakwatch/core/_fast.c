@@ -1868,7 +1868,7 @@ static PyMethodDef FUNCTIONS[] = {
     {"sift", fast_sift, METH_VARARGS, "As in plain.py."},
     {"rejoined", fast_rejoined, METH_VARARGS, "As in plain.py."},
     {"stretches", fast_stretches, METH_VARARGS, "As in plain.py."},
-    {"texts", fast_texts, METH_VARARGS, "As in texts.py."},
+    {"texts", fast_texts, METH_VARARGS, "As in base64_texts.py."},
     {"may_inflate", fast_may_inflate, METH_VARARGS, "As in inflating.py."},
     {"applied", fast_applied, METH_VARARGS, "As in deltas.py."},
     {NULL, NULL, 0, NULL},
