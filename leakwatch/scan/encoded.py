@@ -33,8 +33,8 @@ def base64(data: bytes) -> Iterator[Undone]:
     Which of four characters begins the first group, nobody knows. So each run is decoded four times, and what is text
     in that tells.
     """
-    runs = [(found.start(), found.end()) for found in _BASE64.finditer(data)]
-    return (Undone(*text) for text in texts(data, runs) if has_text(text[2]))
+    runs = [*map(re.Match.span, _BASE64.finditer(data))]
+    return (Undone(start, end, text) for start, end, text in texts(data, runs) if has_text(text))
 
 
 def packed(data: bytes) -> Iterator[Undone]:

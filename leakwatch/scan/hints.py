@@ -198,11 +198,14 @@ def _windows(data: bytes, decoder: Decoder, ends: Sequence[Span]) -> list[Span]:
 
 def _near_together(runs: Sequence[Span]) -> list[Span]:
     """Return from where to where runs stand of which each is close to the next."""
+    first, last = runs[0]
     spans: list[Span] = []
     for start, end in runs:
-        is_close = spans and start - spans[-1][1] < _CLOSE
-        spans.append((spans.pop()[0] if is_close else start, end))
-    return spans
+        if start - last >= _CLOSE:
+            spans.append((first, last))
+            first = start
+        last = end
+    return [*spans, (first, last)]
 
 
 def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
