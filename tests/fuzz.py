@@ -52,9 +52,9 @@ class _Some:
         return Sifted([(start, end) for start, end in cut if self.passes(data[start:end])], 0, 0)
 
     def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int, /) -> Read:
-        _, looked, skipped, others = _fast.sift_places(data, hits, joints, forms, _NOTHING, array("Q", [0]), further)
+        looked = _fast.sift_places(data, hits, joints, forms, _NOTHING, array("Q", [0]), further)
         spans = [span for span in _shortest_and_longest(data, hits, forms) if self.passes(data[slice(*span)])]
-        return Read(spans, looked, skipped, others)
+        return Read(spans, *looked[1:])
 
     def passes(self, key: bytes, /) -> bool:
         return not zlib.crc32(key) % 50

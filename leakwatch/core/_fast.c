@@ -928,8 +928,10 @@ typedef struct {
 } Node;
 
 typedef struct {
-    uint32_t first, last, others;
+    uint32_t first, last, kind;
 } Tree;
+
+enum { OTHERS = 1, VARIES = 2 }; /* kinds of trees: that have other formats too, that have strings of several lengths */
 
 typedef struct {
     uint32_t rank;
@@ -950,7 +952,8 @@ typedef struct {
     Span ends[LEAVES + 2 * NEIGHBOURS]; /* from which to which, both included */
     size_t end_count;
     bool is_cut;
-    Py_ssize_t places, further, looked, skipped; /* places that are left */
+    Py_ssize_t places, further; /* that are left: places at which strings vary, and room for shorter ones */
+    Py_ssize_t looked, spent, skipped;
 } Places;
 
 /* Whether the tables can be walked. */
@@ -963,7 +966,7 @@ static bool is_whole(const Places *p)
         if (!is_counted || !leads_on || node->set >= p->set_count || node->rank > CATCH_ALL) return false;
     }
     for (size_t t = 0; t < p->tree_count; t++)
-        if (p->trees[t].last > p->node_count || p->trees[t].others > 1) return false;
+        if (p->trees[t].last > p->node_count || p->trees[t].kind > (OTHERS | VARIES)) return false;
     return true;
 }
 
@@ -977,6 +980,15 @@ static int by_number(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
+/* Whether strings of several lengths may begin at the place of a hit, of which it is the first. */
+static bool varies(const Places *p, const uint64_t *hit)
+{
+    Py_ssize_t start = start_of(*hit);
+    for (; hit < p->hits + p->hit_count && start_of(*hit) == start; hit++)
+        if (p->trees[expression_of(*hit)].kind & VARIES) return true;
+    return false;
+}
+
 /* Put the hits in order, which they nearly are, and count their places; false if one lies nowhere. */
 static bool order(Places *p)
 {
@@ -986,8 +998,9 @@ static bool order(Places *p)
     for (size_t at = 0; at < p->hit_count; at++) {
         uint64_t hit = p->hits[at];
         if (start_of(hit) > p->size || expression_of(hit) >= p->tree_count) return false;
-        p->places += at == 0 || start_of(hit) != start_of(p->hits[at - 1]);
     }
+    for (size_t at = 0; at < p->hit_count; at++)
+        p->places += (at == 0 || start_of(p->hits[at]) != start_of(p->hits[at - 1])) && varies(p, p->hits + at);
     return true;
 }
 
@@ -1029,16 +1042,12 @@ static void walk(Places *p, Py_ssize_t start, const Tree *tree)
 /* Leave catch-alls out if narrower formats take as much. */
 static void leave_out(Places *p)
 {
-    Py_ssize_t taken = 0, most = 0;
-    for (size_t at = 0; at < p->leaf_count; at++) {
-        const Leaf *leaf = p->leaves + at;
-        if (leaf->high > most) most = leaf->high;
-        if (leaf->rank < CATCH_ALL && leaf->high > taken) taken = leaf->high;
-    }
-    if (most > taken) return;
+    Py_ssize_t taken = 0;
     size_t kept = 0;
     for (size_t at = 0; at < p->leaf_count; at++)
-        if (p->leaves[at].rank < CATCH_ALL) p->leaves[kept++] = p->leaves[at];
+        if (p->leaves[at].rank < CATCH_ALL && p->leaves[at].high > taken) taken = p->leaves[at].high;
+    for (size_t at = 0; at < p->leaf_count; at++)
+        if (p->leaves[at].rank < CATCH_ALL || p->leaves[at].high > taken) p->leaves[kept++] = p->leaves[at];
     p->leaf_count = kept;
 }
 
@@ -1155,11 +1164,11 @@ static void settle_places(Places *p)
 }
 
 /* Read all strings at the place of some hits, unless nothing was found in the same before. */
-static void read_place(Places *p, Py_ssize_t start, const uint64_t *next, const uint64_t *joint)
+static void read_place(Places *p, Py_ssize_t start, const uint64_t *next, const uint64_t *joint, Py_ssize_t room)
 {
     Sift *sift = p->sift;
     leave_out(p);
-    Py_ssize_t further = choose(p, start, next, joint, p->further / p->places);
+    Py_ssize_t further = choose(p, start, next, joint, room);
     p->skipped += p->is_cut;
     if (p->end_count == 0) return;
     order_ends(p);
@@ -1167,6 +1176,7 @@ static void read_place(Places *p, Py_ssize_t start, const uint64_t *next, const 
     if (sift->waiting == TOGETHER || sift->token_count >= MANY || is_among(sift->runs, sift->runs + sift->waiting, place)) settle_places(p);
     if (__atomic_load_n(place, __ATOMIC_RELAXED) == mark) return;
     p->further -= further;
+    p->spent += further;
     sift->run = sift->runs + sift->waiting++;
     *sift->run = (Run){.span = {start, start}, .mark = mark, .place = place, .is_looked_at = true};
     ask_ends(p, start);
@@ -1175,14 +1185,14 @@ static void read_place(Places *p, Py_ssize_t start, const uint64_t *next, const 
 static void read_all(Places *p)
 {
     const uint64_t *hit = p->hits, *end = hit + p->hit_count, *joint = p->sift->joints.at, *last = joint + p->sift->joints.count;
-    for (; hit < end && !p->sift->out_of_memory; p->places--) {
-        Py_ssize_t start = start_of(*hit);
+    while (hit < end && !p->sift->out_of_memory) {
+        Py_ssize_t start = start_of(*hit), room = varies(p, hit) ? p->further / p->places-- : 0;
         p->leaf_count = 0;
         p->is_cut = false;
         for (const uint64_t *first = hit; hit < end && start_of(*hit) == start; hit++)
             if (hit == first || hit[0] != hit[-1]) walk(p, start, p->trees + expression_of(*hit));
         while (joint < last && *joint <= (uint64_t)start) joint++;
-        if (p->leaf_count > 0) read_place(p, start, hit, joint);
+        if (p->leaf_count > 0) read_place(p, start, hit, joint, room);
     }
     settle_places(p);
 }
@@ -1193,7 +1203,7 @@ static PyObject *others_of(const Places *p)
     PyObject *others = PyList_New(0);
     for (size_t at = 0; others != NULL && at < p->hit_count; at++) {
         size_t expression = expression_of(p->hits[at]);
-        if (!p->trees[expression].others) continue;
+        if (!(p->trees[expression].kind & OTHERS)) continue;
         if (!append(others, Py_BuildValue("(nn)", start_of(p->hits[at]), (Py_ssize_t)expression))) Py_CLEAR(others);
     }
     return others;
@@ -1210,7 +1220,7 @@ static PyObject *sifted_places(Places *p)
     }
     PyObject *spans = p->sift->out_of_memory ? PyErr_NoMemory() : spans_of(p->sift->found, p->sift->found_count);
     PyObject *others = spans ? others_of(p) : NULL;
-    if (others != NULL) return Py_BuildValue("(NnnN)", spans, p->looked, p->skipped, others);
+    if (others != NULL) return Py_BuildValue("(NnnnN)", spans, p->looked, p->spent, p->skipped, others);
     Py_XDECREF(spans);
     return NULL;
 }

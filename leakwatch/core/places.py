@@ -18,6 +18,7 @@ NEIGHBOURS: Final = 8  # places in a key at which it may end because another beg
 DEEPEST: Final = 64  # sets of characters in one row
 MOST: Final = 1 << 16  # characters of one set that stand together
 LEAVES: Final = 256  # rows that are read at one place
+OTHERS, VARIES = 1, 2  # kinds of trees: that have other formats too, that have strings of several lengths
 CATCH_ALL: Final = 3  # the rank of what adds nothing where a narrower format takes as much
 _NUMBER: Final = 8  # bytes
 _EXPRESSION: Final = 16  # bits of a hit that tell the expression; those above tell where
@@ -35,7 +36,7 @@ class Forms(NamedTuple):
 
     sets: bytes  # of characters, 32 bytes each: a bit for each that is in it
     nodes: "array[int]"  # six numbers each, see `Node`; each stands before those that may follow it
-    trees: "array[int]"  # for each expression its first node, behind its last one, and 1 if it has other formats too
+    trees: "array[int]"  # for each expression its first node, behind its last one, and of which kinds it is
 
 
 class Node(NamedTuple):
@@ -74,25 +75,29 @@ def collect(expression: int, start: int, _end: int, _flags: int, hits: bytearray
 
 def sift_places(  # noqa: PLR0913, PLR0917 - what is read, by what, and what is known
     data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, known: Known, seen: "array[int]", further: int
-) -> tuple[list[Span], int, int, list[tuple[int, int]]]:
+) -> tuple[list[Span], int, int, int, list[tuple[int, int]]]:
     """Put hits in order, and return where registered keys stand that begin there.
 
-    Beside that: how many strings were looked up, how many places were not read in all ways for want of room, and
-    where which expressions were found that have other formats too, which the caller reads. Keys may also end at
-    `joints`, which rise. `further` is how many shorter strings there may be.
+    Beside that: how many strings were looked up, and how many of these were shorter ones, for which there is room for
+    `further`; how many places were not read in all ways for want of it; and where which expressions were found that
+    have other formats too, which the caller reads. Keys may also end at `joints`, which rise.
     """
     found: list[Span] = []
-    looked = skipped = 0
+    looked = spent = skipped = 0
     point = point_of(known)
     numbers = array("Q", bytes(hits))
     ordered = sorted(numbers[1:])
     hits[_NUMBER:] = array("Q", ordered).tobytes()
     places = [(start, [*dict.fromkeys(hit & _NUMBERED for hit in those)]) for start, those in groupby(ordered, _start)]
     starts = [start for start, _ in places]
-    for index, (start, expressions) in enumerate(places):
-        leaves = _kept([leaf for one in expressions for leaf in _leaves(data, start, one, forms)])
+    several = [start for start, expressions in places if any(_kind(one, forms) & VARIES for one in expressions)]
+    left = len(several)
+    for start, expressions in places:
+        leaves = [leaf for one in expressions for leaf in _leaves(data, start, one, forms)]
         neighbours = [*_following(starts, start), *_following(joints, start)]
-        place = _place(start, leaves[:LEAVES], neighbours, further // (len(places) - index))
+        is_several = several[len(several) - left : len(several) - left + 1] == [start]
+        place = _place(start, _kept(leaves[:LEAVES]), neighbours, further // left if is_several else 0)
+        left -= is_several
         skipped += place.is_cut or len(leaves) > LEAVES
         if not place.ends:
             continue
@@ -100,14 +105,19 @@ def sift_places(  # noqa: PLR0913, PLR0917 - what is read, by what, and what is 
         if seen[mark % len(seen)] == mark:
             continue
         further -= place.further
+        spent += place.further
         strings = [(start, end) for end in _each(place.ends)]
         looked += len(strings)
         registered = [span for span in strings if is_registered(data[slice(*span)], known)]
         found += registered
         if not registered:
             seen[mark % len(seen)] = mark
-    others = [(_start(hit), hit & _NUMBERED) for hit in ordered if forms.trees[3 * (hit & _NUMBERED) + 2]]
-    return found, looked, skipped, others
+    others = [(_start(hit), hit & _NUMBERED) for hit in ordered if _kind(hit & _NUMBERED, forms) & OTHERS]
+    return found, looked, spent, skipped, others
+
+
+def _kind(expression: int, forms: Forms) -> int:
+    return forms.trees[3 * expression + 2]
 
 
 def _start(hit: int) -> int:
@@ -142,7 +152,7 @@ def _kept(leaves: Sequence[Leaf]) -> Sequence[Leaf]:
     """Leave catch-alls out if narrower formats take as much."""
     narrow = [leaf for leaf in leaves if leaf.rank < CATCH_ALL]
     taken = max((leaf.high for leaf in narrow), default=0)
-    return leaves if any(leaf.high > taken for leaf in leaves) else narrow
+    return [leaf for leaf in leaves if leaf.rank < CATCH_ALL or leaf.high > taken]
 
 
 def _place(start: int, leaves: Sequence[Leaf], neighbours: Iterable[int], room: int) -> Place:

@@ -33,7 +33,8 @@ class Read(NamedTuple):
     """Where registered keys stand at the places of markers, or once in a very long while what could be one."""
 
     spans: list[Span]
-    looked: int  # strings that were looked up, and not remembered
+    looked: int  # strings that were looked up, and not remembered …
+    spent: int  # … and how many of these there was to be room for
     skipped: int  # places at which there was no room for all strings
     others: list[tuple[int, int]]  # where which expressions were found that have formats beside those that were read
 

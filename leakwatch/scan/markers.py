@@ -7,6 +7,7 @@ The few formats whose patterns are more than rows are always read here.
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import accumulate, chain, islice
 from typing import Final, NamedTuple, final
 
@@ -55,6 +56,19 @@ class Hits(NamedTuple):
             if places[-1:] != [place]:
                 places.append(place)
         return places
+
+
+class Core(NamedTuple):
+    """What the core reads in some bytes."""
+
+    hits: Hits
+    formats: Sequence[Sequence[Format]]  # by the number of what hyperscan finds
+
+    def narrow_end(self, data: bytes, start: int) -> int:
+        """Return how far narrower formats that the core reads go from a place."""
+        every = (format_ for expression in self.hits.at(start) for format_ in self.formats[expression])
+        narrow = (format_.longest(data, start) for format_ in every if format_.rows and format_.rank < CATCH_ALL)
+        return max((reading.end for reading in narrow if reading), default=start)
 
 
 @final
@@ -109,11 +123,12 @@ class Markers:
     ) -> "Reader":
         """Return what reads the formats that a sieve does not, as `reader` does, where they were found."""
         places: dict[int, list[Format]] = {}
+        core = Core(hits, self._formats)
         for read, (at, expression) in enumerate(those):
             if len(places) >= limit:
-                return Reader(data, places, further, joints, len(those) - read, hits)
+                return Reader(data, places, further, joints, len(those) - read, core)
             _add(places, data, (f for f in self._formats[expression] if not f.rows), at)
-        return Reader(data, places, further, joints, 0, hits)
+        return Reader(data, places, further, joints, 0, core)
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
         """Return the numbers of the texts in which a key may begin or end. Few small ones are read as one."""
@@ -157,36 +172,57 @@ class Reader:
     """Reads some bytes from each place, within a bound on the further readings of all places together."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what is read, where and how far
-        self, data: bytes, places: Places, further: int, joints: Sequence[int], skipped: int, hits: Hits | None = None
+        self, data: bytes, places: Places, further: int, joints: Sequence[int], skipped: int, core: Core | None = None
     ) -> None:
-        several = sum(not all(f.has_one_end for f in formats) for formats in places.values())
         self._data = data
         self._places = places
         self.starts = sorted(places)
         self._joints = joints
-        self._hits = hits  # that others read as well
-        self._share = further // max(1, several)  # the same for each, lest one take it all
+        self._core = core  # that reads other formats of the same bytes
+        self._room = further
         self.skipped = skipped  # places, and those that were not read in all ways
+        self.spent = 0  # of the further readings
 
     def readings(self, start: int, read: set[Hashable]) -> list[Reading]:
         """Return every way to read the bytes from a start; none if the same bytes were read before.
 
         A catch-all adds nothing where a narrower format takes all that it could: no neighbour is glued there.
         """
-        longest = self.longest(start)
+        if start not in self._kept:
+            return []
+        longest, kept, open_ = self._kept[start]
         neighbours = self._neighbours(start, longest)
         if not _is_new(start, longest, neighbours, read):
             return []
-        taken = max((r.end for r in longest if r.format.rank < CATCH_ALL), default=start)
-        kept = [r for r in longest if r.format.rank < CATCH_ALL or r.end > taken]
-        return [*kept, *_up_to(neighbours, kept), *self._further(kept)]
+        return [*kept, *_up_to(neighbours, kept), *self._further(open_)]
+
+    @cached_property
+    def _kept(self) -> Mapping[int, tuple[Sequence[Reading], Sequence[Reading], Sequence[Reading]]]:
+        """Of each place the longest readings, those that add something, and those of which shorter ones may, too.
+
+        Where a narrower format goes up to a line's end, a catch-all goes on into the next line: not in all lengths.
+        """
+        every: dict[int, tuple[Sequence[Reading], Sequence[Reading], Sequence[Reading]]] = {}
+        for start in self.starts:
+            longest = self.longest(start)
+            taken = max((r.end for r in longest if r.format.rank < CATCH_ALL), default=start)
+            taken = max(taken, self._core.narrow_end(self._data, start)) if self._core else taken
+            kept = [r for r in longest if r.format.rank < CATCH_ALL or r.end > taken]
+            most = CATCH_ALL if taken in self._next(self._joints, taken - 1)[:1] else CATCH_ALL + 1
+            every[start] = longest, kept, [r for r in kept if r.format.rank < most and not r.format.has_one_end]
+        return every
+
+    @cached_property
+    def _share(self) -> int:
+        """How many shorter readings a place may have: the same for each that has any, lest one take it all."""
+        return self._room // max(1, sum(bool(open_) for _, _, open_ in self._kept.values()))
 
     def _neighbours(self, start: int, longest: Sequence[Reading]) -> list[int]:
         """Where within a key others may begin, or lines were joined."""
         last = max((reading.end for reading in longest), default=start)
-        places = [*self._next(self.starts, start), *self._next(self._joints, start)]
-        others = self._hits.between(start, last) if self._hits else ()
-        return [*(place for place in places if place < last), *others]
+        others = self._core.hits.between(start, last) if self._core else ()
+        starts = sorted({*self._next(self.starts, start), *others})[:NEIGHBOURS]
+        return [place for place in (*starts, *self._next(self._joints, start)) if place < last]
 
     @staticmethod
     def _next(places: Sequence[int], start: int) -> Sequence[int]:
@@ -203,6 +239,7 @@ class Reader:
         shorter = chain.from_iterable(reading.format.shorter(reading) for reading in narrow_first)
         further = list(islice(shorter, self._share + 1))
         self.skipped += len(further) > self._share
+        self.spent += min(len(further), self._share)
         return further[: self._share]
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
-from leakwatch.core import DEEPEST, MOST, Forms, Node
+from leakwatch.core import DEEPEST, MOST, OTHERS, VARIES, Forms, Node
 
 _MANY: Final = 32  # rows of one pattern
 _PARTS: Final = re.compile(
@@ -127,7 +127,8 @@ def forms(expressions: Sequence[tuple[Iterable[tuple[Row, int]], bool]]) -> Form
             root.add(row, rank)
         first = len(nodes)
         nodes += root.nodes(first, 0, sets)
-        trees += [first, len(nodes), has_others]
+        varies = any(node.least < node.most for node in nodes[first:])
+        trees += [first, len(nodes), has_others * OTHERS | varies * VARIES]
     return Forms(b"".join(map(_bits, sets)), array("I", chain.from_iterable(nodes)), array("I", trees))
 
 

@@ -25,7 +25,8 @@ _CORE: Final = 8 if is_compiled else SPACING  # … or the core
 RUNS: Final = 250_000  # runs of any text that are tried with the sieve, and one more for as many bytes as that
 _FURTHER: Final = 2  # times the limit: shorter readings of any text …
 _SHORTER: Final = 16 if is_compiled else SPACING  # … and bytes of it for one more, where the core reads them
-_SELDOM: Final = 20  # one such part of the limit: shorter readings, in one layer, of what the core does not read
+# Beside what the core reads: a part of the limit, one more place for so many bytes, times that for shorter readings.
+_SELDOM, _FAR, _EACH = 10, 1_024, 5
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 _APART: Final = BETWEEN.decode()
@@ -82,6 +83,7 @@ class _Room:
     places: int  # of markers, that are read here
     hits: int  # of markers, that the core reads
     further: int  # shorter readings of these
+    seldom: int  # shorter readings of what the core does not read
     skipped: int = 0
     looked: int = 0  # strings that the core looked up
 
@@ -185,9 +187,10 @@ class Scanner:
         budget, size = Budget.of(data), len(data)
         room = _Room(
             runs=RUNS + size // _CORE,
-            places=self._limit + size // self._spacing,
+            places=self._limit + size // self._spacing if only is None else self._limit // _SELDOM + size // _FAR,
             hits=self._limit + size // _CORE,
             further=self._further + size // _SHORTER,
+            seldom=_EACH * self._limit // _SELDOM,
         )
         found: dict[str, _Found] = {}
         tried = _Tried(only)
@@ -215,17 +218,19 @@ class Scanner:
             hits = self._markers.hits(data, room.hits)
             if not hits.found:
                 return
-            looked = tried.sieve.find_at(data, hits.numbers, joints, self._markers.forms, room.further)
+            further = max(room.further // 2, min(room.further, self._limit))  # some is left for deeper layers
+            looked = tried.sieve.find_at(data, hits.numbers, joints, self._markers.forms, further)
             passed = self._markers.passed(data, hits, looked.spans)
-            reader = self._markers.others(data, hits, looked.others, room.places, self._limit // _SELDOM, joints)
+            reader = self._markers.others(data, hits, looked.others, room.places, room.seldom, joints)
             room.hits -= min(hits.found, room.hits)
-            room.further -= min(looked.looked, room.further)
+            room.further -= looked.spent
             room.looked += looked.looked
             room.skipped += looked.skipped + (hits.found > hits.room)
         for start in sorted({*passed, *reader.starts}):
             wanted = [reading for reading in reader.readings(start, read) if tried.wants(reading.digested)]
             yield [*passed.get(start, ()), *wanted]
         room.places -= len(reader.starts)
+        room.seldom -= reader.spent
         room.skipped += reader.skipped
 
     def _reading(self, rivals: Sequence[Reading], layer: Layer, order: int) -> _Found:

@@ -17,7 +17,7 @@ from tests.unit.core.making import numbers
 from tests.unit.core.test_runs import indexed, known, remembering
 
 UNHURRIED = settings(deadline=None)
-Twin = Callable[..., tuple[list[tuple[int, int]], int, int, list[tuple[int, int]]]]
+Twin = Callable[..., tuple[list[tuple[int, int]], int, int, int, list[tuple[int, int]]]]
 NO_JOINTS = array("Q")
 PLENTY = 100_000
 
@@ -43,7 +43,7 @@ def looked_up(sift: Twin, text: str, tables: Forms, hits: bytearray, **how: Any)
     """Which strings of a text are looked up: those that are found if they are registered, each alone."""
     every = [(a, b) for a in range(len(text)) for b in range(a + 1, len(text) + 1)]
     all_of_it = indexed(sorted({*numbers(*{text[a:b] for a, b in every})}))
-    spans, looked, _, _ = sift(
+    spans, looked, _, _, _ = sift(
         text.encode(), hits, how.get("joints", NO_JOINTS), tables, all_of_it, remembering(), how.get("further", 0)
     )
     assert looked == len(spans)
@@ -70,8 +70,8 @@ def test_shorter_strings_are_looked_up_as_far_as_there_is_room(sift: Twin) -> No
     every = ["k_abc", "k_abca", "k_abcab", "k_abcabc"]
     for further in range(4):
         assert looked_up(sift, text, tables, found_at((0, 0)), further=further) == {*every[3 - further :]}
-        _, _, skipped, _ = sift(text.encode(), found_at((0, 0)), NO_JOINTS, tables, known(), remembering(), further)
-        assert skipped == (further < 3)
+        counts = sift(text.encode(), found_at((0, 0)), NO_JOINTS, tables, known(), remembering(), further)[2:4]
+        assert counts == (further, further < 3)
 
 
 def test_each_place_has_its_share_and_what_one_leaves_goes_to_the_next(sift: Twin) -> None:
@@ -84,6 +84,12 @@ def test_each_place_has_its_share_and_what_one_leaves_goes_to_the_next(sift: Twi
         *("k_abcab", "k_abca", "k_abc"),
         *("k_abcabcab", "k_abcabca", "k_abcabc"),
     }
+
+
+def test_places_of_strings_of_one_length_take_no_share(sift: Twin) -> None:
+    text, tables = "k_abcabc" + " o_abc" * 50, taking("k_[a-c]{3,9}", "o_[a-c]{3}")
+    hits = found_at((0, 0), *((at, 1) for at, letter in enumerate(text) if letter == "o"))
+    assert looked_up(sift, text, tables, hits, further=3) == {"k_abcabc"[:n] for n in range(5, 9)} | {"o_abc"}
 
 
 def test_narrower_formats_have_the_room_first(sift: Twin) -> None:
@@ -124,20 +130,20 @@ def test_of_what_follows_the_next_few_places_count(sift: Twin) -> None:
 def test_hits_are_put_in_order_and_those_of_others_are_returned(sift: Twin) -> None:
     tables = forms([([], True), ([(row, 1) for row in rows("b{2}")], False)])
     hits = found_at((5, 0), (3, 1), (1, 0))
-    assert sift(b"abbbbb", hits, NO_JOINTS, tables, known(), remembering(), 0) == ([], 1, 0, [(1, 0), (5, 0)])
+    assert sift(b"abbbbb", hits, NO_JOINTS, tables, known(), remembering(), 0) == ([], 1, 0, 0, [(1, 0), (5, 0)])
     assert hits == found_at((1, 0), (3, 1), (5, 0))
 
 
 def test_a_place_at_which_there_was_nothing_is_not_looked_at_again(sift: Twin) -> None:
     seen = remembering()
     text, tables, hits = b"k_abcabc k_abcabc", taking("k_[a-c]{3,9}"), found_at((0, 0), (9, 0))
-    assert sift(text, hits, NO_JOINTS, tables, known(), seen, 0) == ([], 1, 2, [])
-    assert sift(text, hits, NO_JOINTS, tables, known(), seen, 0) == ([], 0, 2, [])
-    assert sift(text, hits, NO_JOINTS, tables, known(), seen, 9) == ([], 4, 0, []), "in more ways"
+    assert sift(text, hits, NO_JOINTS, tables, known(), seen, 0) == ([], 1, 0, 2, [])
+    assert sift(text, hits, NO_JOINTS, tables, known(), seen, 0) == ([], 0, 0, 2, [])
+    assert sift(text, hits, NO_JOINTS, tables, known(), seen, 9) == ([], 4, 3, 0, []), "in more ways"
     assert sum(map(bool, seen)) == 2
     for _ in range(2):
         ours = known("k_abcabc")
-        assert sift(text, hits, NO_JOINTS, tables, ours, remembering(), 0) == ([(0, 8), (9, 17)], 2, 2, [])
+        assert sift(text, hits, NO_JOINTS, tables, ours, remembering(), 0) == ([(0, 8), (9, 17)], 2, 0, 2, [])
 
 
 def test_a_place_and_a_run_of_the_same_bytes_are_not_taken_for_one_another() -> None:
@@ -208,7 +214,7 @@ def test_very_many_strings_and_rows_are_no_matter() -> None:
             for twin in (places.sift_places, _fast.sift_places)
         )
         assert one == other
-    _, looked, _, _ = _fast.sift_places(
+    _, looked, _, _, _ = _fast.sift_places(
         text.encode(), found_at(*hits), NO_JOINTS, taking("[ab]{3,5000}"), ours, remembering(), PLENTY
     )
     assert looked > PLENTY
@@ -257,7 +263,7 @@ def test_what_is_no_table_and_lies_nowhere_is_refused() -> None:
         tables._replace(sets=b"short"),
         tables._replace(nodes=array("I", [1])),
         tables._replace(trees=array("I", [0, 9, 0])),
-        tables._replace(trees=array("I", [0, 1, 2])),
+        tables._replace(trees=array("I", [0, 1, 4])),
         tables._replace(trees=array("I", [0])),
     ):
         with pytest.raises(ValueError, match="whole trees"):

@@ -367,6 +367,35 @@ def test_twice_as_many_keys_amid_broken_lines_take_about_twice_as_long() -> None
     assert ratio < 5
 
 
+@pytest.mark.parametrize("form", ["google-oauth-access", "anthropic-any", "openai-any", "openai-none"])
+@pytest.mark.parametrize("others", ["groq", "openai-project"])
+def test_a_key_to_which_letters_are_glued_is_found_before_many_others(form: str, others: str) -> None:
+    key = made(named(form), 1)
+    text = "\n".join([f"{key}{'x' * 40}", *(made(named(others), seed) for seed in range(500))])
+    scan = SCANNER.scan(document(text), sieve_of(key))
+    assert key in {candidate.plaintext.reveal() for candidate in scan.candidates}
+
+
+def test_of_ordinary_keys_of_openai_all_is_read() -> None:
+    keys = [made(named("openai-project"), seed) for seed in range(300)]
+    scan = SCANNER.scan(document("\n".join(f"OPENAI_API_KEY={key}" for key in keys)), sieve_of(*keys))
+    assert (len(scan.candidates), scan.skipped) == (300, 0)
+
+
+def test_many_keys_of_openai_of_lengths_that_we_do_not_know_are_found_with_letters_glued_to_them() -> None:
+    keys = [made(named("openai-any"), seed) for seed in range(30)]
+    scan = SCANNER.scan(document("\n".join(f"{key}{'x' * 40}" for key in keys)), sieve_of(*keys))
+    assert {candidate.plaintext.reveal() for candidate in scan.candidates} == {*keys}
+
+
+def test_the_first_layer_leaves_room_for_a_glued_key_in_the_next() -> None:
+    key = made(named("anthropic-any"), 1)
+    hidden = base64.b64encode(f"{key}{'x' * 30}".encode()).decode()
+    text = "\n".join([*(made(named("anthropic-any"), seed) for seed in range(2, 200)), "", f"  {hidden}  "])
+    found = SCANNER.scan(document(text), sieve_of(key)).candidates
+    assert [candidate.plaintext.reveal() for candidate in found] == [key]
+
+
 @pytest.mark.parametrize("margin", ["", "  # ", "> "])
 @pytest.mark.parametrize(("lines", "pieces"), [(2, 2), (5, 3), (7, 5), (8, 8), (40, 2)])
 def test_a_key_that_is_broken_over_some_of_many_lines_is_found_where_it_begins(
