@@ -1,7 +1,7 @@
-/* The compiled twin of plain.py: the same functions, with the same results. What they mean stands there.
+/* The compiled twin of the plain modules beside it: the same functions, with the same results. What they mean stands there.
 
    All that is read here was written by strangers. Each function reads each byte a bounded number of times, reads nothing
-   outside what it was given, and keeps nothing when it returns. */
+   outside what it was given, and keeps nothing when it returns but what it wrote into the memory that it was handed. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000 /* one build for every Python from 3.11 on */
@@ -1887,7 +1887,7 @@ static PyMethodDef FUNCTIONS[] = {
 static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, begin}, {0, NULL}};
 
 static struct PyModuleDef MODULE = {
-    PyModuleDef_HEAD_INIT, "leakwatch.core._fast", "The compiled twin of plain.py.", 0, FUNCTIONS, SLOTS_OF_MODULE, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "leakwatch.core._fast", "The compiled twin of the plain modules beside it.", 0, FUNCTIONS, SLOTS_OF_MODULE, NULL, NULL, NULL,
 };
 
 PyMODINIT_FUNC PyInit__fast(void) { return PyModuleDef_Init(&MODULE); }

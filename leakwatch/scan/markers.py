@@ -30,7 +30,7 @@ Places = Mapping[int, Sequence[Format]]
 class Hits(NamedTuple):
     """What hyperscan found, as the core takes it down and puts it in order."""
 
-    numbers: bytearray  # the first is for how many there was room
+    numbers: bytearray  # the first is for how many there was room; the core has put the others in order
     room: int
 
     @property

@@ -12,6 +12,7 @@ from leakwatch.core import NO_JOINTS, SHORTEST, Forms, Read, Sifted, is_compiled
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
 from leakwatch.scan.detectors import Detector
+from leakwatch.scan.disguises import Undone, broken_lines, numbers
 from leakwatch.scan.formats import Format, Reading
 from leakwatch.scan.layers import BETWEEN, DEPTH, Budget, Layer, peel
 from leakwatch.scan.markers import Markers
@@ -122,9 +123,9 @@ class Scanner:
 
     In one field and all its layers markers are read at `limit` places, and at one more for as many bytes as `spacing`
     says; in each layer there may be twice as many shorter readings, to which a neighbour may be glued. Where a sieve
-    decides, the core reads all formats but a few: there it is one more for each eight bytes, so that no list of keys
-    is too dense. What is beyond is counted in `Scan`: who calls must tell the operator. Registered keys that are a
-    run, or that punctuation parts from it, are found all the same.
+    decides, the core reads all formats but a few, in more places than a list of keys has, and the shorter readings of
+    all layers have one room. What is beyond is counted in `Scan`: who calls must tell the operator. Registered keys
+    that are a run, or that punctuation parts from it, are found all the same.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class Scanner:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
         if len(text) < SHORTEST:
             return text
-        return redaction.redact(text, partial(self._spans, sieve), partial(self._disguises, sieve))
+        return redaction.redact(text, partial(self._shown, sieve), partial(self._disguises, sieve))
 
     def holds_key(self, text: str) -> bool:
         """Whether something stands in a text that would have to be masked."""
@@ -247,6 +248,16 @@ class Scanner:
         masked = reading.masked if reading else redaction.mask(key, "")
         return _Found(layer.origin(start), order, key, name.name if name else UNKNOWN, masked, is_glued=False)
 
+    def _shown(self, sieve: Sieve | None, data: bytes) -> list[Span] | None:
+        """What redaction must hide of what can be read, also over ends of lines: a key's first line may look whole."""
+        found = self._spans(sieve, data)
+        for lines in broken_lines(data):
+            more = self._spans(sieve, lines.data, array("Q", numbers(lines.joints)))
+            if found is None or more is None:
+                return None
+            found += [_over(lines, span) for span in more]
+        return found
+
     def _spans(self, sieve: Sieve | None, data: bytes, joints: "array[int]" = NO_JOINTS) -> list[Span] | None:
         """What redaction must hide: from each start the longest reading, and what may be registered.
 
@@ -269,6 +280,12 @@ class Scanner:
                 return None
             hidden |= {layer.disguise(span.start, span.end): span.masked for span in spans}
         return [Span(start, end, masked) for (start, end), masked in hidden.items()]
+
+
+def _over(lines: Undone, span: Span) -> Span:
+    """A span of joined lines as one of what they were joined from."""
+    start, end = lines.disguise(span.start, span.end)
+    return Span(start, end, span.masked)
 
 
 def _together(scans: Sequence[Scan]) -> Scan:

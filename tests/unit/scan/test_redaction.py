@@ -122,8 +122,8 @@ def test_a_text_with_too_many_keys_is_not_shown_at_all(keys_in: Callable[[str], 
     few = Scanner(shipped(), limit=3)
     keys = [made(detector, 1) for detector in MARKED if detector.provider in {"Hugging Face", "xAI"}]
     assert len(keys_in("\n".join(keys))) == 4
-    assert few.redact("\n".join(keys)).count("…") == 4
-    assert few.redact("\n".join([*keys, TOO_MANY])) == "…"
+    assert few.redact("\n\n".join(keys)).count("…") == 4
+    assert few.redact("\n\n".join([*keys, TOO_MANY])) == "…"
 
 
 @pytest.mark.parametrize("form", ["{hex:32}", "{uuid:4}", "{alnum:40}", "{alnum:20}/{alnum:18}"])
@@ -156,6 +156,22 @@ def test_a_registered_key_of_no_marker_that_is_broken_over_lines_is_hidden_and_i
     text = f"token1{end}{key[:24]}{end}{key[24:]}{end}another2 word"
     redacted = SCANNER.redact(text, sieve_of(key))
     assert redacted == f"token1{end}…{key[-4:]}{end}another2 word"
+
+
+@pytest.mark.parametrize("format_", ["openai-project", "anthropic-api", "openai-service-account", "minimax-coding"])
+def test_a_key_whose_first_line_looks_like_a_whole_one_is_hidden_with_its_others(format_: str) -> None:
+    key = made(named(format_), 1)
+    for at in (40, 60, 80):
+        redacted = SCANNER.redact(f"a {key[:at]}\n{key[at:]} b", sieve_of(key))
+        assert "\n" not in redacted
+        assert not any(key[start : start + 12] in redacted for start in range(12, len(key) - 12))
+
+
+def test_broken_lines_with_too_many_keys_are_not_shown_at_all() -> None:
+    few = Scanner(shipped(), limit=3)
+    keys = [made(detector, 1) for detector in MARKED if detector.provider in {"Hugging Face", "xAI"}]
+    broken = "\n\n".join(f"{key[:12]}\n{key[12:]}" for key in [*keys, TOO_MANY])
+    assert few.redact(broken) == "…"
 
 
 def test_a_disguise_of_too_many_keys_is_not_shown_at_all() -> None:
