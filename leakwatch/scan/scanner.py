@@ -27,7 +27,7 @@ RUNS: Final = 250_000  # runs of any text that are tried with the sieve, and one
 _FURTHER: Final = 2  # times the limit: shorter readings of any text …
 _SHORTER: Final = 16 if is_compiled else SPACING  # … and bytes of it for one more, where the core reads them
 # Beside what the core reads: a part of the limit, one more place for so many bytes, times that for shorter readings.
-_SELDOM, _FAR, _EACH = 10, 1_024, 5
+_SELDOM, _FAR, _EACH = 10, 1_024, 2
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 _APART: Final = BETWEEN.decode()
