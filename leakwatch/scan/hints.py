@@ -32,9 +32,11 @@ _NAMES: Final = (
 )
 
 _JOINT: Final = _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE
+_SHORT_JOINT: Final = rb"[\"'`] {0,2}[+.&]? {0,2}[\"'`]"
 # What an escape may have next to it in a key that others hide, too.
 _LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>}-]"
 _LINE_END: Final = rb"(?:\\|=[ \t]{0,8})\r?\n"  # in the same expression as the others it makes all of them slower
+_LEFTS: Final = (_LEFT, _LINE_END, _INVISIBLE)
 _RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
@@ -43,19 +45,19 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
-        _LEFT + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")",
-        _LINE_END + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")",
+        *(left + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")" for left in _LEFTS),
     ),
     disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
     disguises.quoted_printable: (
-        _LEFT + rb"=[ \t]{0,8}\r?\n" + _RIGHT,
-        _LINE_END + rb"=[ \t]{0,8}\r?\n" + _RIGHT,
+        *(left + rb"=[ \t]{0,8}\r?\n" + _RIGHT for left in _LEFTS),
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
     disguises.invisible: (_INVISIBLE,),
-    disguises.tags: tuple(left + rb"(?:</?[A-Za-z][^<>]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in (_LEFT, _LINE_END)),
-    disguises.concatenation: (_LEFT + _JOINT + _RIGHT,),
+    disguises.tags: tuple(
+        left + rb"(?:</?[A-Za-z][^<>]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in (*_LEFTS, _SHORT_JOINT)
+    ),
+    disguises.concatenation: (_LEFT + _JOINT + _RIGHT, _INVISIBLE + _SHORT_JOINT + _RIGHT),
     disguises.side_by_side: (),  # where hints of two others are near each other
     encoded.base64: (),  # where its shapes are
     encoded.packed: encoded.PACKED_IN_BASE64,

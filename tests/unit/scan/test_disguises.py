@@ -51,6 +51,11 @@ def test_a_disguise_is_undone_far_from_where_others_begin(disguise: Disguise) ->
     assert any(len(filler) <= place < len(filler) + len(disguised) for place in places)
 
 
+@pytest.mark.parametrize("between", ["\u200b<b>", '"+"<b>', "' . '<i>", "<b>\u200b", '\u200b" + "', "\u200b=\n"])
+def test_a_tag_beside_another_disguise_is_a_hint(between: str) -> None:
+    assert _laid_bare(BYTES[:30] + between.encode() + BYTES[30:])
+
+
 def test_hints_close_to_one_another_are_read_together_and_others_apart() -> None:
     data = b"x" * 20_000 + b"%41%42" + b"y " * 10_000 + b"%43"
     [spans] = [spans for decoder, spans in hints().places(data) if decoder is disguises.percent]
@@ -347,7 +352,7 @@ def test_of_one_run_of_digits_so_many_places_are_unpacked_and_no_more() -> None:
     """What only begins like something packed, or ends with its head, is none of them."""
     packed = [zlib.compress(BYTES + b" %03d" % number).hex() for number in range(encoded._TRIED + 9)]
     run = "".join(packed).encode()
-    cut = gzip.compress(BYTES * 9)[:16].hex().encode()
+    cut = gzip.compress(fill("{alnum:4000}", Random(1)).encode())[:16].hex().encode()
     noise = b"789c" + b"f" * 40
     assert len([*encoded.packed_hexadecimal(run)]) == encoded._TRIED
     assert len([*encoded.packed_hexadecimal(b"\n".join([cut, noise, run, run[:2000]]))]) > encoded._TRIED
