@@ -462,13 +462,13 @@ async def test_a_delivery_is_tried_for_as_long_as_the_configuration_says_from_wh
     monkeypatch.setattr("leakwatch.relay._CEILING", 0.1)
     house.channels.answers = [MailUnreachable("down") for _ in range(1000)]
     number = await house.owe()
-    async with working(house, retry_for="1s"):
+    async with working(house, retry_for="3s"):
         await eventually(lambda: reached(house, number, "dead"))
     tried = await house.state(number)
     assert tried.attempts > 2
     async with house.database.transaction() as tx:
         assert await house.announcer.retry(tx, await notices.notices(tx, state="dead")) == 1
-    async with working(house, retry_for="1s"):  # it has as long again
+    async with working(house, retry_for="3s"):  # it has as long again
         await eventually(lambda: reached(house, number, "dead"))
     assert (await house.state(number)).attempts > tried.attempts + 2
 
