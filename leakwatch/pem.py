@@ -6,12 +6,15 @@ from itertools import pairwise
 from typing import Final
 
 LABELS: Final = "(?:RSA )?PRIVATE KEY"
-BREAK: Final = r"\s|\\+[nr]|%0[ADad]"
+_ESCAPES: Final = r"\\+[nr]|%0[ADad]"
+BREAK: Final = rf"\s|{_ESCAPES}"
 """What parts the lines: white space, its escape in JSON or source code, or in an address."""
 
 _BLOCK: Final = re.compile(rf"-----BEGIN {LABELS}-----((?:[A-Za-z0-9+/=]++|{BREAK})+)-----END {LABELS}-----")
-_BREAKS: Final = re.compile(BREAK)
+_ESCAPED: Final = re.compile(_ESCAPES)
 _EDGE: Final = re.compile(rf"-----(?:(?P<begin>BEGIN)|END) {LABELS}-----".encode())
+_NAME: Final = b"PRIVATE KEY-----"  # each edge ends with it, which is searched fast
+_BEFORE: Final = len(b"-----BEGIN RSA ")
 _LONGEST: Final = 20_000  # bytes of a private key with all that hides it
 _MARGIN: Final = re.compile(rb"\n[ \t]{0,80}+[>|#*]{1,3}+[ \t]{0,8}+")
 _SIGN: Final = re.compile(rb"\n[ \t]{0,80}(?:[+-]|//)[ \t]{0,8}(?=-----END)")
@@ -23,15 +26,26 @@ def body(text: str) -> str:
     The key of a JSON file with escaped line breaks has the same body as the PEM file that it was made from.
     """
     block = _BLOCK.search(text) if "PRIVATE KEY-----" in text else None
-    return _BREAKS.sub("", block[1]) if block else ""
+    if block is None:
+        return ""
+    bare = _ESCAPED.sub("", block[1]) if "\\" in block[1] or "%" in block[1] else block[1]
+    return "".join(bare.split())
 
 
 def blocks(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield from where to where private keys may stand, whatever hides what is between their first line and last."""
-    if b"PRIVATE KEY" in data:
-        for begin, end in pairwise(_EDGE.finditer(data)):
-            if begin["begin"] and not end["begin"] and end.end() - begin.start() <= _LONGEST:
-                yield begin.start(), end.end()
+    for begin, end in pairwise(_edges(data)):
+        if begin["begin"] and not end["begin"] and end.end() - begin.start() <= _LONGEST:
+            yield begin.start(), end.end()
+
+
+def _edges(data: bytes) -> Iterator[re.Match[bytes]]:
+    """Find first and last lines."""
+    at = data.find(_NAME)
+    while at >= 0:
+        if edge := _EDGE.search(data, max(0, at - _BEFORE), at + len(_NAME)):
+            yield edge
+        at = data.find(_NAME, at + len(_NAME))
 
 
 def without_margins(block: bytes) -> bytes:
