@@ -8,7 +8,6 @@ disguise and every container that the tests make.
 """
 
 import base64
-import re
 import sys
 import zlib
 from array import array
@@ -47,12 +46,14 @@ _SCANNER: Final = Scanner(shipped(), limit=200)
 class _Some:
     """A sieve that lets one token in fifty through."""
 
-    def find(self, data: bytes, _room: int, _joints: "array[int]" = plain.NO_JOINTS, /) -> Sifted:
+    def find(self, data: bytes, _room: int, _joints: "array[int]" = plain.NO_JOINTS, _lines: int = 0, /) -> Sifted:
         cut = ((at + start, at + end) for at, run in plain.runs(data) for start, end in plain.cuts(run))
         return Sifted([(start, end) for start, end in cut if self.passes(data[start:end])], 0, 0)
 
-    def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int, /) -> Read:
-        looked = _fast.sift_places(data, hits, joints, forms, _NOTHING, array("Q", [0]), further)
+    def find_at(  # noqa: PLR0917 - what is read, and by what
+        self, data: bytes, hits: bytearray, joints: "array[int]", lines: int, forms: Forms, further: int, /
+    ) -> Read:
+        looked = _fast.sift_places(data, hits, joints, lines, forms, _NOTHING, array("Q", [0]), further)
         spans = [span for span in _shortest_and_longest(data, hits, forms) if self.passes(data[slice(*span)])]
         return Read(spans, *looked[1:])
 
@@ -63,8 +64,8 @@ class _Some:
 def _shortest_and_longest(data: bytes, hits: bytearray, forms: Forms) -> Iterator[Span]:
     """Where at places of markers the shortest and the longest string of each row stand."""
     for hit in array("Q", bytes(hits))[1:]:
-        start = hit >> 16
-        for leaf in places._leaves(data, start, hit & 0xFFFF, forms):
+        start, first = hit >> 16, 4 * (hit & 0xFFFF)
+        for leaf in places._leaves(data, start, places.Tree(*forms.trees[first : first + 4]), forms):
             yield start, leaf.low
             yield start, leaf.high
 
@@ -114,11 +115,12 @@ def twinned(data: bytes) -> None:
     memories = array("Q", [0]) * 8, array("Q", [0]) * 8
     joints = array("Q", sorted({zlib.crc32(data[:at]) % len(data) for at in range(len(data) % 20)}) if data else [])
     (spans, *counts), (same, *others) = (
-        sift(data, known, seen, 50, joints) for sift, seen in zip((plain.sift, _fast.sift), memories, strict=True)
+        sift(data, known, seen, 50, joints, len(data) // 3)
+        for sift, seen in zip((plain.sift, _fast.sift), memories, strict=True)
     )
     assert ({*spans}, counts) == ({*same}, others)
     one, other = (
-        sift(data, hits.numbers[:], joints, markers.forms, known, seen, 50)
+        sift(data, hits.numbers[:], joints, len(data) // 3, markers.forms, known, seen, 50)
         for sift, seen in zip((places.sift_places, _fast.sift_places), memories, strict=True)
     )
     assert one == other
@@ -127,8 +129,7 @@ def twinned(data: bytes) -> None:
         assert plain.rejoined(data, end) == _fast.rejoined(data, end)
         breaks = [found.span() for found in plain.line_break(end).finditer(data)]
         assert plain.stretches(data, breaks) == _fast.stretches(data, breaks)
-    runs = [found.span() for found in re.finditer(rb"[A-Za-z0-9+/_-]{22,}", data)]
-    assert texts(data, runs) == _fast.texts(data, runs)
+    assert sorted(texts(data)) == sorted(_fast.texts(data))
     assert inflating.may_inflate(data, 0) == _fast.may_inflate(data, 0)
     packed = b"eJw" + base64.b64encode(data[:40])
     assert inflating.may_inflate(packed, 0) == _fast.may_inflate(packed, 0)

@@ -1,6 +1,6 @@
 """What each byte goes through, compiled where there was a compiler: runs, markers, sieve, lines, base64, deltas."""
 
-from leakwatch.core.places import DEEPEST, MOST, NEIGHBOURS, OTHERS, VARIES, Forms, Node
+from leakwatch.core.places import DEEPEST, MOST, NEIGHBOURS, Forms, Node, Tree
 from leakwatch.core.plain import KEY, NO_JOINTS, REACH, SHORTEST, Span, line_break
 from leakwatch.core.shapes import Shapes
 from leakwatch.core.sieve import DigestSieve, Read, Sifted
@@ -12,10 +12,8 @@ __all__ = [
     "MOST",
     "NEIGHBOURS",
     "NO_JOINTS",
-    "OTHERS",
     "REACH",
     "SHORTEST",
-    "VARIES",
     "DigestSieve",
     "Forms",
     "Node",
@@ -23,6 +21,7 @@ __all__ = [
     "Shapes",
     "Sifted",
     "Span",
+    "Tree",
     "applied",
     "collect",
     "is_compiled",

@@ -96,14 +96,33 @@ static uint64_t keys_of_part(const uint8_t *at)
 #endif
 }
 
+/* Which of them are letters and digits. */
+static uint64_t plain_of_part(const uint8_t *at)
+{
+#ifdef __SSE2__
+    __m128i byte = _mm_loadu_si128((const __m128i *)at);
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(byte, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i digit = _mm_sub_epi8(byte, _mm_set1_epi8('0'));
+    __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+    __m128i is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
+    return (uint64_t)_mm_movemask_epi8(_mm_or_si128(is_letter, is_digit));
+#else
+    uint64_t plain = 0;
+    for (int i = 0; i < PART; i++) plain |= (uint64_t)((KIND[at[i]] & PLAIN) != 0) << i;
+    return plain;
+#endif
+}
+
 /* The same of a block; what lies beyond the end is none. */
-static uint64_t keys_of(const uint8_t *data, Py_ssize_t at, Py_ssize_t size)
+static inline uint64_t of_block(uint64_t (*of_part)(const uint8_t *), const uint8_t *data, Py_ssize_t at, Py_ssize_t size)
 {
     uint8_t last[BLOCK] = {0};
     const uint8_t *block = data + at;
     if (size - at < BLOCK) block = memcpy(last, block, (size_t)(size - at));
-    return keys_of_part(block) | keys_of_part(block + 16) << 16 | keys_of_part(block + 32) << 32 | keys_of_part(block + 48) << 48;
+    return of_part(block) | of_part(block + 16) << 16 | of_part(block + 32) << 32 | of_part(block + 48) << 48;
 }
+
+static uint64_t keys_of(const uint8_t *data, Py_ssize_t at, Py_ssize_t size) { return of_block(keys_of_part, data, at, size); }
 
 /* Where key characters end that stand from some place on. */
 static Py_ssize_t end_of_keys(const uint8_t *data, Py_ssize_t at, Py_ssize_t size)
@@ -292,7 +311,8 @@ static void begin_message(Message *message, State state, const uint8_t *at, size
     message->at = at;
     message->whole = whole;
     message->blocks = whole + end / 64;
-    memset(message->end, 0, sizeof message->end);
+    memset(message->end, 0, 64); /* in two, which is faster: gcc makes one slow instruction of more */
+    memset(message->end + 64, 0, 64);
     memcpy(message->end, at + 64 * whole, rest);
     message->end[rest] = 0x80;
     put_word(message->end + end - 8, (uint32_t)((before + size) >> 29));
@@ -360,14 +380,10 @@ static bool holds(const Table *table, uint64_t number)
     size_t beginning = beginning_of(table, number);
     size_t low = table->starts[beginning], high = table->starts[beginning + 1];
     if (high > table->count) high = table->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (table->numbers[middle] < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < table->count && table->numbers[low] == number;
+    if (low >= high) return false;
+    for (size_t count = high - low, half = count / 2; half > 0; count -= half, half = count / 2)
+        low += half & -(size_t)(table->numbers[low + half - 1] < number); /* a branch would be guessed wrong half the time */
+    return table->numbers[low] == number;
 }
 
 static bool is_known(const Known *known, uint64_t number) { return holds(&known->ordered, number) || holds(&known->loose, number); }
@@ -469,7 +485,8 @@ typedef struct {
 typedef struct {
     Span span;
     Joints joints;         /* within it */
-    Py_ssize_t least;      /* so many of them a key goes over */
+    Py_ssize_t least;      /* so many of them a key goes over … */
+    Py_ssize_t most;       /* … and so many characters it has */
     uint64_t mark, *place; /* where among the seen it is remembered */
     bool is_looked_at, has_key;
 } Run;
@@ -480,16 +497,17 @@ typedef struct {
     Run *run;
 } Token;
 
-enum { TOGETHER = 64, SLOTS = 1024, CROWDED = SLOTS / 2 };
+enum { TOGETHER = 64, ALIKE_PLACES = 256, SLOTS = 1024, CROWDED = SLOTS / 2 };
 
 typedef struct {
-    Span span;
-    size_t turn;
+    uint16_t start, end; /* in the run */
+    uint32_t turn;
 } Asked;
 
 typedef struct {
     const uint8_t *data;
     Joints joints;
+    Py_ssize_t lines; /* up to there what goes over no joint was looked at before */
     Known known;
     uint64_t point; /* of the polynomial that runs are remembered by */
     uint64_t *seen; /* marks of runs without a registered key, each where it says itself */
@@ -497,6 +515,7 @@ typedef struct {
     Py_ssize_t room, skipped; /* for runs, and of them */
     Run runs[TOGETHER];       /* memory is slow: what is looked up in it is asked for early, for many runs together */
     size_t waiting;
+    bool unsettled[ALIKE_PLACES]; /* by the last bits of where those are remembered that are looked at */
     Token *tokens;
     size_t token_count, token_room;
     Span *found;
@@ -506,7 +525,7 @@ typedef struct {
     Run *run;
     uint16_t marks[LONGEST]; /* where in the run punctuation stands */
     size_t mark_count;
-    size_t turn, crowd; /* the run's, counted from one, and how many of its parts are in there */
+    uint32_t turn, crowd; /* the run's, counted from one, and how many of its parts are in there */
 } Sift;
 
 /* Make room for one more of some items; return where they are now, or NULL. */
@@ -522,13 +541,14 @@ static void *with_room(Sift *sift, void *items, size_t count, size_t *room, size
 
 static bool is_new(Sift *sift, Span span)
 {
-    size_t slot = ((size_t)span.start * 0x9e3779b1u ^ (size_t)span.end * 0x85ebca6bu) % SLOTS;
+    uint16_t start = (uint16_t)(span.start - sift->run->span.start), end = (uint16_t)(span.end - sift->run->span.start);
+    size_t slot = (start * 0x9e3779b1u ^ end * 0x85ebca6bu) % SLOTS;
     while (sift->asked[slot].turn == sift->turn) {
-        if (sift->asked[slot].span.start == span.start && sift->asked[slot].span.end == span.end) return false;
+        if (sift->asked[slot].start == start && sift->asked[slot].end == end) return false;
         slot = (slot + 1) % SLOTS;
     }
     if (sift->crowd < CROWDED) { /* what is beyond is asked again, and found again: that costs time alone */
-        sift->asked[slot] = (Asked){span, sift->turn};
+        sift->asked[slot] = (Asked){start, end, sift->turn};
         sift->crowd++;
     }
     return true;
@@ -548,6 +568,14 @@ static Py_ssize_t joints_before(const Joints *joints, Py_ssize_t place)
     return low;
 }
 
+/* Whether a part of a run goes over as many joints as it is to. */
+static bool goes_over(const Joints *joints, Span part, Py_ssize_t least)
+{
+    if (least == 0) return true;
+    Py_ssize_t first = joints->count > least ? joints_before(joints, part.start + 1) : 0;
+    return first + least <= joints->count && (Py_ssize_t)joints->at[first] > part.start && (Py_ssize_t)joints->at[first + least - 1] < part.end;
+}
+
 /* Those within some span: what stands at its start is not. */
 static Joints within(const Joints *joints, Span span)
 {
@@ -559,8 +587,7 @@ static Joints within(const Joints *joints, Span span)
 static void ask(Sift *sift, Py_ssize_t start, Py_ssize_t end)
 {
     Span span = {start, end};
-    if (end - start < SHORTEST || !is_new(sift, span)) return;
-    if (sift->run->least && within(&sift->run->joints, span).count < sift->run->least) return;
+    if (end - start < SHORTEST || end - start > sift->run->most || !goes_over(&sift->run->joints, span, sift->run->least) || !is_new(sift, span)) return;
     Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
     if (tokens == NULL) return;
     sift->tokens = tokens;
@@ -601,11 +628,16 @@ static Py_ssize_t padding(const Sift *sift, Py_ssize_t at, Py_ssize_t end)
 /* Ask for each stretch of a run that has no other punctuation than is kept. */
 static void ask_cut(Sift *sift, Span run, uint16_t kept)
 {
-    Py_ssize_t start = run.start;
+    const Joints *joints = &sift->run->joints;
+    Py_ssize_t start = run.start, over = sift->run->least - 1; /* the joint that it must go over, the last of as many as it must */
     for (size_t number = 0; number <= sift->mark_count; number++) {
         Py_ssize_t end = number < sift->mark_count ? run.start + sift->marks[number] : run.end;
         if (end < run.end && kind_at(sift, end) & kept) continue;
-        if (end - start >= SHORTEST) ask_edged(sift, start, end + padding(sift, end, run.end));
+        if (end - start >= SHORTEST) {
+            Py_ssize_t last = end + padding(sift, end, run.end);
+            while (over >= 0 && over < joints->count && (Py_ssize_t)joints->at[over - sift->run->least + 1] <= start) over++;
+            if (over < 0 || (over < joints->count && (Py_ssize_t)joints->at[over] < last)) ask_edged(sift, start, last);
+        }
         start = end + 1;
     }
 }
@@ -631,10 +663,14 @@ static uint16_t find_marks(Sift *sift, Span run)
 {
     uint16_t kinds = 0;
     sift->mark_count = 0;
-    for (Py_ssize_t at = run.start; at < run.end; at++) {
-        if (kind_at(sift, at) & PLAIN) continue;
-        kinds |= kind_at(sift, at);
-        sift->marks[sift->mark_count++] = (uint16_t)(at - run.start);
+    for (Py_ssize_t block = run.start; block < run.end; block += BLOCK) {
+        uint64_t marks = ~of_block(plain_of_part, sift->data, block, run.end);
+        if (run.end - block < BLOCK) marks &= ((uint64_t)1 << (run.end - block)) - 1;
+        for (; marks; marks &= marks - 1) {
+            Py_ssize_t at = block + __builtin_ctzll(marks);
+            kinds |= kind_at(sift, at);
+            sift->marks[sift->mark_count++] = (uint16_t)(at - run.start);
+        }
     }
     return kinds;
 }
@@ -644,7 +680,10 @@ static void ask_run(Sift *sift, Span run)
 {
     uint16_t punctuation = find_marks(sift, run), ways[WAYS];
     int count = 0;
-    sift->turn++;
+    if (++sift->turn == 0) { /* after four thousand million runs */
+        memset(sift->asked, 0, sizeof sift->asked);
+        sift->turn = 1;
+    }
     sift->crowd = 0;
     ask_edged(sift, run.start, run.end);
     if (punctuation & COLON) ask_paired(sift, run);
@@ -658,6 +697,13 @@ static void ask_run(Sift *sift, Span run)
     }
 }
 
+static void look_at(Sift *sift, Run *run)
+{
+    run->is_looked_at = true;
+    sift->unsettled[(size_t)(run->place - sift->seen) % ALIKE_PLACES] = true;
+    sift->run = run;
+}
+
 /* Cut a run into tokens, unless it was seen or there is no room for it. */
 static void look(Sift *sift, Run *run)
 {
@@ -667,24 +713,49 @@ static void look(Sift *sift, Run *run)
         return;
     }
     sift->room--;
-    run->is_looked_at = true;
-    sift->run = run;
+    look_at(sift, run);
     ask_run(sift, run->span);
 }
 
-/* Find the numbers of all tokens, two at once. */
+/* Let a token have its number, and ask memory early for what it is looked up in. */
+static void number(Sift *sift, Token *token, uint64_t number)
+{
+    token->number = number;
+    __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
+}
+
+static Message message_of(const Sift *sift, const Token *token)
+{
+    Message message;
+    begin_message(&message, BEGINNING, sift->data + token->span.start, (size_t)(token->span.end - token->span.start), 0);
+    return message;
+}
+
+/* Find the numbers of two tokens, which takes little longer than of one; of one that is left alone. */
+static void number_both(Sift *sift, Token *token, Token *other)
+{
+    Message messages[2] = {message_of(sift, token), message_of(sift, other)};
+    uint64_t numbers[2];
+    keyed_both(&sift->known, &messages[0], &messages[1], &numbers[0], &numbers[1]);
+    number(sift, token, numbers[0]);
+    number(sift, other, numbers[1]);
+}
+
+/* Find the numbers of all tokens, those together that have as many blocks: none waits for the other. */
 static void number_tokens(Sift *sift)
 {
-    Token *token = sift->tokens, *end = token + sift->token_count;
-    for (Message one, other; token + 1 < end; token += 2) {
-        begin_message(&one, BEGINNING, sift->data + token[0].span.start, (size_t)(token[0].span.end - token[0].span.start), 0);
-        begin_message(&other, BEGINNING, sift->data + token[1].span.start, (size_t)(token[1].span.end - token[1].span.start), 0);
-        keyed_both(&sift->known, &one, &other, &token[0].number, &token[1].number);
+    Token *waiting[LONGEST / 64 + 2] = {0}, *end = sift->tokens + sift->token_count, *left = NULL;
+    for (Token *token = sift->tokens; token < end; token++) {
+        Token **alike = &waiting[(token->span.end - token->span.start + 8) / 64];
+        if (*alike) number_both(sift, *alike, token);
+        *alike = *alike ? NULL : token;
     }
-    if (token < end)
-        token->number = keyed(&sift->known, sift->data + token->span.start, (size_t)(token->span.end - token->span.start));
-    const Table *table = &sift->known.ordered;
-    for (token = sift->tokens; token < end; token++) __builtin_prefetch(table->starts + beginning_of(table, token->number));
+    for (size_t blocks = 0; blocks < sizeof waiting / sizeof *waiting; blocks++) {
+        if (waiting[blocks] == NULL) continue;
+        if (left) number_both(sift, left, waiting[blocks]);
+        left = left ? NULL : waiting[blocks];
+    }
+    if (left) number_both(sift, left, left);
 }
 
 /* Look all tokens up, and remember in which of some runs there is none that is registered. */
@@ -703,13 +774,16 @@ static void settle(Sift *sift, Run *run, const Run *end)
         found[sift->found_count++] = token->span;
     }
     sift->token_count = 0;
+    memset(sift->unsettled, 0, sizeof sift->unsettled);
     for (; run < end && !sift->out_of_memory; run++)
         if (run->is_looked_at && !run->has_key) __atomic_store_n(run->place, run->mark, __ATOMIC_RELAXED);
 }
 
-/* Whether one that is remembered at the same place is among those that are looked at and not settled. */
-static bool is_among(const Run *run, const Run *end, const uint64_t *place)
+/* Whether one that is remembered at the same place is among those that are looked at and not settled: most are not even
+   alike in the last bits of their places. */
+static bool is_among(const Sift *sift, const Run *run, const Run *end, const uint64_t *place)
 {
+    if (!sift->unsettled[(size_t)(place - sift->seen) % ALIKE_PLACES]) return false;
     for (; run < end; run++)
         if (run->place == place && run->is_looked_at) return true;
     return false;
@@ -720,7 +794,7 @@ static void work_off(Sift *sift)
 {
     const Run *end = sift->runs + sift->waiting;
     for (Run *first = sift->runs, *run = first; first < end; first = run) {
-        for (; run < end && !is_among(first, run, run->place); run++) look(sift, run);
+        for (; run < end && !is_among(sift, first, run, run->place); run++) look(sift, run);
         number_tokens(sift);
         settle(sift, first, run);
     }
@@ -760,17 +834,17 @@ static uint64_t polynomial(const Sift *sift, uint64_t mark, Span run)
 static uint64_t mark_of(const Sift *sift, const Run *run)
 {
     uint64_t mark = polynomial(sift, (uint64_t)(run->span.end - run->span.start), run->span);
-    if (run->least) mark = advanced(sift, mark, (uint64_t)run->least);
+    if (run->least) mark = advanced(sift, advanced(sift, mark, (uint64_t)run->least), (uint64_t)run->most);
     for (Py_ssize_t at = 0; run->least && at < run->joints.count; at++)
         mark = advanced(sift, mark, run->joints.at[at] - (uint64_t)run->span.start);
     return whole(mark);
 }
 
 /* Let a run wait until there are enough of them. */
-static void gather(Sift *sift, Span span, const Joints *joints, Py_ssize_t least)
+static void gather(Sift *sift, Span span, Joints joints, Py_ssize_t least, Py_ssize_t most)
 {
     Run *run = sift->runs + sift->waiting++;
-    *run = (Run){.span = span, .joints = within(joints, span), .least = least};
+    *run = (Run){.span = span, .joints = joints, .least = least, .most = most};
     run->mark = mark_of(sift, run);
     run->place = sift->seen + run->mark % sift->places;
     __builtin_prefetch(run->place);
@@ -778,13 +852,16 @@ static void gather(Sift *sift, Span span, const Joints *joints, Py_ssize_t least
 }
 
 /* Let a run wait, or each window of one that is too long; behind a backslash also without its first letter. */
-static void gather_windows(Sift *sift, Span run, const Joints *joints, Py_ssize_t least)
+static void gather_windows(Sift *sift, Span run, Joints joints, Py_ssize_t least)
 {
+    bool is_long = run.end - run.start > LONGEST;
+    Py_ssize_t most = is_long && least > 1 ? OVERLAP : LONGEST;
     for (Span window = {run.start, run.start}; window.end < run.end; window.start += LONGEST - OVERLAP) {
         window.end = run.end - window.start > LONGEST ? window.start + LONGEST : run.end;
-        gather(sift, window, joints, least);
+        gather(sift, window, is_long ? within(&joints, window) : joints, least, most);
         bool is_escape = window.start > 0 && sift->data[window.start - 1] == '\\';
-        if (is_escape && window.end - window.start > SHORTEST) gather(sift, (Span){window.start + 1, window.end}, joints, least);
+        Span rest = {window.start + 1, window.end};
+        if (is_escape && rest.end - rest.start >= SHORTEST) gather(sift, rest, within(&joints, rest), least, most);
     }
 }
 
@@ -809,11 +886,12 @@ static void gather_lines(Sift *sift, Span run)
 {
     Joints joints = within(&sift->joints, run);
     bool by_two = is_list(run, &joints);
-    gather_windows(sift, run, &joints, by_two ? 2 : joints.count);
-    for (Py_ssize_t several = by_two ? 2 : joints.count; several >= 1; several--)
+    gather_windows(sift, run, joints, by_two ? 2 : joints.count);
+    Py_ssize_t fewest = run.end <= sift->lines ? 2 : 1;
+    for (Py_ssize_t several = by_two ? 2 : joints.count; several >= fewest; several--)
         for (Py_ssize_t first = 0; first + several <= joints.count + 1; first++) {
             Span lines = {edge(run, &joints, first), edge(run, &joints, first + several)};
-            if (lines.end - lines.start >= SHORTEST) gather_windows(sift, lines, &joints, several - 1);
+            if (lines.end - lines.start >= SHORTEST) gather_windows(sift, lines, (Joints){joints.at + first, several - 1}, several - 1);
         }
 }
 
@@ -886,10 +964,12 @@ static bool sift_of(Sift *sift, const Py_buffer *data, const Py_buffer *joints, 
 static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer data, seen, joints = {0}, v[VIEWS];
-    Py_ssize_t room;
+    Py_ssize_t room, lines = 0;
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n|y*", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room, &joints)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n|y*n", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room, &joints, &lines))
+        return NULL;
     Sift *sift = calloc(1, sizeof *sift);
+    if (sift != NULL) sift->lines = lines;
     if (sift == NULL) PyErr_NoMemory();
     else if (sift_of(sift, &data, &joints, v, &seen)) result = sift_all(sift, data.len, room);
     free(sift);
@@ -902,7 +982,7 @@ static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* Places of markers, as in places.py. */
 
-enum { NEIGHBOURS = 8, DEEPEST = 64, MOST = 1 << 16, LEAVES = 256, CATCH_ALL = 3, SET = 32, EXPRESSION = 16, END = 30, MANY = 4096 };
+enum { NEIGHBOURS = 8, DEEPEST = 64, MOST = 1 << 16, LEAVES = 256, CATCH_ALL = 3, SET = 256, EXPRESSION = 16, END = 30, MANY = 4096 };
 static const uint64_t PLACE = (uint64_t)1 << 60;
 
 /* Take down what hyperscan found: called for each match, so without any Python. */
@@ -924,49 +1004,68 @@ static PyObject *fast_collect(PyObject *Py_UNUSED(module), PyObject *const *args
 }
 
 typedef struct {
-    uint32_t set, least, most, depth, after, rank;
+    uint32_t set, least, most, is_open, after, rank;
 } Node;
 
 typedef struct {
-    uint32_t first, last, kind;
+    uint32_t first, last, has_others, reach;
 } Tree;
 
-enum { OTHERS = 1, VARIES = 2 }; /* kinds of trees: that have other formats too, that have strings of several lengths */
-
 typedef struct {
-    uint32_t rank;
-    Py_ssize_t low, high;
+    uint32_t rank, low, high; /* from where its strings begin */
 } Leaf;
+
+/* What begins at one place. */
+typedef struct {
+    Py_ssize_t start;
+    size_t leaf, last; /* its leaves, and behind them */
+    size_t next;       /* the first hit of the next place */
+    Py_ssize_t joint;  /* the first one behind it */
+    bool is_cut;
+    bool is_line; /* what a narrower format takes goes up to a line's end: a catch-all goes on into the next */
+    bool has_shorter;
+} Place;
 
 typedef struct {
     Sift *sift;
     Py_ssize_t size;
-    uint64_t *hits;
-    size_t hit_count, set_count, node_count, tree_count;
+    uint64_t *given; /* hits, as they were found */
+    uint64_t *hits;  /* where strings begin */
+    size_t given_count, hit_count, hit_room, set_count, node_count, tree_count;
     const uint8_t *sets;
     const Node *nodes;
     const Tree *trees;
-    Span *runs; /* of each node, where characters of its set stand that were met last: places rise, so each is met once */
-    Leaf leaves[LEAVES];
-    size_t leaf_count;
+    Span *runs; /* of each node, where characters of its set stand that were met last: as places rise each is met once */
+    Leaf *leaves;
+    size_t leaf_count, leaf_room;
+    Place *begun;
+    size_t begun_count, begun_room;
+    Place *at; /* that is being read */
     Span ends[LEAVES + 2 * NEIGHBOURS]; /* from which to which, both included */
     size_t end_count;
-    bool is_cut;
-    Py_ssize_t places, further; /* that are left: places at which strings vary, and room for shorter ones */
+    Message waiting; /* of a string, and its token: two are digested at once */
+    size_t waiting_token;
+    bool is_waiting;
+    Py_ssize_t joint;           /* the first one behind where leaves are found */
+    Py_ssize_t places, further; /* that are left: places that have shorter strings, and room for these */
     Py_ssize_t looked, spent, skipped;
 } Places;
 
 /* Whether the tables can be walked. */
 static bool is_whole(const Places *p)
 {
-    for (size_t n = 0; n < p->node_count; n++) {
+    for (size_t n = 0, open = 0; n < p->node_count; n++) {
         const Node *node = p->nodes + n;
         bool is_counted = node->least > 0 && node->least <= node->most && node->most <= MOST;
-        bool leads_on = node->depth < DEEPEST && node->after > n && node->after <= p->node_count;
-        if (!is_counted || !leads_on || node->set >= p->set_count || node->rank > CATCH_ALL) return false;
+        bool leads_on = node->is_open <= 1 && node->after > n && node->after <= p->node_count;
+        bool is_within = node->is_open && n < open; /* another open one: all ways through both would be too many */
+        if (!is_counted || !leads_on || is_within || node->set >= p->set_count || node->rank > CATCH_ALL) return false;
+        if (node->is_open) open = node->after;
     }
-    for (size_t t = 0; t < p->tree_count; t++)
-        if (p->trees[t].last > p->node_count || p->trees[t].kind > (OTHERS | VARIES)) return false;
+    for (size_t t = 0; t < p->tree_count; t++) {
+        const Tree *tree = p->trees + t;
+        if (tree->last > p->node_count || tree->has_others > 1 || tree->reach > MOST) return false;
+    }
     return true;
 }
 
@@ -980,105 +1079,189 @@ static int by_number(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-/* Whether strings of several lengths may begin at the place of a hit, of which it is the first. */
-static bool varies(const Places *p, const uint64_t *hit)
-{
-    Py_ssize_t start = start_of(*hit);
-    for (; hit < p->hits + p->hit_count && start_of(*hit) == start; hit++)
-        if (p->trees[expression_of(*hit)].kind & VARIES) return true;
-    return false;
-}
-
-/* Put the hits in order, which they nearly are, and count their places; false if one lies nowhere. */
-static bool order(Places *p)
+/* Put hits in order, which they nearly are. */
+static void order(uint64_t *hits, size_t count)
 {
     bool is_ordered = true;
-    for (size_t at = 1; at < p->hit_count; at++) is_ordered &= p->hits[at - 1] <= p->hits[at];
-    if (!is_ordered) qsort(p->hits, p->hit_count, sizeof *p->hits, by_number);
-    for (size_t at = 0; at < p->hit_count; at++) {
-        uint64_t hit = p->hits[at];
-        if (start_of(hit) > p->size || expression_of(hit) >= p->tree_count) return false;
-    }
-    for (size_t at = 0; at < p->hit_count; at++)
-        p->places += (at == 0 || start_of(p->hits[at]) != start_of(p->hits[at - 1])) && varies(p, p->hits + at);
-    return true;
+    for (size_t at = 1; at < count; at++) is_ordered &= hits[at - 1] <= hits[at];
+    if (!is_ordered) qsort(hits, count, sizeof *hits, by_number);
 }
 
-static bool is_in(const uint8_t *set, uint8_t byte) { return set[byte >> 3] >> (byte & 7) & 1; }
+/* Whether the hits lie in the text, and are of some tree. */
+static bool are_somewhere(const Places *p)
+{
+    for (size_t at = 0; at < p->given_count; at++)
+        if (start_of(p->given[at]) > p->size || expression_of(p->given[at]) >= p->tree_count) return false;
+    return true;
+}
 
 /* Where characters of a node's set end that stand from some place on. */
 static Py_ssize_t end_of_set(const Places *p, size_t number, Py_ssize_t at)
 {
     const Node *node = p->nodes + number;
     const uint8_t *data = p->sift->data, *set = p->sets + (size_t)SET * node->set;
-    if (node->most == 1) return at + (at < p->size && is_in(set, data[at]));
+    if (node->most == 1) return at + (at < p->size && set[data[at]]);
     Span *run = p->runs + number;
-    if (at < run->start || at >= run->end) {
-        *run = (Span){at, at};
-        while (run->end < p->size && is_in(set, data[run->end])) run->end++;
+    Py_ssize_t last = p->size - at < node->most ? p->size : at + node->most;
+    if (at < run->start || at >= run->end) *run = (Span){at, at};
+    while (run->end < last && set[data[run->end]]) run->end++;
+    return run->end < last ? run->end : last;
+}
+
+/* Add a leaf. Those from `open` on are of one open node: with the last of them it is one where it overlaps. */
+static void add_leaf(Places *p, Leaf leaf, size_t open)
+{
+    Leaf *last = p->leaf_count > open ? p->leaves + p->leaf_count - 1 : NULL;
+    if (p->at->is_cut) return;
+    if (last != NULL && last->rank == leaf.rank && leaf.low <= last->high + 1) {
+        last->high = leaf.high > last->high ? leaf.high : last->high;
+    } else if (p->leaf_count - p->at->leaf == LEAVES) {
+        p->at->is_cut = true;
+    } else {
+        Leaf *leaves = with_room(p->sift, p->leaves, p->leaf_count, &p->leaf_room, sizeof *leaves);
+        if (leaves == NULL) return;
+        p->leaves = leaves;
+        leaves[p->leaf_count++] = leaf;
     }
-    return run->end - at < node->most ? run->end : at + node->most;
+}
+
+/* Walk nodes that begin at a place, and what follows them. */
+static void walk_on(Places *p, Py_ssize_t start, size_t number, size_t last, size_t open, int depth)
+{
+    for (; number < last; number = p->nodes[number].after) {
+        const Node *node = p->nodes + number;
+        Py_ssize_t end = end_of_set(p, number, start), least = start + node->least;
+        if (end < least) continue;
+        if (node->rank) add_leaf(p, (Leaf){node->rank, (uint32_t)(least - p->at->start), (uint32_t)(end - p->at->start)}, open);
+        if (number + 1 == node->after || depth == DEEPEST) continue;
+        size_t begun = node->is_open ? p->leaf_count : open;
+        for (Py_ssize_t at = node->is_open ? least : end; at <= end; at++) walk_on(p, at, number + 1, node->after, begun, depth + 1);
+    }
 }
 
 /* Walk the tree of an expression. */
-static void walk(Places *p, Py_ssize_t start, const Tree *tree)
+static void walk(Places *p, Py_ssize_t start, const Tree *tree) { walk_on(p, start, tree->first, tree->last, SIZE_MAX, 0); }
+
+static bool begins(Places *p, Py_ssize_t start, const Tree *tree)
 {
-    Py_ssize_t reached[DEEPEST + 1] = {0};
-    reached[0] = start;
-    for (size_t number = tree->first; number < tree->last;) {
-        const Node *node = p->nodes + number;
-        Py_ssize_t begin = reached[node->depth], end = end_of_set(p, number, begin);
-        if (end - begin < node->least) {
-            number = node->after;
-            continue;
-        }
-        if (node->rank && p->leaf_count == LEAVES) p->is_cut = true;
-        else if (node->rank) p->leaves[p->leaf_count++] = (Leaf){node->rank, begin + node->least, end};
-        reached[node->depth + 1] = end;
-        number++;
+    Place place = {.start = start};
+    p->at = &place;
+    p->leaf_count = 0;
+    walk(p, start, tree);
+    return p->leaf_count > 0;
+}
+
+static bool add_hit(Places *p, uint64_t hit)
+{
+    uint64_t *hits = with_room(p->sift, p->hits, p->hit_count, &p->hit_room, sizeof *hits);
+    if (hits == NULL) return false;
+    p->hits = hits;
+    hits[p->hit_count++] = hit;
+    return true;
+}
+
+/* Add where strings begin that were found by what stands in them: each place once, so what is walked rises. */
+static void reach_back(Places *p, size_t expression)
+{
+    const Tree *tree = p->trees + expression;
+    Py_ssize_t start = 0;
+    for (size_t number = 0; number < p->given_count; number++) {
+        Py_ssize_t at = start_of(p->given[number]), first = at - (Py_ssize_t)tree->reach;
+        if (expression_of(p->given[number]) != expression) continue;
+        for (start = first > start ? first : start; start < at; start++)
+            if (begins(p, start, tree) && !add_hit(p, (uint64_t)start << EXPRESSION | expression)) return;
     }
 }
 
-/* Leave catch-alls out if narrower formats take as much. */
-static void leave_out(Places *p)
+/* Find where strings begin, in order. */
+static void find_places(Places *p)
 {
-    Py_ssize_t taken = 0;
-    size_t kept = 0;
-    for (size_t at = 0; at < p->leaf_count; at++)
-        if (p->leaves[at].rank < CATCH_ALL && p->leaves[at].high > taken) taken = p->leaves[at].high;
-    for (size_t at = 0; at < p->leaf_count; at++)
-        if (p->leaves[at].rank < CATCH_ALL || p->leaves[at].high > taken) p->leaves[kept++] = p->leaves[at];
-    p->leaf_count = kept;
+    for (size_t at = 0; at < p->given_count; at++)
+        if (!p->trees[expression_of(p->given[at])].reach && !add_hit(p, p->given[at])) return;
+    for (size_t expression = 0; expression < p->tree_count; expression++)
+        if (p->trees[expression].reach) reach_back(p, expression);
+    order(p->hits, p->hit_count);
 }
 
-static void add_neighbour(Places *p, Py_ssize_t end)
+static bool is_joint(const Joints *joints, Py_ssize_t place)
+{
+    Py_ssize_t number = joints_before(joints, place);
+    return number < joints->count && (Py_ssize_t)joints->at[number] == place;
+}
+
+/* Leave catch-alls out if narrower formats take as much, and of the lines what was read before they were joined. */
+static void leave_out(Places *p)
+{
+    const Joints *joints = &p->sift->joints;
+    while (p->joint < joints->count && (Py_ssize_t)joints->at[p->joint] <= p->at->start) p->joint++;
+    Py_ssize_t joint = p->joint < joints->count ? (Py_ssize_t)joints->at[p->joint] - p->at->start : p->size;
+    Py_ssize_t least = p->at->start < p->sift->lines ? joint + 1 : 0, taken = 0;
+    size_t kept = p->at->leaf;
+    for (size_t at = p->at->leaf; at < p->leaf_count; at++)
+        if (p->leaves[at].rank < CATCH_ALL && p->leaves[at].high > taken) taken = p->leaves[at].high;
+    for (size_t at = p->at->leaf; at < p->leaf_count; at++) {
+        Leaf leaf = p->leaves[at];
+        if (leaf.high < least || (leaf.rank == CATCH_ALL && leaf.high <= taken)) continue;
+        if (leaf.low < least) leaf.low = (uint32_t)least;
+        p->leaves[kept++] = leaf;
+    }
+    p->at->last = p->leaf_count = kept;
+    p->at->joint = p->joint;
+    p->at->is_line = taken >= joint && is_joint(joints, p->at->start + taken);
+}
+
+/* How many strings of a leaf are shorter than the longest, as far as they are wanted. */
+static uint32_t shorter_ones(const Place *place, const Leaf *leaf) { return place->is_line && leaf->rank == CATCH_ALL ? 0 : leaf->high - leaf->low; }
+
+/* Find what begins at the place of a hit, the first one there; return the first of the next place. */
+static const uint64_t *find_leaves(Places *p, const uint64_t *hit)
+{
+    Place place = {.start = start_of(*hit), .leaf = p->leaf_count};
+    p->at = &place;
+    for (const uint64_t *first = hit; hit < p->hits + p->hit_count && start_of(*hit) == place.start; hit++)
+        if (hit == first || hit[0] != hit[-1]) walk(p, place.start, p->trees + expression_of(*hit));
+    leave_out(p);
+    for (size_t at = place.leaf; at < place.last; at++) place.has_shorter |= shorter_ones(&place, p->leaves + at) > 0;
+    place.next = (size_t)(hit - p->hits);
+    Place *begun = place.last > place.leaf ? with_room(p->sift, p->begun, p->begun_count, &p->begun_room, sizeof *begun) : NULL;
+    if (begun == NULL) return hit;
+    p->begun = begun;
+    begun[p->begun_count++] = place;
+    p->places += place.has_shorter;
+    return hit;
+}
+
+static void add_neighbour(Places *p, Py_ssize_t place)
 {
     bool is_end = false;
-    for (size_t at = 0; at < p->leaf_count; at++) is_end |= p->leaves[at].low <= end && end <= p->leaves[at].high;
-    if (is_end) p->ends[p->end_count++] = (Span){end, end};
+    Py_ssize_t end = place - p->at->start;
+    for (size_t at = p->at->leaf; at < p->at->last; at++) is_end |= p->leaves[at].low <= end && end <= p->leaves[at].high;
+    if (is_end) p->ends[p->end_count++] = (Span){place, place};
 }
 
 /* Choose which strings are read: the longest, those that end where another key begins, and narrower formats' first.
    Return how many there are beside those that are always read. */
-static Py_ssize_t choose(Places *p, Py_ssize_t start, const uint64_t *hit, const uint64_t *joint, Py_ssize_t room)
+static Py_ssize_t choose(Places *p, Py_ssize_t room)
 {
-    Py_ssize_t left = room, before = start;
+    const Place *place = p->at;
+    const Joints *joints = &p->sift->joints;
+    const uint64_t *hit = p->hits + place->next;
+    Py_ssize_t left = room, before = place->start;
     p->end_count = 0;
     for (int count = 0; count < NEIGHBOURS && hit < p->hits + p->hit_count; hit++) {
         if (start_of(*hit) == before) continue;
         add_neighbour(p, before = start_of(*hit));
         count++;
     }
-    const uint64_t *last = p->sift->joints.at + p->sift->joints.count;
-    for (int count = 0; count < NEIGHBOURS && joint < last; count++, joint++) add_neighbour(p, (Py_ssize_t)*joint);
+    for (Py_ssize_t joint = place->joint; joint < place->joint + NEIGHBOURS && joint < joints->count; joint++)
+        add_neighbour(p, (Py_ssize_t)joints->at[joint]);
     for (uint32_t rank = 1; rank <= CATCH_ALL; rank++)
-        for (size_t at = 0; at < p->leaf_count; at++) {
-            const Leaf *leaf = p->leaves + at;
-            Py_ssize_t every = leaf->high - leaf->low, shorter = every < left ? every : left;
+        for (const Leaf *leaf = p->leaves + place->leaf; leaf < p->leaves + place->last; leaf++) {
             if (leaf->rank != rank) continue;
-            p->is_cut |= shorter < every;
+            Py_ssize_t every = shorter_ones(place, leaf), shorter = every < left ? every : left, high = place->start + leaf->high;
+            p->at->is_cut |= shorter < every;
             left -= shorter;
-            p->ends[p->end_count++] = (Span){leaf->high - shorter, leaf->high};
+            p->ends[p->end_count++] = (Span){high - shorter, high};
         }
     return room - left;
 }
@@ -1130,70 +1313,75 @@ static bool next_string(const Places *p, String *string, Message *message)
     return true;
 }
 
-static bool add_string(Places *p, Py_ssize_t start, Py_ssize_t end, uint64_t number)
+/* Digest a string with the one that waits, or let it wait. */
+static void digest_string(Places *p, Message *message, size_t token)
 {
-    Sift *sift = p->sift;
-    Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
-    if (tokens == NULL) return false;
-    sift->tokens = tokens;
-    __builtin_prefetch(sift->known.ordered.starts + beginning_of(&sift->known.ordered, number));
-    tokens[sift->token_count++] = (Token){{start, end}, number, sift->run};
-    p->looked++;
-    return true;
+    uint64_t numbers[2];
+    p->is_waiting = !p->is_waiting;
+    if (p->is_waiting) {
+        p->waiting = *message;
+        p->waiting_token = token;
+        return;
+    }
+    keyed_both(&p->sift->known, &p->waiting, message, &numbers[0], &numbers[1]);
+    number(p->sift, p->sift->tokens + p->waiting_token, numbers[0]);
+    number(p->sift, p->sift->tokens + token, numbers[1]);
 }
 
-/* Digest the strings of a place, two at once: of an odd number the last one twice. */
-static void ask_ends(Places *p, Py_ssize_t start)
+/* Digest the strings of the place that is being read. */
+static void ask_ends(Places *p)
 {
-    String string = {BEGINNING, start, start, -1, 0};
-    Message one, other;
-    uint64_t numbers[2];
-    for (bool is_fine = true; is_fine && next_string(p, &string, &one);) {
-        Py_ssize_t end = string.end;
-        bool are_two = next_string(p, &string, &other);
-        if (!are_two) other = one;
-        keyed_both(&p->sift->known, &one, &other, &numbers[0], &numbers[1]);
-        is_fine = add_string(p, start, end, numbers[0]) && (!are_two || add_string(p, start, string.end, numbers[1]));
+    Sift *sift = p->sift;
+    String string = {BEGINNING, p->at->start, p->at->start, -1, 0};
+    Message message;
+    while (next_string(p, &string, &message)) {
+        Token *tokens = with_room(sift, sift->tokens, sift->token_count, &sift->token_room, sizeof *tokens);
+        if (tokens == NULL) return;
+        sift->tokens = tokens;
+        tokens[sift->token_count] = (Token){{p->at->start, string.end}, 0, sift->run};
+        digest_string(p, &message, sift->token_count++);
+        p->looked++;
     }
 }
 
 static void settle_places(Places *p)
 {
+    Message none;
+    if (p->is_waiting) {
+        begin_message(&none, BEGINNING, p->sift->data, 0, 0);
+        keyed_both(&p->sift->known, &p->waiting, &none, &p->sift->tokens[p->waiting_token].number, &(uint64_t){0});
+    }
+    p->is_waiting = false;
     settle(p->sift, p->sift->runs, p->sift->runs + p->sift->waiting);
     p->sift->waiting = 0;
 }
 
-/* Read all strings at the place of some hits, unless nothing was found in the same before. */
-static void read_place(Places *p, Py_ssize_t start, const uint64_t *next, const uint64_t *joint, Py_ssize_t room)
+/* Read all strings at a place, unless nothing was found in the same before. */
+static void read_place(Places *p, Py_ssize_t room)
 {
     Sift *sift = p->sift;
-    leave_out(p);
-    Py_ssize_t further = choose(p, start, next, joint, room);
-    p->skipped += p->is_cut;
-    if (p->end_count == 0) return;
+    Py_ssize_t start = p->at->start, further = choose(p, room);
+    p->skipped += p->at->is_cut;
     order_ends(p);
     uint64_t mark = mark_of_place(p, start), *place = sift->seen + mark % sift->places;
-    if (sift->waiting == TOGETHER || sift->token_count >= MANY || is_among(sift->runs, sift->runs + sift->waiting, place)) settle_places(p);
+    if (sift->waiting == TOGETHER || sift->token_count >= MANY || is_among(sift, sift->runs, sift->runs + sift->waiting, place))
+        settle_places(p);
     if (__atomic_load_n(place, __ATOMIC_RELAXED) == mark) return;
     p->further -= further;
     p->spent += further;
-    sift->run = sift->runs + sift->waiting++;
-    *sift->run = (Run){.span = {start, start}, .mark = mark, .place = place, .is_looked_at = true};
-    ask_ends(p, start);
+    Run *run = sift->runs + sift->waiting++;
+    *run = (Run){.span = {start, start}, .mark = mark, .place = place};
+    look_at(sift, run);
+    ask_ends(p);
 }
 
 static void read_all(Places *p)
 {
-    const uint64_t *hit = p->hits, *end = hit + p->hit_count, *joint = p->sift->joints.at, *last = joint + p->sift->joints.count;
-    while (hit < end && !p->sift->out_of_memory) {
-        Py_ssize_t start = start_of(*hit), room = varies(p, hit) ? p->further / p->places-- : 0;
-        p->leaf_count = 0;
-        p->is_cut = false;
-        for (const uint64_t *first = hit; hit < end && start_of(*hit) == start; hit++)
-            if (hit == first || hit[0] != hit[-1]) walk(p, start, p->trees + expression_of(*hit));
-        while (joint < last && *joint <= (uint64_t)start) joint++;
-        if (p->leaf_count > 0) read_place(p, start, hit, joint, room);
-    }
+    find_places(p);
+    p->leaf_count = 0;
+    for (const uint64_t *hit = p->hits; hit < p->hits + p->hit_count;) hit = find_leaves(p, hit);
+    for (p->at = p->begun; p->at < p->begun + p->begun_count && !p->sift->out_of_memory; p->at++)
+        read_place(p, p->at->has_shorter ? p->further / p->places-- : 0);
     settle_places(p);
 }
 
@@ -1201,10 +1389,10 @@ static void read_all(Places *p)
 static PyObject *others_of(const Places *p)
 {
     PyObject *others = PyList_New(0);
-    for (size_t at = 0; others != NULL && at < p->hit_count; at++) {
-        size_t expression = expression_of(p->hits[at]);
-        if (!(p->trees[expression].kind & OTHERS)) continue;
-        if (!append(others, Py_BuildValue("(nn)", start_of(p->hits[at]), (Py_ssize_t)expression))) Py_CLEAR(others);
+    for (size_t at = 0; others != NULL && at < p->given_count; at++) {
+        size_t expression = expression_of(p->given[at]);
+        if (!p->trees[expression].has_others) continue;
+        if (!append(others, Py_BuildValue("(nn)", start_of(p->given[at]), (Py_ssize_t)expression))) Py_CLEAR(others);
     }
     return others;
 }
@@ -1230,8 +1418,8 @@ enum { SETS = VIEWS, NODES, TREES, JOINTS, ALL_VIEWS };
 /* Read what places.Forms holds, and the hits behind their number. */
 static bool read_forms(const Py_buffer v[ALL_VIEWS], const Py_buffer *hits, Places *p)
 {
-    p->hits = (uint64_t *)hits->buf + 1;
-    p->hit_count = (size_t)hits->len / 8 - 1;
+    p->given = (uint64_t *)hits->buf + 1;
+    p->given_count = (size_t)hits->len / 8 - 1;
     p->sets = v[SETS].buf;
     p->set_count = (size_t)v[SETS].len / SET;
     p->nodes = v[NODES].buf;
@@ -1239,7 +1427,10 @@ static bool read_forms(const Py_buffer v[ALL_VIEWS], const Py_buffer *hits, Plac
     p->trees = v[TREES].buf;
     p->tree_count = (size_t)v[TREES].len / sizeof *p->trees;
     bool is_even = v[SETS].len % SET == 0 && v[NODES].len % (Py_ssize_t)sizeof *p->nodes == 0 && v[TREES].len % (Py_ssize_t)sizeof *p->trees == 0;
-    if (hits->len >= 8 && hits->len % 8 == 0 && is_even && is_whole(p) && order(p)) return true;
+    if (hits->len >= 8 && hits->len % 8 == 0 && is_even && is_whole(p) && are_somewhere(p)) {
+        order(p->given, p->given_count);
+        return true;
+    }
     PyErr_SetString(PyExc_ValueError, "forms are whole trees, hits lie in the text and are of some tree");
     return false;
 }
@@ -1247,9 +1438,9 @@ static bool read_forms(const Py_buffer v[ALL_VIEWS], const Py_buffer *hits, Plac
 static PyObject *fast_sift_places(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer data, hits, seen, v[ALL_VIEWS];
-    Py_ssize_t further;
+    Py_ssize_t further, lines;
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*w*y*(y*y*y*)(y*y*y*y*)w*n", &data, &hits, &v[JOINTS], &v[SETS], &v[NODES], &v[TREES], &v[PADS],
+    if (!PyArg_ParseTuple(args, "y*w*y*n(y*y*y*)(y*y*y*y*)w*n", &data, &hits, &v[JOINTS], &lines, &v[SETS], &v[NODES], &v[TREES], &v[PADS],
                           &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &further))
         return NULL;
     Sift *sift = calloc(1, sizeof *sift);
@@ -1261,12 +1452,18 @@ static PyObject *fast_sift_places(PyObject *Py_UNUSED(module), PyObject *args)
         p->sift = sift;
         p->size = data.len;
         p->runs = runs;
+        sift->lines = lines;
         p->further = further > 0 ? further : 0;
         if (read_forms(v, &hits, p)) result = sifted_places(p);
     }
     if (sift != NULL) {
         free(sift->found);
         free(sift->tokens);
+    }
+    if (p != NULL) {
+        free(p->hits);
+        free(p->leaves);
+        free(p->begun);
     }
     free(runs);
     free(p);
@@ -1288,13 +1485,24 @@ static uint64_t shapes_of(const uint8_t *data, Span run, const uint64_t table[25
     return seen & lasts;
 }
 
+/* Append a run in which shapes stand: of a long one each window, with what is before and behind it. */
+static bool add_shaped(PyObject *found, const uint8_t *data, Span run, const uint64_t table[256], uint64_t lasts)
+{
+    for (Span window = {run.start, run.start}; window.end < run.end; window.start += LONGEST - OVERLAP) {
+        window.end = run.end - window.start > LONGEST ? window.start + LONGEST : run.end;
+        uint64_t seen = shapes_of(data, window, table, lasts);
+        Py_ssize_t start = window.start - run.start > OVERLAP ? window.start - OVERLAP : run.start;
+        Py_ssize_t end = run.end - window.end > OVERLAP ? window.end + OVERLAP : run.end;
+        if (seen && !append(found, Py_BuildValue("(nnK)", start, end, (unsigned long long)seen))) return false;
+    }
+    return true;
+}
+
 static PyObject *shaped_of(const uint8_t *data, Py_ssize_t size, const uint64_t table[256], uint64_t lasts)
 {
     PyObject *found = PyList_New(0);
-    for (Span run = {0, 0}; found != NULL && next_run(data, run.end, size, &run);) {
-        uint64_t seen = shapes_of(data, run, table, lasts);
-        if (seen && !append(found, Py_BuildValue("(nnK)", run.start, run.end, (unsigned long long)seen))) Py_CLEAR(found);
-    }
+    for (Span run = {0, 0}; found != NULL && next_run(data, run.end, size, &run);)
+        if (!add_shaped(found, data, run, table, lasts)) Py_CLEAR(found);
     return found;
 }
 
@@ -1313,15 +1521,21 @@ static PyObject *fast_shaped(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* Text in runs of base64. */
 
-enum { GROUP = 4, SEED = 12, NOISE = ' ' };
+enum { GROUP = 4, SEED = 12, NOISE = ' ', LEAST_SIX = 22, ALL_LOW = 0421, NO_SIX = 8 };
 
 static uint8_t SIX[256], SORT[256]; /* six bits of each character; what is text, a zero, part of another character or noise */
+/* As which of a group's first three characters each may stand if none of its bytes has its highest bit, as in text of any
+   width: the first's bit the highest but one; that is of what is no base64. */
+static uint8_t LOW[256];
+static const uint16_t SIXES = PLAIN | PLUS | SLASH | HYPHEN | UNDERSCORE;
 
 static void sort_bytes(void)
 {
     static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (int six = 0; six < 64; six++) SIX[(uint8_t)ALPHABET[six]] = (uint8_t)six;
     SIX['-'] = SIX['+'], SIX['_'] = SIX['/'];
+    for (int c = 0; c < 256; c++) LOW[c] = (uint8_t)(!(SIX[c] & 0x20) << 2 | !(SIX[c] & 0x08) << 1 | !(SIX[c] & 0x02));
+    for (int c = 0; c < 256; c++) LOW[c] |= KIND[c] & SIXES ? 0 : NO_SIX;
     memset(SORT, NOISE, 0x80);
     memset(SORT + ' ', 't', 0x7f - ' ');
     memset(SORT + 0x80, 'o', 0x80);
@@ -1334,80 +1548,117 @@ static const char SEEDS[][SEED + 1] = {"tttttttttttt", "tztztztztztz", "ztztztzt
 
 static bool has_seed(const uint8_t *sorts, Py_ssize_t size)
 {
+    if (size < SEED) return false;
     for (const uint8_t *last = sorts + size - SEED; sorts <= last; sorts++)
         for (size_t seed = 0; seed < sizeof SEEDS / sizeof *SEEDS; seed++)
             if (memcmp(sorts, SEEDS[seed], SEED) == 0) return true;
     return false;
 }
 
-/* Decode a run, and sort its bytes: there is room for whole groups. Returns how many bytes it is. */
-static Py_ssize_t decode(const uint8_t *run, Py_ssize_t length, uint8_t *bytes, uint8_t *sorts)
+/* A run from where a group may begin, as far as it is decoded. */
+typedef struct {
+    const uint8_t *run;
+    Py_ssize_t length, size;       /* its characters, and how many whole bytes they are */
+    uint8_t *bytes, *sorts;        /* there is room for whole groups */
+} Decoded;
+
+static void decode(const Decoded *d, Py_ssize_t group)
 {
-    for (Py_ssize_t at = 0; at < length; at += GROUP, bytes += 3, sorts += 3) {
-        uint8_t last[GROUP] = {'A', 'A', 'A', 'A'};
-        const uint8_t *four = length - at < GROUP ? memcpy(last, run + at, (size_t)(length - at)) : run + at;
-        uint32_t group = (uint32_t)SIX[four[0]] << 18 | (uint32_t)SIX[four[1]] << 12 | (uint32_t)SIX[four[2]] << 6 | SIX[four[3]];
-        for (int byte = 0; byte < 3; byte++) sorts[byte] = SORT[bytes[byte] = (uint8_t)(group >> (16 - 8 * byte))];
-    }
-    return length / GROUP * 3 + length % GROUP * 3 / GROUP;
+    uint8_t last[GROUP] = {'A', 'A', 'A', 'A'};
+    Py_ssize_t at = group * GROUP;
+    const uint8_t *four = d->length - at < GROUP ? memcpy(last, d->run + at, (size_t)(d->length - at)) : d->run + at;
+    uint32_t three = (uint32_t)SIX[four[0]] << 18 | (uint32_t)SIX[four[1]] << 12 | (uint32_t)SIX[four[2]] << 6 | SIX[four[3]];
+    for (Py_ssize_t byte = 0; byte < 3; byte++)
+        d->sorts[3 * group + byte] = SORT[d->bytes[3 * group + byte] = (uint8_t)(three >> (16 - 8 * byte))];
 }
 
-/* Append what is text in some bytes, which are the run's from `first` on. */
-static bool add_texts(PyObject *found, Py_ssize_t first, const uint8_t *bytes, const uint8_t *sorts, Py_ssize_t size)
+/* From where to where there is no noise around a byte; what stands before `from` is something else. */
+static Span around(const Decoded *d, Py_ssize_t byte, Py_ssize_t from)
 {
-    for (Py_ssize_t left = 0, right; left + SEED <= size; left = right + 1) {
-        const uint8_t *noise = memchr(sorts + left, NOISE, (size_t)(size - left));
-        right = noise ? noise - sorts : size;
-        if (!has_seed(sorts + left, right - left)) continue;
-        Py_ssize_t begin = left / 3 * 3, start = first + begin / 3 * GROUP, end = first + (right * GROUP + 2) / 3;
-        if (!append(found, Py_BuildValue("(nny#)", start, end, bytes + begin, right - begin))) return false;
+    Span text = {byte, byte};
+    decode(d, byte / 3);
+    for (; text.start > from; text.start--) {
+        if (text.start % 3 == 0) decode(d, text.start / 3 - 1);
+        if (d->sorts[text.start - 1] == NOISE) break;
+    }
+    for (; text.end < d->size; text.end++) {
+        if (text.end % 3 == 0) decode(d, text.end / 3);
+        if (d->sorts[text.end] == NOISE) break;
+    }
+    return text;
+}
+
+/* Append a text, which is the run's from `first` on, if it has a seed. */
+static bool add_text(PyObject *found, Py_ssize_t first, const Decoded *d, Span text)
+{
+    if (!has_seed(d->sorts + text.start, text.end - text.start)) return true;
+    Py_ssize_t begin = text.start / 3, start = first + begin * GROUP, end = first + (text.end * GROUP + 2) / 3;
+    return append(found, Py_BuildValue("(nny#)", start, end, d->bytes + 3 * begin, text.end - 3 * begin));
+}
+
+/* A run that is decoded four times, as any of its first characters may begin a group. */
+typedef struct {
+    const uint8_t *data;
+    Span run; /* where it ends is not known until it is asked */
+    uint8_t *bytes;
+    size_t room;                        /* for bytes, twice */
+    Py_ssize_t low[GROUP], done[GROUP]; /* how many groups in a row may be text, and how many bytes are done */
+} Fourfold;
+
+/* Append what is text around some groups in a row that may be, the last of which begins at a place before `last`. */
+static bool add_around(PyObject *found, Fourfold *f, Py_ssize_t at, size_t way, Py_ssize_t last)
+{
+    Py_ssize_t low = f->low[way], first = f->run.start + (Py_ssize_t)way, group = (at - first) / GROUP, done = f->done[way];
+    if (f->run.end < at)
+        for (f->run.end = at; f->run.end < last && !(LOW[f->data[f->run.end]] & NO_SIX);) f->run.end++;
+    f->low[way] = 0;
+    if (f->run.end - f->run.start < LEAST_SIX || 3 * group + 3 <= done) return true;
+    Py_ssize_t length = f->run.end - first, byte = 3 * (group - low + 1);
+    Decoded d = {f->data + first, length, length * 3 / GROUP, f->bytes, f->bytes + f->room};
+    Span text = around(&d, byte > done ? byte : done, done);
+    f->done[way] = done = text.end + 1;
+    if (group + 1 > (done + 2) / 3) f->low[way] = group + 1 - (done + 2) / 3;
+    return add_text(found, first, &d, text);
+}
+
+/* Append what is text in the runs of base64 in a run: around groups in a row that may be, of which a seed has a few. */
+static bool add_texts(PyObject *found, Fourfold *f, Span run)
+{
+    unsigned last = 0;
+    size_t way = GROUP - 2; /* of the group that began two characters before */
+    f->run = (Span){run.start, 0};
+    for (Py_ssize_t at = run.start; at < run.end; at++, way = (way + 1) % GROUP) {
+        unsigned low = LOW[f->data[at]];
+        last = last << 3 | low;
+        f->low[way] = (f->low[way] + 1) & -(Py_ssize_t)((last & ALL_LOW) == ALL_LOW);
+        if (low & NO_SIX) {
+            *f = (Fourfold){f->data, {at + 1, 0}, f->bytes, f->room, {0}, {0}};
+            last = 0;
+            way = GROUP - 3;
+        } else if (f->low[way] >= SEED / 3 - 1 && !add_around(found, f, at - 2, way, run.end)) {
+            return false;
+        }
     }
     return true;
 }
 
-/* The runs that a list has, and how long the longest is; NULL if they are none. */
-static Span *spans_in(PyObject *list, Py_ssize_t size, Py_ssize_t *longest)
+static PyObject *texts_of(const uint8_t *data, Py_ssize_t size)
 {
-    Py_ssize_t count = PyList_Size(list);
-    Span *spans = malloc((size_t)(count + 1) * sizeof *spans);
-    if (spans == NULL) return (Span *)PyErr_NoMemory();
-    for (Py_ssize_t at = 0; at < count; at++) {
-        Span *span = &spans[at];
-        bool is_span = PyArg_ParseTuple(PyList_GetItem(list, at), "nn", &span->start, &span->end);
-        if (is_span && (span->start < 0 || span->end < span->start || span->end > size)) {
-            PyErr_SetString(PyExc_ValueError, "runs lie in the text");
-            is_span = false;
-        }
-        if (!is_span) return free(spans), NULL;
-        if (span->end - span->start > *longest) *longest = span->end - span->start;
-    }
-    return spans;
-}
-
-static PyObject *texts_of(const uint8_t *data, const Span *runs, Py_ssize_t count, Py_ssize_t longest)
-{
-    size_t room = (size_t)(longest / GROUP + 1) * 3;
+    size_t room = ((size_t)size / GROUP + 1) * 3;
     uint8_t *bytes = malloc(2 * room);
     if (bytes == NULL) return PyErr_NoMemory();
     PyObject *found = PyList_New(0);
-    bool is_fine = found != NULL;
-    for (const Span *run = runs; is_fine && run < runs + count; run++)
-        for (Py_ssize_t first = run->start; is_fine && first < run->end && first < run->start + GROUP; first++)
-            is_fine = add_texts(found, first, bytes, bytes + room, decode(data + first, run->end - first, bytes, bytes + room));
+    for (Span run = {0, 0}; found != NULL && next_run(data, run.end, size, &run);)
+        if (!add_texts(found, &(Fourfold){.data = data, .bytes = bytes, .room = room}, run)) Py_CLEAR(found);
     free(bytes);
-    if (!is_fine) Py_CLEAR(found);
     return found;
 }
 
 static PyObject *fast_texts(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer data;
-    PyObject *list, *result = NULL;
-    Py_ssize_t longest = 0;
-    if (!PyArg_ParseTuple(args, "y*O!", &data, &PyList_Type, &list)) return NULL;
-    Span *runs = spans_in(list, data.len, &longest);
-    if (runs != NULL) result = texts_of(data.buf, runs, PyList_Size(list), longest);
-    free(runs);
+    if (!PyArg_ParseTuple(args, "y*", &data)) return NULL;
+    PyObject *result = texts_of(data.buf, data.len);
     PyBuffer_Release(&data);
     return result;
 }
@@ -1516,8 +1767,9 @@ static PyObject *fast_may_inflate(PyObject *Py_UNUSED(module), PyObject *args)
     if (at < 0 || at > data.len) at = data.len;
     const uint8_t *run = (const uint8_t *)data.buf + at;
     int length = 0, most = data.len - at < LOOKED_AT ? (int)(data.len - at) : LOOKED_AT;
-    while (length < most && KIND[run[length]] & (PLAIN | SLASH | PLUS | HYPHEN | UNDERSCORE)) length++;
-    int size = (int)decode(run, length, bytes, sorts), header = header_of(bytes, size);
+    while (length < most && KIND[run[length]] & SIXES) length++;
+    for (int group = 0; group * GROUP < length; group++) decode(&(Decoded){run, length, 0, bytes, sorts}, group);
+    int size = length * 3 / GROUP, header = header_of(bytes, size);
     PyBuffer_Release(&data);
     Bits bits = {bytes + header, 0, 8 * (size - header), false};
     return PyBool_FromLong(is_block(&bits) || bits.is_out);

@@ -7,9 +7,9 @@ there is room for that, anywhere before.
 
 import sys
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Final, NamedTuple
 
 from leakwatch.core.plain import Known, Span, advanced, is_registered, point_of, polynomial
@@ -18,14 +18,13 @@ NEIGHBOURS: Final = 8  # places in a key at which it may end because another beg
 DEEPEST: Final = 64  # sets of characters in one row
 MOST: Final = 1 << 16  # characters of one set that stand together
 LEAVES: Final = 256  # rows that are read at one place
-OTHERS, VARIES = 1, 2  # kinds of trees: that have other formats too, that have strings of several lengths
 CATCH_ALL: Final = 3  # the rank of what adds nothing where a narrower format takes as much
 _NUMBER: Final = 8  # bytes
 _EXPRESSION: Final = 16  # bits of a hit that tell the expression; those above tell where
 _NUMBERED: Final = (1 << _EXPRESSION) - 1
 _END: Final = 30  # bits of an end, counted from where its string begins
 _PLACE: Final = 1 << 60  # the mark of a place begins with it, as no run's does
-_SET: Final = 32  # bytes: a bit for each byte that is in a set
+_SET: Final = 256  # bytes: for each byte whether it is in a set
 
 
 class Forms(NamedTuple):
@@ -34,9 +33,9 @@ class Forms(NamedTuple):
     All numbers are of 32 bits.
     """
 
-    sets: bytes  # of characters, 32 bytes each: a bit for each that is in it
+    sets: bytes  # of characters, 256 bytes each: ones for those that are in it
     nodes: "array[int]"  # six numbers each, see `Node`; each stands before those that may follow it
-    trees: "array[int]"  # for each expression its first node, behind its last one, and of which kinds it is
+    trees: "array[int]"  # four numbers for each expression, see `Tree`
 
 
 class Node(NamedTuple):
@@ -45,9 +44,18 @@ class Node(NamedTuple):
     characters: int  # the set's number
     least: int
     most: int
-    depth: int  # how many nodes lead here
+    is_open: int  # whether what follows may begin at any of them: else all are taken that there are
     after: int  # the node that comes next where this one is not there
     rank: int  # of the narrowest format of which a string may end here, counted from 1; 0 if none may
+
+
+class Tree(NamedTuple):
+    """The rows of an expression."""
+
+    first: int  # node
+    last: int  # the node behind it
+    has_others: int  # whether it has other formats too
+    reach: int  # its strings begin up to so many characters before where it was found; 0: there
 
 
 class Leaf(NamedTuple):
@@ -56,6 +64,27 @@ class Leaf(NamedTuple):
     rank: int
     low: int
     high: int
+
+
+class Begun(NamedTuple):
+    """What begins at one place."""
+
+    start: int
+    leaves: Sequence[Leaf]
+    most: int  # the rank up to which shorter strings are read, too
+    is_cut: bool  # there are more leaves
+
+    def shorter(self, leaf: Leaf) -> int:
+        """How many strings of a leaf are shorter than the longest, as far as they are wanted.
+
+        Where a narrower format goes up to a line's end, a catch-all goes on into the next line: not in all lengths.
+        """
+        return leaf.high - leaf.low if leaf.rank <= self.most else 0
+
+    @property
+    def has_shorter(self) -> bool:
+        """Whether there are any."""
+        return any(map(self.shorter, self.leaves))
 
 
 class Place(NamedTuple):
@@ -74,54 +103,74 @@ def collect(expression: int, start: int, _end: int, _flags: int, hits: bytearray
 
 
 def sift_places(  # noqa: PLR0913, PLR0917 - what is read, by what, and what is known
-    data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, known: Known, seen: "array[int]", further: int
+    data: bytes,
+    hits: bytearray,
+    joints: "array[int]",
+    lines: int,
+    forms: Forms,
+    known: Known,
+    seen: "array[int]",
+    further: int,
 ) -> tuple[list[Span], int, int, int, list[tuple[int, int]]]:
     """Put hits in order, and return where registered keys stand that begin there.
 
     Beside that: how many strings were looked up, and how many of these were shorter ones, for which there is room for
     `further`; how many places were not read in all ways for want of it; and where which expressions were found that
-    have other formats too, which the caller reads. Keys may also end at `joints`, which rise.
+    have other formats too, which the caller reads. Keys may also end at `joints`, which rise. What begins before
+    `lines` and goes over none of these was read before the lines were joined.
     """
     found: list[Span] = []
     looked = spent = skipped = 0
     point = point_of(known)
-    numbers = array("Q", bytes(hits))
-    ordered = sorted(numbers[1:])
+    trees = [Tree(*forms.trees[at : at + len(Tree._fields)]) for at in range(0, len(forms.trees), len(Tree._fields))]
+    ordered = sorted(array("Q", bytes(hits))[1:])
     hits[_NUMBER:] = array("Q", ordered).tobytes()
-    places = [(start, [*dict.fromkeys(hit & _NUMBERED for hit in those)]) for start, those in groupby(ordered, _start)]
-    starts = [start for start, _ in places]
-    several = [start for start, expressions in places if any(_kind(one, forms) & VARIES for one in expressions)]
-    left = len(several)
-    for start, expressions in places:
-        leaves = [leaf for one in expressions for leaf in _leaves(data, start, one, forms)]
-        neighbours = [*_following(starts, start), *_following(joints, start)]
-        is_several = several[len(several) - left : len(several) - left + 1] == [start]
-        place = _place(start, _kept(leaves[:LEAVES]), neighbours, further // left if is_several else 0)
-        left -= is_several
-        skipped += place.is_cut or len(leaves) > LEAVES
-        if not place.ends:
-            continue
+    starts: list[int] = []
+    begun: list[Begun] = []
+    for start, those in groupby(_reaching(data, ordered, trees, forms), _start):
+        leaves = [leaf for one in dict.fromkeys(those) for leaf in _leaves(data, start, trees[_expression(one)], forms)]
+        starts.append(start)
+        if (one := _begun(start, leaves, joints, lines)).leaves:
+            begun.append(one)
+    left = sum(one.has_shorter for one in begun)
+    for one in begun:
+        neighbours = [*_following(starts, one.start), *_following(joints, one.start)]
+        place = _place(one, neighbours, further // left if one.has_shorter else 0)
+        left -= one.has_shorter
+        skipped += place.is_cut
         mark = _mark(data, place, point)
         if seen[mark % len(seen)] == mark:
             continue
         further -= place.further
         spent += place.further
-        strings = [(start, end) for end in _each(place.ends)]
+        strings = [(place.start, end) for end in _each(place.ends)]
         looked += len(strings)
         registered = [span for span in strings if is_registered(data[slice(*span)], known)]
         found += registered
         if not registered:
             seen[mark % len(seen)] = mark
-    others = [(_start(hit), hit & _NUMBERED) for hit in ordered if _kind(hit & _NUMBERED, forms) & OTHERS]
+    others = [(_start(hit), _expression(hit)) for hit in ordered if trees[_expression(hit)].has_others]
     return found, looked, spent, skipped, others
-
-
-def _kind(expression: int, forms: Forms) -> int:
-    return forms.trees[3 * expression + 2]
 
 
 def _start(hit: int) -> int:
     return hit >> _EXPRESSION
+
+
+def _expression(hit: int) -> int:
+    return hit & _NUMBERED
+
+
+def _reaching(data: bytes, hits: Sequence[int], trees: Sequence[Tree], forms: Forms) -> Sequence[int]:
+    """Put in place of what was found within strings where they begin, each once."""
+    found = [hit for hit in hits if not trees[_expression(hit)].reach]
+    for expression, tree in enumerate(trees):
+        begin = 0
+        for at in (_start(hit) for hit in hits if tree.reach and _expression(hit) == expression):
+            starts = range(max(begin, at - tree.reach), at)
+            found += [start << _EXPRESSION | expression for start in starts if any(_leaves(data, start, tree, forms))]
+            begin = max(begin, at)
+    return sorted(found)
 
 
 def _following(places: Sequence[int], start: int) -> Sequence[int]:
@@ -129,43 +178,74 @@ def _following(places: Sequence[int], start: int) -> Sequence[int]:
     return places[after : after + NEIGHBOURS]
 
 
-def _leaves(data: bytes, start: int, expression: int, forms: Forms) -> Iterator[Leaf]:
-    """Walk the tree of an expression. What stands behind a set is in none of the sets that may follow it."""
-    number, last, _ = forms.trees[3 * expression : 3 * expression + 3]
-    reached = [start] * (DEEPEST + 1)
+def _leaves(data: bytes, start: int, tree: Tree, forms: Forms) -> Sequence[Leaf]:
+    """Return where the strings of a tree may end that begin at a place."""
+    return _walked(data, start, (tree.first, tree.last), forms)
+
+
+def _walked(data: bytes, start: int, nodes: Span, forms: Forms) -> list[Leaf]:
+    """Walk nodes that begin at a place, and what follows them. In no set but open ones is what stands behind it."""
+    leaves: list[Leaf] = []
+    number, last = nodes
     while number < last:
         node = Node(*forms.nodes[6 * number : 6 * number + 6])
-        begin = end = reached[node.depth]
+        end = start
         characters = forms.sets[_SET * node.characters : _SET * (node.characters + 1)]
-        while end < len(data) and end - begin < node.most and characters[data[end] >> 3] >> (data[end] & 7) & 1:
+        while end < len(data) and end - start < node.most and characters[data[end]]:
             end += 1
-        if end - begin < node.least:
-            number = node.after
-            continue
-        if node.rank:
-            yield Leaf(node.rank, begin + node.least, end)
-        reached[node.depth + 1] = end
-        number += 1
+        least = start + node.least
+        if node.rank and least <= end:
+            leaves.append(Leaf(node.rank, least, end))
+        under = [
+            _walked(data, at, (number + 1, node.after), forms)
+            for at in range(least if node.is_open else max(least, end), end + 1)
+        ]
+        leaves += _as_one(chain.from_iterable(under)) if node.is_open else chain.from_iterable(under)
+        number = node.after
+    return leaves
 
 
-def _kept(leaves: Sequence[Leaf]) -> Sequence[Leaf]:
-    """Leave catch-alls out if narrower formats take as much."""
-    narrow = [leaf for leaf in leaves if leaf.rank < CATCH_ALL]
-    taken = max((leaf.high for leaf in narrow), default=0)
-    return [leaf for leaf in leaves if leaf.rank < CATCH_ALL or leaf.high > taken]
+def _as_one(leaves: Iterable[Leaf]) -> Sequence[Leaf]:
+    """Put leaves together that overlap: of one open node there may be one for each of its characters."""
+    found: list[Leaf] = []
+    for leaf in leaves:
+        if found and found[-1].rank == leaf.rank and leaf.low <= found[-1].high + 1:
+            found[-1] = found[-1]._replace(high=max(found[-1].high, leaf.high))
+        else:
+            found.append(leaf)
+    return found
 
 
-def _place(start: int, leaves: Sequence[Leaf], neighbours: Iterable[int], room: int) -> Place:
+def _begun(start: int, leaves: Sequence[Leaf], joints: Sequence[int], lines: int) -> Begun:
+    """Leave catch-alls out if narrower formats take as much, and of the lines what was read before they were joined."""
+    some = leaves[:LEAVES]
+    taken = max((leaf.high for leaf in some if leaf.rank < CATCH_ALL), default=0)
+    is_line = taken > 0 and taken in joints[bisect_left(joints, taken) :][:1]
+    least = next(iter(_following(joints, start)), sys.maxsize) + 1 if start < lines else 0
+    return Begun(
+        start,
+        [
+            leaf._replace(low=max(leaf.low, least))
+            for leaf in some
+            if leaf.high >= max(least, taken + 1 if leaf.rank == CATCH_ALL else 0)
+        ],
+        CATCH_ALL - is_line,
+        len(leaves) > LEAVES,
+    )
+
+
+def _place(begun: Begun, neighbours: Iterable[int], room: int) -> Place:
     """Choose which strings are read: the longest, up to neighbours, and of the shorter ones narrower formats' first."""
-    ends = [(end, end) for end in neighbours if any(leaf.low <= end <= leaf.high for leaf in leaves)]
+    ends = [(end, end) for end in neighbours if any(leaf.low <= end <= leaf.high for leaf in begun.leaves)]
     left = room
-    is_cut = False
-    for leaf in sorted(leaves, key=lambda leaf: leaf.rank):
-        shorter = min(leaf.high - leaf.low, left)
-        is_cut |= shorter < leaf.high - leaf.low
+    is_cut = begun.is_cut
+    for leaf in sorted(begun.leaves, key=lambda leaf: leaf.rank):
+        every = begun.shorter(leaf)
+        shorter = min(every, left)
+        is_cut |= shorter < every
         left -= shorter
         ends.append((leaf.high - shorter, leaf.high))
-    return Place(start, sorted(ends), room - left, is_cut)
+    return Place(begun.start, sorted(ends), room - left, is_cut)
 
 
 def _each(ends: Sequence[Span]) -> Iterator[int]:

@@ -6,7 +6,8 @@ its characters that are punctuation in one format and part of the key in another
 nearly all of it is nobody's key.
 
 Not seen are keys of fewer than sixteen characters, with other characters than letters, digits and ``_.:~/+=-``, or
-with a letter or digit glued to them; of those with a marker the scanner finds all that it describes.
+with a letter or digit glued to them, and of more than 512 characters, if they stand in a run of more than 4,096. Of
+those with a marker the scanner finds all that it describes.
 
 `shaped` tells in which runs shapes stand, `rejoined` joins lines over which a key may have been broken, `stretches`
 finds the key characters around escapes.
@@ -68,21 +69,22 @@ class Known(NamedTuple):
     loose: "array[int]"  # those that came since, rising too
 
 
-def sift(
-    data: bytes, known: Known, seen: "array[int]", room: int, joints: "array[int]" = NO_JOINTS
+def sift(  # noqa: PLR0913, PLR0917 - what is looked at, and what is known
+    data: bytes, known: Known, seen: "array[int]", room: int, joints: "array[int]" = NO_JOINTS, lines: int = 0
 ) -> tuple[list[Span], int, int]:
     """Return where registered keys stand, how many runs were looked at, and how many there was no room for.
 
-    At `joints`, which rise, lines were joined over which a key may have been broken. `seen` remembers runs in which
-    nothing registered stands, each by a number of its own. Two may share a place: then one is forgotten, and looked at
-    again. Raises ValueError where joints do not rise, or lie outside.
+    At `joints`, which rise, lines were joined over which a key may have been broken. In runs that end before `lines`
+    each line alone was looked at before they were joined. `seen` remembers runs in which nothing registered stands,
+    each by a number of its own. Two may share a place: then one is forgotten, and looked at again. Raises ValueError
+    where joints do not rise, or lie outside.
     """
     if joints and (joints[-1] > len(data) or any(at >= then for at, then in pairwise(joints))):
         raise ValueError(joints)
     found: list[Span] = []
     point = point_of(known)
     looked = skipped = 0
-    for run in _joined_runs(data, joints):
+    for run in _joined_runs(data, joints, lines):
         mark = _mark(run, point)
         if seen[mark % len(seen)] == mark:
             continue
@@ -90,7 +92,7 @@ def sift(
             skipped += 1
             continue
         looked += 1
-        spans = (span for span in cuts(run.data) if run.has_over(*span))
+        spans = (span for span in cuts(run.data) if run.may_be(*span))
         registered = [(run.start + at, run.start + end) for at, end in spans if is_registered(run.data[at:end], known)]
         found += registered
         if not registered:
@@ -101,7 +103,7 @@ def sift(
 def _mark(run: "_Run", point: int) -> int:
     """What a run is remembered by. Of joined lines it is another than of the same text, in which more is looked for."""
     mark = polynomial(len(run.data), run.data, point)
-    for number in (run.least, *run.joints) if run.least else ():
+    for number in (run.least, run.most, *run.joints) if run.least else ():
         mark = advanced(mark, number, point)
     return mark
 
@@ -160,7 +162,7 @@ def runs(data: bytes) -> Iterator[tuple[int, bytes]]:
 
     Of what is longer than a run can be each window is one.
     """
-    return ((run.start, run.data) for run in _joined_runs(data, ()))
+    return ((run.start, run.data) for run in _joined_runs(data, (), 0))
 
 
 class _Run(NamedTuple):
@@ -170,37 +172,49 @@ class _Run(NamedTuple):
     data: bytes
     joints: Sequence[int]  # within it
     least: int  # so many of them a key goes over: what goes over fewer is looked for in fewer lines
+    most: int  # so many characters it has: over many lines that are more than one key no more than windows overlap
 
-    def has_over(self, start: int, end: int) -> bool:
-        """Whether a part of it goes over so many joints."""
-        return bisect_left(self.joints, end) - bisect_right(self.joints, start) >= self.least
+    def may_be(self, start: int, end: int) -> bool:
+        """Whether a part of it goes over so many joints, and is not too long."""
+        over = bisect_left(self.joints, end) - bisect_right(self.joints, start)
+        return over >= self.least and end - start <= self.most
 
 
-def _joined_runs(data: bytes, joints: Sequence[int]) -> Iterator[_Run]:
+def _joined_runs(data: bytes, joints: Sequence[int], lines: int) -> Iterator[_Run]:
     for found in _RUN.finditer(data):
-        for begin, stop, least in _chains(found.start(), found.end(), _within(joints, found.start(), found.end())):
-            for start in range(begin, max(begin + 1, stop - OVERLAP), LONGEST - OVERLAP):
-                end = min(start + LONGEST, stop)
+        inner_joints = _within(joints, found.start(), found.end())
+        fewest = 2 if found.end() <= lines else 1
+        for begin, stop, least in _chains(found.start(), found.end(), inner_joints, fewest):
+            most = OVERLAP if least > 1 and stop - begin > LONGEST else LONGEST
+            for start, end in _windows(begin, stop):
                 inner = [joint - start for joint in _within(joints, start, end)]
-                yield _Run(start, data[start:end], inner, least)
+                yield _Run(start, data[start:end], inner, least, most)
                 if end - start > SHORTEST and data[start - 1 : start] == b"\\":
-                    yield _Run(start + 1, data[start + 1 : end], [joint - 1 for joint in inner if joint > 1], least)
+                    rest = [joint - 1 for joint in inner if joint > 1]
+                    yield _Run(start + 1, data[start + 1 : end], rest, least, most)
+
+
+def _windows(start: int, end: int) -> Iterator[Span]:
+    """What a run is looked at in."""
+    for first in range(start, max(start + 1, end - OVERLAP), LONGEST - OVERLAP):
+        yield first, min(first + LONGEST, end)
 
 
 def _within(joints: Sequence[int], start: int, end: int) -> Sequence[int]:
     return joints[bisect_right(joints, start) : bisect_left(joints, end)]
 
 
-def _chains(start: int, end: int, joints: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+def _chains(start: int, end: int, joints: Sequence[int], fewest: int) -> Iterator[tuple[int, int, int]]:
     """All lines of a run, then any of them that follow one another, in a list each two; with what a key goes over.
 
-    Each line alone is among them: it may never have stood alone, if what was joined was under a disguise then.
+    Where the `fewest` are one, each line alone is among them: it may never have stood alone, if what was joined was
+    under a disguise then.
     """
     edges = [start, *joints, end]
     count = len(edges) - 1  # of lines
     is_list = count > (_ALIKE if len({then - at for at, then in pairwise(edges)}) == 1 else _FEW)
     yield start, end, 2 if is_list else len(joints)
-    for several in (2, 1) if is_list else range(count - 1, 0, -1):
+    for several in range(2 if is_list else count - 1, fewest - 1, -1):
         for first in range(count - several + 1):
             if edges[first + several] - edges[first] >= SHORTEST:
                 yield edges[first], edges[first + several], several - 1
@@ -209,18 +223,21 @@ def _chains(start: int, end: int, joints: Sequence[int]) -> Iterator[tuple[int, 
 def shaped(data: bytes, table: "array[int]", lasts: int) -> list[tuple[int, int, int]]:
     """Return the runs in which shapes stand, each with the last characters of these: a bit for each of them.
 
+    Of what is longer than a run can be these are windows, each with as much before and behind it as they overlap.
+
     `table` tells of each byte as which characters of all shapes it may stand, in a bit for each, the first the lowest;
     `lasts` has the bits of the shapes' last characters, each of which stands behind all the others of its shape.
     """
     firsts = 1 | lasts << 1
     found: list[tuple[int, int, int]] = []
-    for run in _RUN.finditer(data):
-        state = seen = 0
-        for byte in run[0]:
-            state = (state << 1 | firsts) & table[byte]
-            seen |= state
-        if seen & lasts:
-            found.append((run.start(), run.end(), seen & lasts))
+    for first, last in map(re.Match.span, _RUN.finditer(data)):
+        for start, end in _windows(first, last):
+            state = seen = 0
+            for byte in data[start:end]:
+                state = (state << 1 | firsts) & table[byte]
+                seen |= state
+            if seen & lasts:
+                found.append((max(first, start - OVERLAP), min(end + OVERLAP, last), seen & lasts))
     return found
 
 

@@ -38,12 +38,11 @@ class Shapes(Generic[Name]):
         """Return whose stand in some bytes, and in which runs."""
         found: dict[Name, list[Span]] = {}
         for start, end, lasts in shaped(data, self._table, self._lasts):
-            for name in self._named(lasts):
+            for name in self._known.get(lasts) or self._named(lasts):
                 found.setdefault(name, []).append((start, end))
         return found
 
     def _named(self, lasts: int) -> set[Name]:
         """Whose the last characters are: there are few sets of them, and many runs."""
-        if lasts not in self._known:
-            self._known[lasts] = {name for last, name in self._names.items() if lasts & last}
+        self._known[lasts] = {name for last, name in self._names.items() if lasts & last}
         return self._known[lasts]

@@ -17,7 +17,7 @@ from leakwatch.core.twins import is_registered, sift, sift_places
 from leakwatch.pepper import Pepper
 
 _LOOSE: Final = 10_000  # digests that are kept beside the ordered ones before they are sorted in
-_MOST_BITS: Final = 17  # of a beginning: half a megabyte for all of them
+_MOST_BITS: Final = 20  # of a beginning: four megabytes for all of them
 _REMEMBERED: Final = 1 << 18  # runs and places in which nothing registered stands: two megabytes
 
 
@@ -59,18 +59,21 @@ class DigestSieve:
     def __len__(self) -> int:
         return len(self._known.ordered) + len(self._known.loose)
 
-    def find(self, data: bytes, room: int, joints: "array[int]" = NO_JOINTS) -> Sifted:
+    def find(self, data: bytes, room: int, joints: "array[int]" = NO_JOINTS, lines: int = 0) -> Sifted:
         """Find the registered keys among the runs of key characters, looking at so many runs at most.
 
-        At `joints`, which rise, lines were joined over which a key may have been broken.
+        At `joints`, which rise, lines were joined over which a key may have been broken; in runs that end before
+        `lines` each line alone was looked at before.
         """
         seen = self._seen  # before what is registered: what comes meanwhile must not be thought seen
-        return Sifted(*sift(data, self._indexed(), seen, room, joints))
+        return Sifted(*sift(data, self._indexed(), seen, room, joints, lines))
 
-    def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int) -> Read:
+    def find_at(  # noqa: PLR0913, PLR0917 - what is read, and by what
+        self, data: bytes, hits: bytearray, joints: "array[int]", lines: int, forms: Forms, further: int
+    ) -> Read:
         """Find the registered keys that begin where there is a marker: see `sift_places`."""
         seen = self._seen  # as above
-        return Read(*sift_places(data, hits, joints, forms, self._indexed(), seen, further))
+        return Read(*sift_places(data, hits, joints, lines, forms, self._indexed(), seen, further))
 
     def passes(self, key: bytes) -> bool:
         """Whether a key is registered, or once in a very long while could be."""
@@ -103,8 +106,8 @@ class DigestSieve:
 
 
 def _indexed(known: Known) -> Known:
-    """Find where numbers begin that begin alike: some sixteen each."""
-    bits = min(_MOST_BITS, max(0, len(known.ordered).bit_length() - 4))
+    """Find where numbers begin that begin alike: a few each, which memory hands over together."""
+    bits = min(_MOST_BITS, max(0, len(known.ordered).bit_length() - 2))
     beginnings = (bisect_left(known.ordered, number << (64 - bits)) for number in range(1 << bits))
     return known._replace(starts=array("I", [*beginnings, len(known.ordered)]))
 

@@ -2,7 +2,7 @@
 
 A decoder reads bytes and yields every stretch that it can undo, with what stands there without the disguise. It never
 decodes a whole text: a stretch is one encoded run, or the key characters around an escape. What comes of all decoders
-together is the next layer (`layers`), to which they are applied again.
+together and can hold a key is the next layer (`layers`), to which they are applied again.
 
 Each is linear in what it reads: a pattern begins with a byte that is rare, and stretches grow by strips. One that began
 with "any key characters" would be tried from each of them.
@@ -115,7 +115,7 @@ def side_by_side(data: bytes) -> Iterator[Undone]:
             undone = data[start:end]
             for kind in sorted(kinds, reverse=True):
                 undone = _SIDES[kind].undo(undone)
-            yield from kept(start, end, undone)
+            yield Undone(start, end, undone)
 
 
 def broken_lines(data: bytes) -> Iterator[Undone]:
@@ -145,7 +145,7 @@ def _substituted(data: bytes, hidden: "_Hidden") -> Iterator[Undone]:
     """Undo every stretch of key characters, and every private key, that holds something of a kind."""
     for start, end in stretches(data, [*map(re.Match.span, hidden.along.finditer(data))]):
         if end - start >= SHORTEST:  # nothing becomes longer than it was
-            yield from kept(start, end, hidden.undo(data[start:end]))
+            yield Undone(start, end, hidden.undo(data[start:end]))
     for start, end in pem.blocks(data):
         if hidden.one.search(data, start, end):
             yield Undone(start, end, hidden.undo(data[start:end]))
@@ -226,12 +226,6 @@ def _entities(data: bytes) -> bytes:
 
 def _quoted(data: bytes) -> bytes:
     return _each(_QUOTEDS, lambda run: binascii.unhexlify(b"".join(_QUOTED_BYTE.findall(run))), data)
-
-
-def kept(start: int, end: int, undone: bytes) -> Iterator[Undone]:
-    """Keep what a key can stand in."""
-    if has_text(undone):
-        yield Undone(start, end, undone)
 
 
 def has_text(undone: bytes) -> bool:

@@ -9,13 +9,14 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import starmap
 from typing import Final
 
 import hyperscan
 import zstandard
 
 from leakwatch.core import may_inflate, texts
-from leakwatch.scan.disguises import Undone, has_text, kept
+from leakwatch.scan.disguises import Undone
 from leakwatch.scan.expressions import Search
 
 _UNPACKED: Final = 1_000_000  # bytes of what was compressed within a text: more is cut
@@ -33,8 +34,7 @@ def base64(data: bytes) -> Iterator[Undone]:
     Which of four characters begins the first group, nobody knows. So each run is decoded four times, and what is text
     in that tells.
     """
-    runs = [*map(re.Match.span, _BASE64.finditer(data))]
-    return (Undone(start, end, text) for start, end, text in texts(data, runs) if has_text(text))
+    return starmap(Undone, texts(data))
 
 
 def packed(data: bytes) -> Iterator[Undone]:
@@ -55,7 +55,7 @@ def packed(data: bytes) -> Iterator[Undone]:
             undone = _unpacked(_from_base64(data[start : min(end, start + _MOST_PACKED)]), min(room, _UNPACKED))
         if undone:
             room -= len(undone)
-            yield from kept(start, end, undone)
+            yield Undone(start, end, undone)
 
 
 def hexadecimal(data: bytes) -> Iterator[Undone]:
@@ -63,7 +63,7 @@ def hexadecimal(data: bytes) -> Iterator[Undone]:
     for found in _HEX.finditer(data):
         if _TEXT_IN_HEX.search(found[0]):
             for start in (found.start(), found.start() + 1):
-                yield from kept(start, found.end(), _from_hex(data[start : found.end()]))
+                yield Undone(start, found.end(), _from_hex(data[start : found.end()]))
 
 
 def packed_hexadecimal(data: bytes) -> Iterator[Undone]:
@@ -80,7 +80,7 @@ def packed_hexadecimal(data: bytes) -> Iterator[Undone]:
         tried += 1
         if undone := _unpacked(_from_hex(data[start : min(end, start + _MOST_PACKED)]), min(room, _UNPACKED)):
             room -= len(undone)
-            yield from kept(start, end, undone)
+            yield Undone(start, end, undone)
 
 
 @cache
@@ -104,7 +104,7 @@ def _starts(heads: Search, data: bytes) -> Sequence[int]:
 def hexadecimal_list(data: bytes) -> Iterator[Undone]:
     """Decode lists of bytes as code has them: ``0x73, 0x6b``."""
     for found in _HEX_LIST.finditer(data):
-        yield from kept(found.start(), found.end(), _from_hex(b"".join(_HEX_BYTE.findall(found[0]))))
+        yield Undone(found.start(), found.end(), _from_hex(b"".join(_HEX_BYTE.findall(found[0]))))
 
 
 def _from_hex(digits: bytes) -> bytes:
@@ -114,7 +114,7 @@ def _from_hex(digits: bytes) -> bytes:
 def character_codes(data: bytes) -> Iterator[Undone]:
     """Decode lists of characters' numbers: ``[115, 107, 45, …]``."""
     for found in _CODES.finditer(data):
-        yield from kept(found.start(), found.end(), b"".join(map(_CHARACTER.__getitem__, _NUMBER.findall(found[0]))))
+        yield Undone(found.start(), found.end(), b"".join(map(_CHARACTER.__getitem__, _NUMBER.findall(found[0]))))
 
 
 def _run_end(data: bytes, start: int, most: int = sys.maxsize) -> int:
@@ -174,7 +174,6 @@ PACKED_IN_BASE64: Final = (rb"(?:H4sI|eJ[w-z]|eN[o-r]|Qlpo|/Td6WFo|_Td6WFo|KLUv)
 _HEX_HEAD: Final = rb"(?:1[Ff]8[Bb]08|78(?:9[Cc]|[Dd][Aa])|425[Aa]68|[Ff][Dd]377[Aa]58|28[Bb]52[Ff][Ff][Dd])"
 IN_HEX: Final = ((rb"[02-7]", rb"[0-9A-Fa-f]") * 12,)  # text, of either width
 PACKED_IN_HEX: Final = (_HEX_HEAD + rb"[0-9A-Fa-f]{26}",)
-_BASE64: Final = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22,}+")
 # What packed bytes begin with, in base64, up to where it tells them from what looks like it: the flags of gzip
 # and zstd, the level and the first block of bzip2.
 _HEAD: Final = (

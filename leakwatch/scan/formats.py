@@ -83,8 +83,7 @@ class Format:
         self.is_as_found = detector.form == "as-found"
         # From one place it ends nowhere else: it has one length, or is a private key, which has a last line.
         self.has_one_end = detector.find == (detector.pattern,) or not self.is_as_found
-        is_simple = self.is_as_found and not detector.reach
-        self.rows = rows(detector.pattern) if is_simple else ()  # for the compiled core; of others none
+        self.rows = rows(detector.pattern) if self.is_as_found else ()  # for the compiled core; of others none
         self._pattern = re.compile(detector.pattern.encode())
         self._prefix = re.compile(detector.prefix.encode())
         self._reach = detector.reach

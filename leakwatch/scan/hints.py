@@ -67,7 +67,10 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
         rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
     ),
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
-    disguises.wide: (rb"\x00[\t\r\n\x20-\x7e]?\x00",),
+    disguises.wide: (
+        *(rb"(?:" + one + rb"){4}" for one in (rb"\x00[\t\r\n\x20-\x7e]", rb"[\t\r\n\x20-\x7e]\x00")),
+        *(rb"\x00{3}[\t\r\n\x20-\x7e]\x00{3}",),
+    ),
     disguises.margins: (b"PRIVATE KEY",),
 }
 
@@ -92,7 +95,7 @@ _BESIDE: Final = frozenset(
 _NEAR: Final = _BESIDE - {disguises.invisible} | {disguises.side_by_side}
 _APART: Final = disguises.concatenation  # in one automaton with the others it makes all of them half as fast
 _FEW: Final = 1_000  # hints in any text …
-_DENSE: Final = 64  # … and one in so many bytes more: beyond that a text is read as a whole
+_DENSE: Final = 256  # … and one in so many bytes more: beyond that a text is read as a whole
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
 _TAG: Final = 1_024  # bytes: longer tags are none

@@ -2,14 +2,14 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Final, final
 
 from leakwatch.core import NO_JOINTS, Span
 from leakwatch.scan import disguises, encoded
-from leakwatch.scan.disguises import Decoder, Undone, numbers
+from leakwatch.scan.disguises import Decoder, Undone, has_text, numbers
 from leakwatch.scan.hints import hints
 
 DEPTH: Final = 4  # disguises over one another
@@ -17,11 +17,16 @@ BETWEEN: Final = b"\x7f\n"  # what parts the stretches of a layer: no key goes o
 _BETWEEN: Final = len(BETWEEN)
 _SHARE: Final = 4  # times a text's own size that all its layers may have …
 _LEAST: Final = 1_000_000  # … and bytes that they may have in any case
-# Decoders that joints outlast: in how many parts each line is counted, and how many of these make a byte.
-_SIZED: Final[Mapping[Decoder, tuple[Callable[[bytes], int], int]]] = {
-    encoded.base64: (lambda line: 3 * len(line), 4),
-    encoded.hexadecimal: (len, 2),
-    disguises.quoted_printable: (disguises.quoted_size, 1),
+Thing = tuple[bytes, bytes]
+"""What was under a disguise, and where lines were joined in it."""
+
+# Decoders that joints outlast: of each where it is in what becomes of some bytes, which begin somewhere.
+_OUTLASTED: Final[Mapping[Decoder, Callable[[bytes, int, Sequence[int]], Iterable[int]]]] = {
+    encoded.base64: lambda _data, start, joints: [(joint - start) * 3 // 4 for joint in joints],
+    encoded.hexadecimal: lambda _data, start, joints: [(joint - start) // 2 for joint in joints],
+    disguises.quoted_printable: lambda data, start, joints: accumulate(
+        disguises.quoted_size(data[at:then]) for at, then in pairwise([start, *joints])
+    ),
 }
 
 
@@ -57,6 +62,7 @@ class Layer:
     stretches: Sequence[Undone] = ()  # of the layer below, in the order in which they stand here
     starts: Sequence[int] = field(default=(), repr=False)  # where in `data` each of them begins
     joints: "array[int]" = field(default_factory=lambda: NO_JOINTS, repr=False)  # where in `data` lines were joined
+    lines: int = 0  # up to there in `data` stands nothing else: what goes over no joint stood in the layer below
 
     def origin(self, offset: int) -> int:
         """Return where in the text itself something stands."""
@@ -85,28 +91,39 @@ def peel(data: bytes, budget: Budget | None = None, depth: int = DEPTH) -> Itera
     """Yield the text itself, then what is under its disguises, then under those, as far as the budget goes."""
     budget = budget or Budget.of(data)
     layer: Layer | None = Layer(data)
+    known: set[Thing] = set()
     for deep in range(depth + 1):
         if layer is None:
             return
         yield layer
-        layer = _under(layer, budget) if deep < depth else None
+        layer = _under(layer, budget, known) if deep < depth else None
 
 
-def _under(layer: Layer, budget: Budget) -> Layer | None:
-    """Return all that the decoders make of a layer, as one; each thing once."""
-    undone: dict[tuple[bytes, bytes], Undone] = {}
+def _under(layer: Layer, budget: Budget, known: set[Thing]) -> Layer | None:
+    """Return all that the decoders make of a layer, as one, but what is known: each thing once in all layers."""
+    undone: list[Undone] = []
     take = budget.take
+    lines = 0
     for decoder, spans in hints().places(layer.data):
-        sized = _SIZED.get(decoder) if layer.joints else None
+        outlasted = _OUTLASTED.get(decoder)
         for start, end in spans:
             for found in decoder(layer.data[start:end]):
+                inner = _between(layer.joints, start + found.start, start + found.end) if layer.joints else NO_JOINTS
+                is_old = start + found.end <= layer.lines and not inner  # it was undone before lines were joined
+                if is_old or not has_text(found.data):
+                    continue
                 stretch = found.moved(start) if start else found
-                if sized and (inner := _between(layer.joints, stretch.start, stretch.end)):
-                    stretch = stretch._replace(joints=_decoded(layer.data, inner, stretch, *sized))
+                if outlasted and inner:
+                    joints = dict.fromkeys(outlasted(layer.data, stretch.start, inner))
+                    there = array("Q", [at for at in joints if 0 < at < len(stretch.data)])
+                    stretch = stretch._replace(joints=there.tobytes())
                 thing = stretch.data, stretch.joints
-                if thing not in undone and take(len(stretch.data) + _BETWEEN):
-                    undone[thing] = stretch
-    return _joined(layer, tuple(undone.values())) if undone else None
+                if thing not in known and take(len(stretch.data) + _BETWEEN):
+                    known.add(thing)
+                    undone.append(stretch)
+        if decoder is disguises.broken_lines:
+            lines = len(undone)
+    return _joined(layer, undone, lines) if undone else None
 
 
 def _between(joints: "array[int]", start: int, end: int) -> "array[int]":
@@ -115,15 +132,11 @@ def _between(joints: "array[int]", start: int, end: int) -> "array[int]":
     return joints[first : bisect_left(joints, end, first)] if first < len(joints) and joints[first] < end else NO_JOINTS
 
 
-def _decoded(data: bytes, joints: "array[int]", stretch: Undone, size: Callable[[bytes], int], parts: int) -> bytes:
-    """Where in a decoded stretch those lines begin that were joined to what it was decoded from."""
-    sizes = accumulate(size(data[at:then]) for at, then in pairwise([stretch.start, *joints]))
-    ats = dict.fromkeys(total // parts for total in sizes)
-    return array("Q", [at for at in ats if 0 < at < len(stretch.data)]).tobytes()
-
-
-def _joined(below: Layer, stretches: Sequence[Undone]) -> Layer:
-    starts = tuple(accumulate((len(one.data) + _BETWEEN for one in stretches), initial=0))[:-1]
-    pairs = zip(starts, stretches, strict=True)
-    joints = array("Q", [start + at for start, one in pairs if one.joints for at in numbers(one.joints)])
-    return Layer(BETWEEN.join([one.data for one in stretches]), below, stretches, starts, joints)
+def _joined(below: Layer, stretches: Sequence[Undone], lines: int) -> Layer:
+    """Put stretches together as a layer, of which the first few are joined lines."""
+    starts = tuple(accumulate((len(one.data) + _BETWEEN for one in stretches), initial=0))
+    joints = array("Q")
+    for start, one in zip(starts, stretches, strict=False):
+        if one.joints:
+            joints.extend(map(start.__add__, numbers(one.joints)))
+    return Layer(BETWEEN.join([one.data for one in stretches]), below, stretches, starts, joints, starts[lines])

@@ -46,45 +46,22 @@ class Hits(NamedTuple):
                 return
             yield hit & (1 << _EXPRESSION) - 1
 
-    def between(self, start: int, end: int) -> Sequence[int]:
-        """Return the next few places behind one and before another."""
-        numbers = memoryview(self.numbers).cast("Q")
-        places: list[int] = []
-        for hit in numbers[bisect_left(numbers, start + 1 << _EXPRESSION, 1) :]:
-            if (place := hit >> _EXPRESSION) >= end or len(places) == NEIGHBOURS:
-                break
-            if places[-1:] != [place]:
-                places.append(place)
-        return places
-
-
-class Core(NamedTuple):
-    """What the core reads in some bytes."""
-
-    hits: Hits
-    formats: Sequence[Sequence[Format]]  # by the number of what hyperscan finds
-
-    def narrow_end(self, data: bytes, start: int) -> int:
-        """Return how far narrower formats that the core reads go from a place."""
-        every = (format_ for expression in self.hits.at(start) for format_ in self.formats[expression])
-        narrow = (format_.longest(data, start) for format_ in every if format_.rows and format_.rank < CATCH_ALL)
-        return max((reading.end for reading in narrow if reading), default=start)
-
 
 @final
 class Markers:
     """All marked formats in one hyperscan database. Threads may share it."""
 
     def __init__(self, formats: Sequence[Format]) -> None:
-        finds: dict[str, list[Format]] = {}
+        finds: dict[tuple[str, int], list[Format]] = {}
         for format_ in formats:
             for find in format_.detector.find:
-                finds.setdefault(find, []).append(format_)
+                finds.setdefault((find, format_.detector.reach), []).append(format_)
         if not finds:
             raise DefinitionError("there is no detector to scan with")
         self._formats = list(finds.values())  # by the number of what hyperscan finds
-        self.forms = forms([_ranked(those) for those in self._formats])
-        self._search = Search([find.encode() for find in finds], hyperscan.HS_FLAG_SOM_LEFTMOST)
+        self._reaching = [format_ for format_ in formats if format_.detector.reach]
+        self.forms = forms([(*_ranked(those), reach) for (_, reach), those in finds.items()])
+        self._search = Search([find.encode() for find, _ in finds], hyperscan.HS_FLAG_SOM_LEFTMOST)
 
     def reader(self, data: bytes, limit: int, further: int, joints: Sequence[int] = ()) -> "Reader":
         """Find so many places in some bytes at which a key may begin, to be read from there.
@@ -109,26 +86,18 @@ class Markers:
 
     def _taken(self, data: bytes, expressions: Iterable[int], start: int, ends: Sequence[int]) -> Sequence[Reading]:
         """The readings of what stands somewhere up to some ends."""
-        formats = [format_ for expression in expressions for format_ in self._formats[expression] if format_.rows]
+        there = (format_ for expression in expressions for format_ in self._formats[expression])
+        formats = [format_ for format_ in dict.fromkeys([*there, *self._reaching]) if format_.rows]
         return [Reading(f, start, end, data) for f in formats for end in ends if f.takes(data, start, end)]
 
-    def others(  # noqa: PLR0913, PLR0917 - what is read, where and how far
-        self,
-        data: bytes,
-        hits: Hits,
-        those: Sequence[tuple[int, int]],
-        limit: int,
-        further: int,
-        joints: Sequence[int],
-    ) -> "Reader":
-        """Return what reads the formats that a sieve does not, as `reader` does, where they were found."""
+    def others(self, data: bytes, those: Sequence[tuple[int, int]], limit: int, joints: Sequence[int]) -> "Reader":
+        """Return what reads the formats that a sieve does not, where they were found: each as far as it goes."""
         places: dict[int, list[Format]] = {}
-        core = Core(hits, self._formats)
         for read, (at, expression) in enumerate(those):
             if len(places) >= limit:
-                return Reader(data, places, further, joints, len(those) - read, core)
+                return Reader(data, places, 0, joints, len(those) - read)
             _add(places, data, (f for f in self._formats[expression] if not f.rows), at)
-        return Reader(data, places, further, joints, 0, core)
+        return Reader(data, places, 0, joints, 0)
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
         """Return the numbers of the texts in which a key may begin or end. Few small ones are read as one."""
@@ -171,17 +140,13 @@ class Markers:
 class Reader:
     """Reads some bytes from each place, within a bound on the further readings of all places together."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what is read, where and how far
-        self, data: bytes, places: Places, further: int, joints: Sequence[int], skipped: int, core: Core | None = None
-    ) -> None:
+    def __init__(self, data: bytes, places: Places, further: int, joints: Sequence[int], skipped: int) -> None:
         self._data = data
         self._places = places
         self.starts = sorted(places)
         self._joints = joints
-        self._core = core  # that reads other formats of the same bytes
         self._room = further
         self.skipped = skipped  # places, and those that were not read in all ways
-        self.spent = 0  # of the further readings
 
     def readings(self, start: int, read: set[Hashable]) -> list[Reading]:
         """Return every way to read the bytes from a start; none if the same bytes were read before.
@@ -206,7 +171,6 @@ class Reader:
         for start in self.starts:
             longest = self.longest(start)
             taken = max((r.end for r in longest if r.format.rank < CATCH_ALL), default=start)
-            taken = max(taken, self._core.narrow_end(self._data, start)) if self._core else taken
             kept = [r for r in longest if r.format.rank < CATCH_ALL or r.end > taken]
             most = CATCH_ALL if taken in self._next(self._joints, taken - 1)[:1] else CATCH_ALL + 1
             every[start] = longest, kept, [r for r in kept if r.format.rank < most and not r.format.has_one_end]
@@ -220,9 +184,8 @@ class Reader:
     def _neighbours(self, start: int, longest: Sequence[Reading]) -> list[int]:
         """Where within a key others may begin, or lines were joined."""
         last = max((reading.end for reading in longest), default=start)
-        others = self._core.hits.between(start, last) if self._core else ()
-        starts = sorted({*self._next(self.starts, start), *others})[:NEIGHBOURS]
-        return [place for place in (*starts, *self._next(self._joints, start)) if place < last]
+        following = (*self._next(self.starts, start), *self._next(self._joints, start))
+        return [place for place in following if place < last]
 
     @staticmethod
     def _next(places: Sequence[int], start: int) -> Sequence[int]:
@@ -239,7 +202,6 @@ class Reader:
         shorter = chain.from_iterable(reading.format.shorter(reading) for reading in narrow_first)
         further = list(islice(shorter, self._share + 1))
         self.skipped += len(further) > self._share
-        self.spent += min(len(further), self._share)
         return further[: self._share]
 
 

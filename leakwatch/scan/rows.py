@@ -2,7 +2,8 @@
 
 Most patterns are a few rows, once what may be left out and alternatives are written out: each a set of characters so
 many times, then another. Where what stands behind a set is in none that may follow it, taking all that there is of
-each is right, and nothing need be tried again. Which patterns are of that kind they alone say.
+each is right, and nothing need be tried again. In a row one set may be open: what follows it may stand among its own
+characters, and is tried at each. Which patterns are of that kind they alone say.
 """
 
 import re
@@ -12,9 +13,10 @@ from functools import cache
 from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
-from leakwatch.core import DEEPEST, MOST, OTHERS, VARIES, Forms, Node
+from leakwatch.core import DEEPEST, MOST, Forms, Node, Tree
 
 _MANY: Final = 32  # rows of one pattern
+_OPEN: Final = 256  # characters of an open set
 _PARTS: Final = re.compile(
     r"(?P<begins>\(\?:)|(?P<ends>\))(?P<absent>\?)?|(?P<other>\|)"
     r"|(?P<characters>\[[^\]\\]+\]|\\[^A-Za-z0-9]|[^][\\(){}|?*+.^$])(?:\{(?P<least>\d+)(?:,(?P<most>\d+))?\}|(?P<once>\?))?"
@@ -27,6 +29,7 @@ class Unit(NamedTuple):
     characters: frozenset[int]
     least: int
     most: int
+    is_open: bool = False  # what follows may begin within
 
 
 Row = tuple[Unit, ...]
@@ -34,14 +37,27 @@ Row = tuple[Unit, ...]
 
 def rows(pattern: str) -> Sequence[Row]:
     """Return the rows that a pattern is; none if it is of another kind."""
-    found = _written_out(pattern) if pattern.isascii() else ()
+    found = tuple(map(_opened, _written_out(pattern))) if pattern.isascii() else ()
     return found if len(found) <= _MANY and all(map(_is_plain, found)) else ()
 
 
+def _opened(row: Row) -> Row:
+    """Mark the sets of which not all can be taken that there is."""
+    marked = (
+        unit._replace(is_open=unit.least < unit.most and not unit.characters.isdisjoint(after.characters))
+        for unit, after in pairwise(row)
+    )
+    return *marked, *row[-1:]
+
+
 def _is_plain(row: Row) -> bool:
-    """Whether of each of its sets all can be taken that there is."""
-    is_clear = all(unit.least == unit.most or not unit.characters & after.characters for unit, after in pairwise(row))
-    return is_clear and 0 < len(row) <= DEEPEST and all(0 < unit.least <= unit.most <= MOST for unit in row)
+    """Whether it can be walked with few steps."""
+    opened = [unit for unit in row if unit.is_open]
+    return (
+        0 < len(row) <= DEEPEST
+        and all(0 < unit.least <= unit.most <= MOST for unit in row)
+        and (not opened or (len(opened) == 1 and opened[0].most <= _OPEN))
+    )
 
 
 def _written_out(pattern: str) -> Sequence[Row]:
@@ -105,32 +121,33 @@ class _Branch:
             branch = branch.then.setdefault(unit, _Branch())
         branch.rank = min(rank, branch.rank or rank)
 
-    def nodes(self, before: int, depth: int, sets: dict[frozenset[int], int]) -> list[Node]:
+    def nodes(self, before: int, sets: dict[frozenset[int], int]) -> list[Node]:
         """Return all that may follow as nodes, behind so many; their sets are given numbers."""
         found: list[Node] = []
         for unit, branch in self.then.items():
             number = sets.setdefault(unit.characters, len(sets))
-            under = branch.nodes(before + len(found) + 1, depth + 1, sets)
+            under = branch.nodes(before + len(found) + 1, sets)
             after = before + len(found) + 1 + len(under)
-            found += [Node(number, unit.least, unit.most, depth, after, branch.rank), *under]
+            found += [Node(number, unit.least, unit.most, unit.is_open, after, branch.rank), *under]
         return found
 
 
-def forms(expressions: Sequence[tuple[Iterable[tuple[Row, int]], bool]]) -> Forms:
-    """Return the core's tables: of each expression rows with their ranks, and whether it has other formats."""
+def forms(expressions: Sequence[tuple[Iterable[tuple[Row, int]], bool, int]]) -> Forms:
+    """Return the core's tables: of each expression rows with their ranks, whether it has other formats, its reach."""
     sets: dict[frozenset[int], int] = {}
     nodes: list[Node] = []
-    trees: list[int] = []
-    for ranked, has_others in expressions:
+    trees: list[Tree] = []
+    for ranked, has_others, reach in expressions:
         root = _Branch()
         for row, rank in ranked:
             root.add(row, rank)
         first = len(nodes)
-        nodes += root.nodes(first, 0, sets)
-        varies = any(node.least < node.most for node in nodes[first:])
-        trees += [first, len(nodes), has_others * OTHERS | varies * VARIES]
-    return Forms(b"".join(map(_bits, sets)), array("I", chain.from_iterable(nodes)), array("I", trees))
+        nodes += root.nodes(first, sets)
+        trees.append(Tree(first, len(nodes), has_others, reach))
+    return Forms(
+        b"".join(map(_marked, sets)), array("I", chain.from_iterable(nodes)), array("I", chain.from_iterable(trees))
+    )
 
 
-def _bits(characters: frozenset[int]) -> bytes:
-    return sum(1 << byte for byte in characters).to_bytes(32, "little")
+def _marked(characters: frozenset[int]) -> bytes:
+    return bytes(byte in characters for byte in range(256))

@@ -25,9 +25,8 @@ SPACING: Final = 256  # … and bytes of it for one more, where Python reads the
 _CORE: Final = 8 if is_compiled else SPACING  # … or the core
 RUNS: Final = 250_000  # runs of any text that are tried with the sieve, and one more for as many bytes as that
 _FURTHER: Final = 2  # times the limit: shorter readings of any text …
-_SHORTER: Final = 16 if is_compiled else SPACING  # … and bytes of it for one more, where the core reads them
-# Beside what the core reads: a part of the limit, one more place for so many bytes, times that for shorter readings.
-_SELDOM, _FAR, _EACH = 10, 1_024, 2
+_SHORTER: Final = 32 if is_compiled else SPACING  # … and bytes of it for one more, where the core reads them
+_SELDOM, _FAR = 10, 1_024  # beside what the core reads: a part of the limit, and bytes for one more place
 _SHORT: Final = 50_000  # bytes of a text that costs little to be looked at twice
 _NOTHING: Final = Sifted([], 0, 0)
 _APART: Final = BETWEEN.decode()
@@ -48,10 +47,12 @@ class Scan:
 class Sieve(Protocol):
     """Finds what may be a registered key, whatever its format."""
 
-    def find(self, data: bytes, room: int, joints: "array[int]" = ..., /) -> Sifted:
+    def find(self, data: bytes, room: int, joints: "array[int]" = ..., lines: int = ..., /) -> Sifted:
         """Return where it stands, looking at so many runs of key characters at most."""
 
-    def find_at(self, data: bytes, hits: bytearray, joints: "array[int]", forms: Forms, further: int, /) -> Read:
+    def find_at(  # noqa: PLR0913, PLR0917 - what is read, and by what
+        self, data: bytes, hits: bytearray, joints: "array[int]", lines: int, forms: Forms, further: int, /
+    ) -> Read:
         """Return where it stands at places of markers, of formats whose patterns are rows."""
 
     def passes(self, key: bytes, /) -> bool:
@@ -84,7 +85,6 @@ class _Room:
     places: int  # of markers, that are read here
     hits: int  # of markers, that the core reads
     further: int  # shorter readings of these
-    seldom: int  # shorter readings of what the core does not read
     skipped: int = 0
     looked: int = 0  # strings that the core looked up
 
@@ -191,7 +191,6 @@ class Scanner:
             places=self._limit + size // self._spacing if only is None else self._limit // _SELDOM + size // _FAR,
             hits=self._limit + size // _CORE,
             further=self._further + size // _SHORTER,
-            seldom=_EACH * self._limit // _SELDOM,
         )
         found: dict[str, _Found] = {}
         tried = _Tried(only)
@@ -201,7 +200,7 @@ class Scanner:
                 for rivals in _by_key(readings):
                     if rivals[0].key not in found:
                         found[rivals[0].key] = self._reading(rivals, layer, len(found))
-            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room.runs, layer.joints)
+            sifted = _NOTHING if sieve is None else sieve.find(layer.data, room.runs, layer.joints, layer.lines)
             for start, end in sifted.spans:
                 if (key := layer.data[start:end].decode()) not in found:
                     found[key] = self._token(key, layer, start, len(found))
@@ -220,9 +219,9 @@ class Scanner:
             if not hits.found:
                 return
             further = max(room.further // 2, min(room.further, self._limit))  # some is left for deeper layers
-            looked = tried.sieve.find_at(data, hits.numbers, joints, self._markers.forms, further)
+            looked = tried.sieve.find_at(data, hits.numbers, joints, layer.lines, self._markers.forms, further)
             passed = self._markers.passed(data, hits, looked.spans)
-            reader = self._markers.others(data, hits, looked.others, room.places, room.seldom, joints)
+            reader = self._markers.others(data, looked.others, room.places, joints)
             room.hits -= min(hits.found, room.hits)
             room.further -= looked.spent
             room.looked += looked.looked
@@ -231,7 +230,6 @@ class Scanner:
             wanted = [reading for reading in reader.readings(start, read) if tried.wants(reading.digested)]
             yield [*passed.get(start, ()), *wanted]
         room.places -= len(reader.starts)
-        room.seldom -= reader.spent
         room.skipped += reader.skipped
 
     def _reading(self, rivals: Sequence[Reading], layer: Layer, order: int) -> _Found:

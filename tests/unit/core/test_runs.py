@@ -222,9 +222,11 @@ def test_the_twins_find_the_same_and_remember_the_same(data: bytes, chance: Rand
     noise = [chance.getrandbits(64) for _ in range(chance.choice([0, 3, 300]))]
     both = indexed(sorted([*numbers(*some), *noise]))._replace(loose=numbers(*list(some)[:1]))
     memories = remembering(places), remembering(places)
+    lines = chance.choice([0, len(data) // 2, len(data)])
     for _ in range(2):
         (spans, *counts), (same, *others) = (
-            twin(data, both, seen, room, joints) for twin, seen in zip((plain.sift, _fast.sift), memories, strict=True)
+            twin(data, both, seen, room, joints, lines)
+            for twin, seen in zip((plain.sift, _fast.sift), memories, strict=True)
         )
         assert (sorted(spans), counts) == (sorted(same), others)
         assert memories[0] == memories[1]
@@ -251,6 +253,23 @@ def test_of_a_list_all_lines_each_two_and_each_are_looked_at_and_of_few_others_a
     few = {(a, b) for a, b in every if ends.index(b) - ends.index(a) <= 2}
     spans = {span for span in every if sift(text, known(text[slice(*span)].decode()), remembering(), 99, joints)[0]}
     assert spans == ({(0, len(text))} | (every if chains in {6, 10, 28} else few))
+
+
+def test_of_lines_that_were_looked_at_before_they_were_joined_what_goes_over_joints_is_looked_at(sift: Sift) -> None:
+    lines = [fill("{alnum:20}", Random(number)) for number in range(9)]
+    text, joints = f"{''.join(lines)} {lines[0]}".encode(), array("Q", range(20, 180, 20))
+    there = known(lines[3], lines[5] + lines[6], "".join(lines))
+    every = [(0, 180), (60, 80), (100, 140)]
+    for before, found_ in ((0, every), (179, every), (180, [every[0], every[2]]), (201, [every[0], every[2]])):
+        assert sorted(sift(text, there, remembering(), 99, joints, before)[0]) == found_
+
+
+@pytest.mark.parametrize(("size", "around"), [(OVERLAP, 4000), (OVERLAP + 1, 4000), (4 * OVERLAP, 1900)])
+def test_among_many_lines_a_key_over_several_has_so_many_characters(sift: Sift, size: int, around: int) -> None:
+    key, before = fill(f"{{alnum:{size}}}", Random(1)), fill(f"{{alnum:{around - 1}}}", Random(2))
+    text = f"{before}.{key}".encode()
+    found_ = sift(text, known(key), remembering(), 999, array("Q", range(100, len(text), 100)))[0]
+    assert found_ == ([] if size == OVERLAP + 1 else [(around, len(text))])
 
 
 def test_joints_rise_and_lie_in_the_text(sift: Sift) -> None:

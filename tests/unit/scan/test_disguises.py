@@ -180,7 +180,7 @@ def test_any_bytes_can_be_peeled_and_every_place_lies_in_the_text(data: bytes) -
 
 RUN = re.compile(rb"[A-Za-z0-9_.:~/+=-]{%d,}" % SHORTEST)
 NEEDLESS = re.compile(
-    rb"\\(?!u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|U000[0-9A-Fa-f]{5}|[0-7]{3}|[nrtbfva])[A-Za-z0-9]"
+    rb"\\(?!u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|U000[0-9A-Fa-f]{5}|[0-7]{3}|[nrtbfva])[A-Za-z0-9%&<]"
 )
 FRAGMENTS = st.lists(
     st.one_of(
