@@ -63,9 +63,10 @@ class _Some:
 
 def _shortest_and_longest(data: bytes, hits: bytearray, forms: Forms) -> Iterator[Span]:
     """Where at places of markers the shortest and the longest string of each row stand."""
-    for hit in array("Q", bytes(hits))[1:]:
-        start, first = hit >> 16, 4 * (hit & 0xFFFF)
-        for leaf in places._leaves(data, start, places.Tree(*forms.trees[first : first + 4]), forms):
+    trees = places.trees_of(forms)
+    for hit in places.reaching(data, sorted(array("Q", bytes(hits))[1:]), trees, forms):
+        start = hit >> 16
+        for leaf in places.leaves_at(data, start, trees[hit & 0xFFFF], forms):
             yield start, leaf.low
             yield start, leaf.high
 

@@ -625,18 +625,26 @@ static Py_ssize_t padding(const Sift *sift, Py_ssize_t at, Py_ssize_t end)
     return count > 2 || goes_on ? 0 : count;
 }
 
+/* Whether a part of the run goes over as many joints as it must, where these parts rise: `over` is the last of as many. */
+static bool next_goes_over(const Sift *sift, Span part, Py_ssize_t *over)
+{
+    const Joints *joints = &sift->run->joints;
+    Py_ssize_t before = sift->run->least - 1; /* joints of as many before the last */
+    if (before < 0) return true;
+    while (*over < joints->count && (Py_ssize_t)joints->at[*over - before] <= part.start) ++*over;
+    return *over < joints->count && (Py_ssize_t)joints->at[*over] < part.end;
+}
+
 /* Ask for each stretch of a run that has no other punctuation than is kept. */
 static void ask_cut(Sift *sift, Span run, uint16_t kept)
 {
-    const Joints *joints = &sift->run->joints;
-    Py_ssize_t start = run.start, over = sift->run->least - 1; /* the joint that it must go over, the last of as many as it must */
+    Py_ssize_t start = run.start, over = sift->run->least - 1;
     for (size_t number = 0; number <= sift->mark_count; number++) {
         Py_ssize_t end = number < sift->mark_count ? run.start + sift->marks[number] : run.end;
         if (end < run.end && kind_at(sift, end) & kept) continue;
         if (end - start >= SHORTEST) {
             Py_ssize_t last = end + padding(sift, end, run.end);
-            while (over >= 0 && over < joints->count && (Py_ssize_t)joints->at[over - sift->run->least + 1] <= start) over++;
-            if (over < 0 || (over < joints->count && (Py_ssize_t)joints->at[over] < last)) ask_edged(sift, start, last);
+            if (next_goes_over(sift, (Span){start, last}, &over)) ask_edged(sift, start, last);
         }
         start = end + 1;
     }
@@ -946,7 +954,8 @@ static bool read_joints(const Py_buffer *given, Py_ssize_t size, Joints *joints)
 }
 
 /* Make a sieve ready for some bytes. */
-static bool sift_of(Sift *sift, const Py_buffer *data, const Py_buffer *joints, const Py_buffer views[VIEWS], const Py_buffer *seen)
+static bool sift_of(Sift *sift, const Py_buffer *data, const Py_buffer *joints, Py_ssize_t lines, const Py_buffer views[VIEWS],
+                    const Py_buffer *seen)
 {
     if (seen->len < 8 || seen->len % 8) {
         PyErr_SetString(PyExc_ValueError, "what is seen has whole numbers, one at least");
@@ -954,6 +963,7 @@ static bool sift_of(Sift *sift, const Py_buffer *data, const Py_buffer *joints, 
     }
     if (!read_known(views, &sift->known) || !read_joints(joints, data->len, &sift->joints)) return false;
     sift->data = data->buf;
+    sift->lines = lines;
     sift->seen = seen->buf;
     sift->places = (size_t)seen->len / 8;
     State nothing = digest(sift->known.inner, (const uint8_t *)"", 0, 64);
@@ -969,9 +979,8 @@ static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "y*(y*y*y*y*)w*n|y*n", &data, &v[PADS], &v[ORDERED], &v[STARTS], &v[LOOSE], &seen, &room, &joints, &lines))
         return NULL;
     Sift *sift = calloc(1, sizeof *sift);
-    if (sift != NULL) sift->lines = lines;
     if (sift == NULL) PyErr_NoMemory();
-    else if (sift_of(sift, &data, &joints, v, &seen)) result = sift_all(sift, data.len, room);
+    else if (sift_of(sift, &data, &joints, lines, v, &seen)) result = sift_all(sift, data.len, room);
     free(sift);
     PyBuffer_Release(&data);
     PyBuffer_Release(&seen);
@@ -982,7 +991,7 @@ static PyObject *fast_sift(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* Places of markers, as in places.py. */
 
-enum { NEIGHBOURS = 8, DEEPEST = 64, MOST = 1 << 16, LEAVES = 256, CATCH_ALL = 3, SET = 256, EXPRESSION = 16, END = 30, MANY = 4096 };
+enum { NEIGHBOURS = 8, DEEPEST = 64, MOST = 1 << 16, LEAVES = 256, CATCH_ALL = 3, SET = 256, EXPRESSION = 16, END = 30, MANY = 4096, PLENTY = 256 };
 static const uint64_t PLACE = (uint64_t)1 << 60;
 
 /* Take down what hyperscan found: called for each match, so without any Python. */
@@ -1022,9 +1031,10 @@ typedef struct {
     size_t next;       /* the first hit of the next place */
     Py_ssize_t joint;  /* the first one behind it */
     bool is_cut;
+    Py_ssize_t least;  /* characters of what was not read before lines were joined */
     bool is_line; /* what a narrower format takes goes up to a line's end: a catch-all goes on into the next */
-    bool has_shorter;
-} Place;
+    bool has_shorter, has_any; /* strings to read beside the longest; and if catch-alls had them behind lines, too */
+} Begun;
 
 typedef struct {
     Sift *sift;
@@ -1038,9 +1048,9 @@ typedef struct {
     Span *runs; /* of each node, where characters of its set stand that were met last: as places rise each is met once */
     Leaf *leaves;
     size_t leaf_count, leaf_room;
-    Place *begun;
+    Begun *begun;
     size_t begun_count, begun_room;
-    Place *at; /* that is being read */
+    Begun *at; /* the one that is found or read now */
     Span ends[LEAVES + 2 * NEIGHBOURS]; /* from which to which, both included */
     size_t end_count;
     Message waiting; /* of a string, and its token: two are digested at once */
@@ -1048,14 +1058,19 @@ typedef struct {
     bool is_waiting;
     Py_ssize_t joint;           /* the first one behind where leaves are found */
     Py_ssize_t places, further; /* that are left: places that have shorter strings, and room for these */
+    Py_ssize_t any;             /* places that have any, all told */
     Py_ssize_t looked, spent, skipped;
 } Places;
 
 /* Whether the tables can be walked. */
 static bool is_whole(const Places *p)
 {
-    for (size_t n = 0, open = 0; n < p->node_count; n++) {
+    size_t outer[DEEPEST], depth = 0, open = 0; /* behind what stands each node among which this one is, and an open one */
+    for (size_t n = 0; n < p->node_count; n++) {
         const Node *node = p->nodes + n;
+        while (depth > 0 && outer[depth - 1] <= n) depth--;
+        if (depth == DEEPEST || (depth > 0 && node->after > outer[depth - 1])) return false;
+        outer[depth++] = node->after;
         bool is_counted = node->least > 0 && node->least <= node->most && node->most <= MOST;
         bool leads_on = node->is_open <= 1 && node->after > n && node->after <= p->node_count;
         bool is_within = node->is_open && n < open; /* another open one: all ways through both would be too many */
@@ -1126,28 +1141,29 @@ static void add_leaf(Places *p, Leaf leaf, size_t open)
 }
 
 /* Walk nodes that begin at a place, and what follows them. */
-static void walk_on(Places *p, Py_ssize_t start, size_t number, size_t last, size_t open, int depth)
+static void walk_on(Places *p, Py_ssize_t start, size_t number, size_t last, size_t open)
 {
     for (; number < last; number = p->nodes[number].after) {
         const Node *node = p->nodes + number;
         Py_ssize_t end = end_of_set(p, number, start), least = start + node->least;
         if (end < least) continue;
         if (node->rank) add_leaf(p, (Leaf){node->rank, (uint32_t)(least - p->at->start), (uint32_t)(end - p->at->start)}, open);
-        if (number + 1 == node->after || depth == DEEPEST) continue;
+        if (number + 1 == node->after) continue;
         size_t begun = node->is_open ? p->leaf_count : open;
-        for (Py_ssize_t at = node->is_open ? least : end; at <= end; at++) walk_on(p, at, number + 1, node->after, begun, depth + 1);
+        for (Py_ssize_t at = node->is_open ? least : end; at <= end; at++) walk_on(p, at, number + 1, node->after, begun);
     }
 }
 
 /* Walk the tree of an expression. */
-static void walk(Places *p, Py_ssize_t start, const Tree *tree) { walk_on(p, start, tree->first, tree->last, SIZE_MAX, 0); }
+static void walk(Places *p, Py_ssize_t start, const Tree *tree) { walk_on(p, start, tree->first, tree->last, SIZE_MAX); }
 
 static bool begins(Places *p, Py_ssize_t start, const Tree *tree)
 {
-    Place place = {.start = start};
+    Begun place = {.start = start};
     p->at = &place;
     p->leaf_count = 0;
     walk(p, start, tree);
+    p->at = NULL;
     return p->leaf_count > 0;
 }
 
@@ -1183,58 +1199,87 @@ static void find_places(Places *p)
     order(p->hits, p->hit_count);
 }
 
-static bool is_joint(const Joints *joints, Py_ssize_t place)
+/* Whether lines were joined at a place, before which no joint has a lower number: most stand before the first. */
+static bool is_joint(const Joints *joints, Py_ssize_t first, Py_ssize_t place)
 {
+    if (first == joints->count || (Py_ssize_t)joints->at[first] > place) return false;
     Py_ssize_t number = joints_before(joints, place);
     return number < joints->count && (Py_ssize_t)joints->at[number] == place;
+}
+
+/* Find the first joint behind the place, and from which end on strings were not read before lines were joined. */
+static void find_joint(Places *p)
+{
+    const Joints *joints = &p->sift->joints;
+    while (p->joint < joints->count && (Py_ssize_t)joints->at[p->joint] <= p->at->start) p->joint++;
+    Py_ssize_t joint = p->joint < joints->count ? (Py_ssize_t)joints->at[p->joint] - p->at->start : p->size;
+    p->at->joint = p->joint;
+    p->at->least = p->at->start < p->sift->lines ? joint + 1 : 0;
 }
 
 /* Leave catch-alls out if narrower formats take as much, and of the lines what was read before they were joined. */
 static void leave_out(Places *p)
 {
-    const Joints *joints = &p->sift->joints;
-    while (p->joint < joints->count && (Py_ssize_t)joints->at[p->joint] <= p->at->start) p->joint++;
-    Py_ssize_t joint = p->joint < joints->count ? (Py_ssize_t)joints->at[p->joint] - p->at->start : p->size;
-    Py_ssize_t least = p->at->start < p->sift->lines ? joint + 1 : 0, taken = 0;
+    Py_ssize_t least = p->at->least, taken = 0;
     size_t kept = p->at->leaf;
     for (size_t at = p->at->leaf; at < p->leaf_count; at++)
         if (p->leaves[at].rank < CATCH_ALL && p->leaves[at].high > taken) taken = p->leaves[at].high;
     for (size_t at = p->at->leaf; at < p->leaf_count; at++) {
         Leaf leaf = p->leaves[at];
-        if (leaf.high < least || (leaf.rank == CATCH_ALL && leaf.high <= taken)) continue;
-        if (leaf.low < least) leaf.low = (uint32_t)least;
-        p->leaves[kept++] = leaf;
+        if (leaf.high >= least && (leaf.rank < CATCH_ALL || leaf.high > taken)) p->leaves[kept++] = leaf;
     }
     p->at->last = p->leaf_count = kept;
-    p->at->joint = p->joint;
-    p->at->is_line = taken >= joint && is_joint(joints, p->at->start + taken);
+    p->at->is_line = taken > 0 && is_joint(&p->sift->joints, p->at->joint, p->at->start + taken);
 }
 
-/* How many strings of a leaf are shorter than the longest, as far as they are wanted. */
-static uint32_t shorter_ones(const Place *place, const Leaf *leaf) { return place->is_line && leaf->rank == CATCH_ALL ? 0 : leaf->high - leaf->low; }
+/* How many strings of a leaf are shorter than the longest, and were not read before. */
+static Py_ssize_t shorter_ones(const Begun *place, const Leaf *leaf)
+{
+    return leaf->high - (leaf->low < place->least ? place->least : (Py_ssize_t)leaf->low);
+}
+
+/* The same, as far as they are wanted. */
+static Py_ssize_t wanted(const Begun *place, const Leaf *leaf) { return place->is_line && leaf->rank == CATCH_ALL ? 0 : shorter_ones(place, leaf); }
 
 /* Find what begins at the place of a hit, the first one there; return the first of the next place. */
 static const uint64_t *find_leaves(Places *p, const uint64_t *hit)
 {
-    Place place = {.start = start_of(*hit), .leaf = p->leaf_count};
+    Begun place = {.start = start_of(*hit), .leaf = p->leaf_count};
     p->at = &place;
     for (const uint64_t *first = hit; hit < p->hits + p->hit_count && start_of(*hit) == place.start; hit++)
         if (hit == first || hit[0] != hit[-1]) walk(p, place.start, p->trees + expression_of(*hit));
+    find_joint(p);
     leave_out(p);
-    for (size_t at = place.leaf; at < place.last; at++) place.has_shorter |= shorter_ones(&place, p->leaves + at) > 0;
+    p->at = NULL;
+    for (const Leaf *leaf = p->leaves + place.leaf; leaf < p->leaves + place.last; leaf++) {
+        place.has_shorter |= wanted(&place, leaf) > 0;
+        place.has_any |= shorter_ones(&place, leaf) > 0;
+    }
     place.next = (size_t)(hit - p->hits);
-    Place *begun = place.last > place.leaf ? with_room(p->sift, p->begun, p->begun_count, &p->begun_room, sizeof *begun) : NULL;
+    Begun *begun = place.last > place.leaf ? with_room(p->sift, p->begun, p->begun_count, &p->begun_room, sizeof *begun) : NULL;
     if (begun == NULL) return hit;
     p->begun = begun;
     begun[p->begun_count++] = place;
     p->places += place.has_shorter;
+    p->any += place.has_any;
     return hit;
+}
+
+/* Where there is plenty of room, let catch-alls have shorter strings behind lines, too. */
+static void want_more(Places *p)
+{
+    if (p->any == 0 || p->further / p->any < PLENTY) return;
+    p->places = p->any;
+    for (Begun *place = p->begun; place < p->begun + p->begun_count; place++) {
+        place->is_line = false;
+        place->has_shorter = place->has_any;
+    }
 }
 
 static void add_neighbour(Places *p, Py_ssize_t place)
 {
     bool is_end = false;
-    Py_ssize_t end = place - p->at->start;
+    Py_ssize_t end = place - p->at->start; /* it may be before the first joint: that a key begins there may show only now */
     for (size_t at = p->at->leaf; at < p->at->last; at++) is_end |= p->leaves[at].low <= end && end <= p->leaves[at].high;
     if (is_end) p->ends[p->end_count++] = (Span){place, place};
 }
@@ -1243,7 +1288,7 @@ static void add_neighbour(Places *p, Py_ssize_t place)
    Return how many there are beside those that are always read. */
 static Py_ssize_t choose(Places *p, Py_ssize_t room)
 {
-    const Place *place = p->at;
+    const Begun *place = p->at;
     const Joints *joints = &p->sift->joints;
     const uint64_t *hit = p->hits + place->next;
     Py_ssize_t left = room, before = place->start;
@@ -1254,11 +1299,11 @@ static Py_ssize_t choose(Places *p, Py_ssize_t room)
         count++;
     }
     for (Py_ssize_t joint = place->joint; joint < place->joint + NEIGHBOURS && joint < joints->count; joint++)
-        add_neighbour(p, (Py_ssize_t)joints->at[joint]);
+        if ((Py_ssize_t)joints->at[joint] - place->start >= place->least) add_neighbour(p, (Py_ssize_t)joints->at[joint]);
     for (uint32_t rank = 1; rank <= CATCH_ALL; rank++)
         for (const Leaf *leaf = p->leaves + place->leaf; leaf < p->leaves + place->last; leaf++) {
             if (leaf->rank != rank) continue;
-            Py_ssize_t every = shorter_ones(place, leaf), shorter = every < left ? every : left, high = place->start + leaf->high;
+            Py_ssize_t every = wanted(place, leaf), shorter = every < left ? every : left, high = place->start + leaf->high;
             p->at->is_cut |= shorter < every;
             left -= shorter;
             p->ends[p->end_count++] = (Span){high - shorter, high};
@@ -1380,6 +1425,7 @@ static void read_all(Places *p)
     find_places(p);
     p->leaf_count = 0;
     for (const uint64_t *hit = p->hits; hit < p->hits + p->hit_count;) hit = find_leaves(p, hit);
+    want_more(p);
     for (p->at = p->begun; p->at < p->begun + p->begun_count && !p->sift->out_of_memory; p->at++)
         read_place(p, p->at->has_shorter ? p->further / p->places-- : 0);
     settle_places(p);
@@ -1448,11 +1494,10 @@ static PyObject *fast_sift_places(PyObject *Py_UNUSED(module), PyObject *args)
     Span *runs = calloc((size_t)v[NODES].len / sizeof(Node) + 1, sizeof *runs);
     if (sift == NULL || p == NULL || runs == NULL) {
         PyErr_NoMemory();
-    } else if (sift_of(sift, &data, &v[JOINTS], v, &seen)) {
+    } else if (sift_of(sift, &data, &v[JOINTS], lines, v, &seen)) {
         p->sift = sift;
         p->size = data.len;
         p->runs = runs;
-        sift->lines = lines;
         p->further = further > 0 ? further : 0;
         if (read_forms(v, &hits, p)) result = sifted_places(p);
     }
@@ -1521,11 +1566,14 @@ static PyObject *fast_shaped(PyObject *Py_UNUSED(module), PyObject *args)
 
 /* Text in runs of base64. */
 
-enum { GROUP = 4, SEED = 12, NOISE = ' ', LEAST_SIX = 22, ALL_LOW = 0421, NO_SIX = 8 };
+enum { GROUP = 4, SEED = 12, NOISE = ' ', LEAST_SIX = 22, FIRST = 4, SECOND = 2, THIRD = 1, NO_SIX = 8 };
+enum { ALL_LOW = FIRST << 6 | SECOND << 3 | THIRD }; /* of three characters in a row, three bits each */
+enum { LOW_GROUPS = SEED / 3 - 1 };                  /* that a seed has whole, wherever it begins */
+
 
 static uint8_t SIX[256], SORT[256]; /* six bits of each character; what is text, a zero, part of another character or noise */
 /* As which of a group's first three characters each may stand if none of its bytes has its highest bit, as in text of any
-   width: the first's bit the highest but one; that is of what is no base64. */
+   width; or that it is no base64. */
 static uint8_t LOW[256];
 static const uint16_t SIXES = PLAIN | PLUS | SLASH | HYPHEN | UNDERSCORE;
 
@@ -1534,8 +1582,8 @@ static void sort_bytes(void)
     static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (int six = 0; six < 64; six++) SIX[(uint8_t)ALPHABET[six]] = (uint8_t)six;
     SIX['-'] = SIX['+'], SIX['_'] = SIX['/'];
-    for (int c = 0; c < 256; c++) LOW[c] = (uint8_t)(!(SIX[c] & 0x20) << 2 | !(SIX[c] & 0x08) << 1 | !(SIX[c] & 0x02));
-    for (int c = 0; c < 256; c++) LOW[c] |= KIND[c] & SIXES ? 0 : NO_SIX;
+    for (int c = 0; c < 256; c++)
+        LOW[c] = KIND[c] & SIXES ? (SIX[c] & 0x20 ? 0 : FIRST) | (SIX[c] & 0x08 ? 0 : SECOND) | (SIX[c] & 0x02 ? 0 : THIRD) : NO_SIX;
     memset(SORT, NOISE, 0x80);
     memset(SORT + ' ', 't', 0x7f - ' ');
     memset(SORT + 0x80, 'o', 0x80);
@@ -1617,7 +1665,8 @@ static bool add_around(PyObject *found, Fourfold *f, Py_ssize_t at, size_t way, 
     Decoded d = {f->data + first, length, length * 3 / GROUP, f->bytes, f->bytes + f->room};
     Span text = around(&d, byte > done ? byte : done, done);
     f->done[way] = done = text.end + 1;
-    if (group + 1 > (done + 2) / 3) f->low[way] = group + 1 - (done + 2) / 3;
+    Py_ssize_t next = (done + 2) / 3; /* the first group of which nothing is done */
+    if (group >= next) f->low[way] = group + 1 - next;
     return add_text(found, first, &d, text);
 }
 
@@ -1625,7 +1674,7 @@ static bool add_around(PyObject *found, Fourfold *f, Py_ssize_t at, size_t way, 
 static bool add_texts(PyObject *found, Fourfold *f, Span run)
 {
     unsigned last = 0;
-    size_t way = GROUP - 2; /* of the group that began two characters before */
+    size_t way = GROUP - 2; /* of the group that began two characters before: of its first three, the last is here */
     f->run = (Span){run.start, 0};
     for (Py_ssize_t at = run.start; at < run.end; at++, way = (way + 1) % GROUP) {
         unsigned low = LOW[f->data[at]];
@@ -1634,8 +1683,8 @@ static bool add_texts(PyObject *found, Fourfold *f, Span run)
         if (low & NO_SIX) {
             *f = (Fourfold){f->data, {at + 1, 0}, f->bytes, f->room, {0}, {0}};
             last = 0;
-            way = GROUP - 3;
-        } else if (f->low[way] >= SEED / 3 - 1 && !add_around(found, f, at - 2, way, run.end)) {
+            way = GROUP - 3; /* the next character is the first again */
+        } else if (f->low[way] >= LOW_GROUPS && !add_around(found, f, at - 2, way, run.end)) {
             return false;
         }
     }
@@ -2104,7 +2153,7 @@ static const struct {
 } NUMBERS[] = {
     {"SHORTEST", SHORTEST}, {"LONGEST", LONGEST}, {"OVERLAP", OVERLAP}, {"REACH", REACH},
     {"PARTS", PARTS},       {"PIECE", PIECE},     {"FEW", FEW},         {"ALIKE", ALIKE},
-    {"NEIGHBOURS", NEIGHBOURS}, {"DEEPEST", DEEPEST}, {"MOST", MOST}, {"LEAVES", LEAVES}, {"CATCH_ALL", CATCH_ALL},
+    {"NEIGHBOURS", NEIGHBOURS}, {"DEEPEST", DEEPEST}, {"MOST", MOST}, {"LEAVES", LEAVES}, {"CATCH_ALL", CATCH_ALL}, {"PLENTY", PLENTY},
 };
 
 static int begin(PyObject *module)

@@ -16,6 +16,7 @@ DEEPEST: int
 MOST: int
 LEAVES: int
 CATCH_ALL: int
+PLENTY: int
 
 def sift(
     data: bytes, known: Known, seen: array[int], room: int, joints: array[int] = ..., lines: int = 0, /

@@ -18,12 +18,14 @@ NEIGHBOURS: Final = 8  # places in a key at which it may end because another beg
 DEEPEST: Final = 64  # sets of characters in one row
 MOST: Final = 1 << 16  # characters of one set that stand together
 LEAVES: Final = 256  # rows that are read at one place
+PLENTY: Final = 256  # shorter strings that each place may have: if so many, also behind lines
 CATCH_ALL: Final = 3  # the rank of what adds nothing where a narrower format takes as much
 _NUMBER: Final = 8  # bytes
 _EXPRESSION: Final = 16  # bits of a hit that tell the expression; those above tell where
 _NUMBERED: Final = (1 << _EXPRESSION) - 1
 _END: Final = 30  # bits of an end, counted from where its string begins
 _PLACE: Final = 1 << 60  # the mark of a place begins with it, as no run's does
+_NODE: Final = 6  # numbers
 _SET: Final = 256  # bytes: for each byte whether it is in a set
 
 
@@ -71,20 +73,23 @@ class Begun(NamedTuple):
 
     start: int
     leaves: Sequence[Leaf]
-    most: int  # the rank up to which shorter strings are read, too
+    least: int  # the first end that was not read before lines were joined
+    is_line: bool  # what a narrower format takes goes up to a line's end: a catch-all goes on, but not in all lengths
     is_cut: bool  # there are more leaves
 
     def shorter(self, leaf: Leaf) -> int:
-        """How many strings of a leaf are shorter than the longest, as far as they are wanted.
-
-        Where a narrower format goes up to a line's end, a catch-all goes on into the next line: not in all lengths.
-        """
-        return leaf.high - leaf.low if leaf.rank <= self.most else 0
+        """How many strings of a leaf are shorter than the longest, wanted, and were not read before."""
+        return 0 if self.is_line and leaf.rank == CATCH_ALL else leaf.high - max(leaf.low, self.least)
 
     @property
     def has_shorter(self) -> bool:
         """Whether there are any."""
         return any(map(self.shorter, self.leaves))
+
+    @property
+    def in_full(self) -> "Begun":
+        """The same, of which all shorter strings are wanted."""
+        return self._replace(is_line=False)
 
 
 class Place(NamedTuple):
@@ -122,19 +127,24 @@ def sift_places(  # noqa: PLR0913, PLR0917 - what is read, by what, and what is 
     found: list[Span] = []
     looked = spent = skipped = 0
     point = point_of(known)
-    trees = [Tree(*forms.trees[at : at + len(Tree._fields)]) for at in range(0, len(forms.trees), len(Tree._fields))]
+    trees = trees_of(forms)
     ordered = sorted(array("Q", bytes(hits))[1:])
     hits[_NUMBER:] = array("Q", ordered).tobytes()
     starts: list[int] = []
     begun: list[Begun] = []
-    for start, those in groupby(_reaching(data, ordered, trees, forms), _start):
-        leaves = [leaf for one in dict.fromkeys(those) for leaf in _leaves(data, start, trees[_expression(one)], forms)]
+    for start, those in groupby(reaching(data, ordered, trees, forms), _start):
+        leaves = [
+            leaf for one in dict.fromkeys(those) for leaf in leaves_at(data, start, trees[_expression(one)], forms)
+        ]
         starts.append(start)
         if (one := _begun(start, leaves, joints, lines)).leaves:
             begun.append(one)
+    if (several := sum(one.in_full.has_shorter for one in begun)) and further // several >= PLENTY:
+        begun = [one.in_full for one in begun]
     left = sum(one.has_shorter for one in begun)
     for one in begun:
-        neighbours = [*_following(starts, one.start), *_following(joints, one.start)]
+        # A key may begin before the first joint, which shows only when lines are joined.
+        neighbours = [*_following(starts, one.start), *(at for at in _following(joints, one.start) if at >= one.least)]
         place = _place(one, neighbours, further // left if one.has_shorter else 0)
         left -= one.has_shorter
         skipped += place.is_cut
@@ -153,6 +163,12 @@ def sift_places(  # noqa: PLR0913, PLR0917 - what is read, by what, and what is 
     return found, looked, spent, skipped, others
 
 
+def trees_of(forms: Forms) -> Sequence[Tree]:
+    """Return the tree of each expression."""
+    size = len(Tree._fields)
+    return [Tree(*forms.trees[at : at + size]) for at in range(0, len(forms.trees), size)]
+
+
 def _start(hit: int) -> int:
     return hit >> _EXPRESSION
 
@@ -161,14 +177,14 @@ def _expression(hit: int) -> int:
     return hit & _NUMBERED
 
 
-def _reaching(data: bytes, hits: Sequence[int], trees: Sequence[Tree], forms: Forms) -> Sequence[int]:
+def reaching(data: bytes, hits: Sequence[int], trees: Sequence[Tree], forms: Forms) -> Sequence[int]:
     """Put in place of what was found within strings where they begin, each once."""
     found = [hit for hit in hits if not trees[_expression(hit)].reach]
     for expression, tree in enumerate(trees):
         begin = 0
-        for at in (_start(hit) for hit in hits if tree.reach and _expression(hit) == expression):
+        for at in (_start(hit) for hit in hits if _expression(hit) == expression) if tree.reach else ():
             starts = range(max(begin, at - tree.reach), at)
-            found += [start << _EXPRESSION | expression for start in starts if any(_leaves(data, start, tree, forms))]
+            found += [start << _EXPRESSION | expression for start in starts if any(leaves_at(data, start, tree, forms))]
             begin = max(begin, at)
     return sorted(found)
 
@@ -178,7 +194,7 @@ def _following(places: Sequence[int], start: int) -> Sequence[int]:
     return places[after : after + NEIGHBOURS]
 
 
-def _leaves(data: bytes, start: int, tree: Tree, forms: Forms) -> Sequence[Leaf]:
+def leaves_at(data: bytes, start: int, tree: Tree, forms: Forms) -> Sequence[Leaf]:
     """Return where the strings of a tree may end that begin at a place."""
     return _walked(data, start, (tree.first, tree.last), forms)
 
@@ -188,7 +204,7 @@ def _walked(data: bytes, start: int, nodes: Span, forms: Forms) -> list[Leaf]:
     leaves: list[Leaf] = []
     number, last = nodes
     while number < last:
-        node = Node(*forms.nodes[6 * number : 6 * number + 6])
+        node = Node(*forms.nodes[_NODE * number : _NODE * (number + 1)])
         end = start
         characters = forms.sets[_SET * node.characters : _SET * (node.characters + 1)]
         while end < len(data) and end - start < node.most and characters[data[end]]:
@@ -222,16 +238,8 @@ def _begun(start: int, leaves: Sequence[Leaf], joints: Sequence[int], lines: int
     taken = max((leaf.high for leaf in some if leaf.rank < CATCH_ALL), default=0)
     is_line = taken > 0 and taken in joints[bisect_left(joints, taken) :][:1]
     least = next(iter(_following(joints, start)), sys.maxsize) + 1 if start < lines else 0
-    return Begun(
-        start,
-        [
-            leaf._replace(low=max(leaf.low, least))
-            for leaf in some
-            if leaf.high >= max(least, taken + 1 if leaf.rank == CATCH_ALL else 0)
-        ],
-        CATCH_ALL - is_line,
-        len(leaves) > LEAVES,
-    )
+    kept = [leaf for leaf in some if leaf.high >= max(least, taken + 1 if leaf.rank == CATCH_ALL else 0)]
+    return Begun(start, kept, least, is_line, len(leaves) > LEAVES)
 
 
 def _place(begun: Begun, neighbours: Iterable[int], room: int) -> Place:

@@ -294,7 +294,7 @@ _INVISIBLE: Final = _hidden(
     rb"[\xc2\xcd\xe1\xe2\xef]",
     rb"(?:(?<=\xe2)(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xaf])|(?<=\xef)\xbb\xbf|(?<=\xc2)\xad|(?<=\xcd)\x8f|(?<=\xe1)\xa0\x8e)",
 )
-_TAG: Final = _hidden(rb"<", rb"/?[A-Za-z][^<>]{0,1000}+>")
+_TAG: Final = _hidden(rb"<", rb"/?[A-Za-z][^<>\x7f]{0,1000}+>")
 _JOINED: Final = _closing(KEY) + _JOINT + rb"(?=" + KEY + rb")"
 _CONCATENATION: Final = _hidden(_QUOTE, _JOINED, overlapping=_JOINED)
 # Side by side: before a quote another may end and behind it one begin, and a letter or digit behind an equals sign is

@@ -55,7 +55,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     ),
     disguises.invisible: (_INVISIBLE,),
     disguises.tags: tuple(
-        left + rb"(?:</?[A-Za-z][^<>]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in (*_LEFTS, _SHORT_JOINT)
+        left + rb"(?:</?[A-Za-z][^<>\x7f]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in (*_LEFTS, _SHORT_JOINT)
     ),
     disguises.concatenation: (_LEFT + _JOINT + _RIGHT, _INVISIBLE + _SHORT_JOINT + _RIGHT),
     disguises.side_by_side: (),  # where hints of two others are near each other
@@ -67,7 +67,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
         rb"0x[0-9A-Fa-f]{2}" + _BLANK + rb"*," + _BLANK + rb"*0x[0-9A-Fa-f]{2}" + _BLANK + rb"*,",
     ),
     encoded.character_codes: ((rb"[0-9]{2,3}," + _BLANK + rb"*") * 5,),
-    disguises.wide: (
+    disguises.wide: (  # four of the sixteen that its decoder takes, so there is hardly any in noise
         *(rb"(?:" + one + rb"){4}" for one in (rb"\x00[\t\r\n\x20-\x7e]", rb"[\t\r\n\x20-\x7e]\x00")),
         *(rb"\x00{3}[\t\r\n\x20-\x7e]\x00{3}",),
     ),

@@ -13,7 +13,7 @@ from leakwatch.scan.disguises import Decoder, Undone, has_text, numbers
 from leakwatch.scan.hints import hints
 
 DEPTH: Final = 4  # disguises over one another
-BETWEEN: Final = b"\x7f\n"  # what parts the stretches of a layer: no key goes over it, and no decoder
+BETWEEN: Final = b"\x7f\n\x7f"  # what parts the stretches of a layer: no key goes over it, and no decoder
 _BETWEEN: Final = len(BETWEEN)
 _SHARE: Final = 4  # times a text's own size that all its layers may have …
 _LEAST: Final = 1_000_000  # … and bytes that they may have in any case
@@ -105,7 +105,6 @@ def _under(layer: Layer, budget: Budget, known: set[Thing]) -> Layer | None:
     take = budget.take
     lines = 0
     for decoder, spans in hints().places(layer.data):
-        outlasted = _OUTLASTED.get(decoder)
         for start, end in spans:
             for found in decoder(layer.data[start:end]):
                 inner = _between(layer.joints, start + found.start, start + found.end) if layer.joints else NO_JOINTS
@@ -113,10 +112,8 @@ def _under(layer: Layer, budget: Budget, known: set[Thing]) -> Layer | None:
                 if is_old or not has_text(found.data):
                     continue
                 stretch = found.moved(start) if start else found
-                if outlasted and inner:
-                    joints = dict.fromkeys(outlasted(layer.data, stretch.start, inner))
-                    there = array("Q", [at for at in joints if 0 < at < len(stretch.data)])
-                    stretch = stretch._replace(joints=there.tobytes())
+                if inner and decoder in _OUTLASTED:
+                    stretch = stretch._replace(joints=_outlasting(decoder, layer.data, stretch, inner))
                 thing = stretch.data, stretch.joints
                 if thing not in known and take(len(stretch.data) + _BETWEEN):
                     known.add(thing)
@@ -130,6 +127,12 @@ def _between(joints: "array[int]", start: int, end: int) -> "array[int]":
     """The joints behind one place and before another."""
     first = bisect_right(joints, start)
     return joints[first : bisect_left(joints, end, first)] if first < len(joints) and joints[first] < end else NO_JOINTS
+
+
+def _outlasting(decoder: Decoder, data: bytes, stretch: Undone, joints: "array[int]") -> bytes:
+    """Where in a decoded stretch those lines begin that were joined to what it was decoded from."""
+    ats = dict.fromkeys(_OUTLASTED[decoder](data, stretch.start, joints))
+    return array("Q", [at for at in ats if 0 < at < len(stretch.data)]).tobytes()
 
 
 def _joined(below: Layer, stretches: Sequence[Undone], lines: int) -> Layer:

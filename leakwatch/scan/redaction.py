@@ -35,19 +35,21 @@ def redact(text: str, find: Find, find_disguised: Find) -> str:
     """Return a text with every key masked, and every disguise of one; again and again until none is left.
 
     Behind percent escapes the key alone is masked, since addresses must stay what they are; any other disguise is
-    masked whole. Each round makes the text shorter, so it ends; and as it ends with a text in which nothing is found,
-    redacting that text once more changes nothing.
+    masked whole, also where a part of it looks like a key itself. Each round makes the text shorter, or nothing of it
+    is shown: so it ends, with a text in which nothing is found, and redacting that once more changes nothing.
     """
     data = text.encode("utf-8", "surrogatepass")
     while True:
-        spans: Sequence[Span] | None = _spans(data, find)
-        if spans is not None and not spans:
-            spans = find_disguised(data)
-        if spans is None:
+        spans, disguised = _spans(data, find), find_disguised(data)
+        if spans is None or disguised is None:
             return ELLIPSIS
-        if not spans:
+        if not spans and not disguised:
             return data.decode("utf-8", "surrogatepass")
-        data = _replaced(data, spans)
+        whole = [span for span in disguised if not spans or b"%" not in data[span.start : span.end]]
+        replaced = _replaced(data, [*spans, *whole])
+        if len(replaced) >= len(data):
+            return ELLIPSIS
+        data = replaced
 
 
 def _spans(data: bytes, find: Find) -> list[Span] | None:

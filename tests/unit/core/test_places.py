@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwatch.core import Forms, _fast, places
-from leakwatch.core.places import LEAVES, MOST, NEIGHBOURS
+from leakwatch.core.places import DEEPEST, LEAVES, MOST, NEIGHBOURS
 from leakwatch.core.plain import Known
 from leakwatch.scan.rows import Row, Unit, forms, rows
 from tests.unit.core.making import numbers
@@ -156,6 +156,35 @@ def test_what_two_formats_share_is_one_place(sift: Twin) -> None:
     both = forms([([(row, rank) for row in rows(p)], False, at) for p, rank, at in ((narrow, 1, 0), (wide, 3, 8))])
     assert looked_up(sift, "k_abMMcd", both, found_at((0, 0), (4, 1)), further=9) == {"k_abMMcd"}
     assert looked_up(sift, "k_abMMcdx", both, found_at((0, 0), (4, 1)), further=9) == {"k_abMMcd", "k_abMMcdx"}
+
+
+@pytest.mark.parametrize(("lines", "least"), [(0, 5), (4, 5), (5, 9), (15, 9)])
+def test_what_goes_over_no_joint_was_read_before_the_lines_were_joined(sift: Twin, lines: int, least: int) -> None:
+    text = "abc k_abcabcabc"  # joined behind its eighth character
+    hits = found_at((4, 0))
+    found = looked_up(sift, text, taking("k_[a-c]{3,9}"), hits, joints=array("Q", [8]), lines=lines, further=9)
+    assert found == {text[4 : 4 + size] for size in range(least - (lines > 4) * 4, 12)}
+
+
+def test_a_place_within_a_line_ends_a_string_that_was_read_before(sift: Twin) -> None:
+    """That a key begins there may show only when lines are joined."""
+    tables, joints = taking("k_[a-zo_]{3,30}", "o_[a-z]{6}"), array("Q", [9])
+    found = looked_up(sift, "k_abco_defghi", tables, found_at((0, 0), (5, 1)), joints=joints, lines=13)
+    assert found == {"k_abco_defghi", "k_abc", "o_defghi"}
+
+
+@pytest.mark.parametrize(("joint", "further", "shorter"), [(8, 9, 0), (9, 9, 2), (8, PLENTY, 3)])
+def test_behind_a_line_that_a_narrower_format_takes_a_catch_all_is_read_in_all_lengths_if_there_is_plenty_of_room(
+    sift: Twin, joint: int, further: int, shorter: int
+) -> None:
+    pairs = ((3, "k_[a-d]{8,20}"), (1, "k_[a-c]{6}"))
+    both = forms([([(row, rank) for row in rows(p)], False, 0) for rank, p in pairs])
+    text, hits = "k_abcabcdddd", found_at((0, 0), (0, 1))
+    found = looked_up(sift, text, both, hits, joints=array("Q", [joint]), further=further)
+    assert found >= {"k_abcabc", text}
+    assert sift(text.encode(), hits, array("Q", [joint]), 0, both, known(), remembering(), further)[2] == min(
+        2, shorter
+    )
 
 
 def test_of_what_follows_the_next_few_places_count(sift: Twin) -> None:
@@ -314,6 +343,18 @@ def test_tables_that_cannot_be_walked_are_refused(number: int, value: int) -> No
     whole = tables._replace(nodes=broken(number, value))
     with pytest.raises(ValueError, match="whole trees"):
         _fast.sift_places(b"abbb", found_at((0, 0)), NO_JOINTS, 0, whole, *there)
+
+
+def test_nodes_stand_within_one_another_and_not_too_deep() -> None:
+    def walked(*afters: int) -> None:
+        nodes = array("I", [number for after in afters for number in (0, 1, 1, 0, after, 1)])
+        tables = Forms(bytes([1]) * 256, nodes, array("I", [0, len(afters), 0, 0]))
+        _fast.sift_places(b"abbb", found_at((0, 0)), NO_JOINTS, 0, tables, known(), remembering(), 9)
+
+    walked(*[DEEPEST] * DEEPEST)
+    for wrong in ([DEEPEST + 1] * (DEEPEST + 1), [2, 3, 3]):
+        with pytest.raises(ValueError, match="whole trees"):
+            walked(*wrong)
 
 
 def test_of_open_sets_one_stands_in_a_row() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakwatch.core import Shapes, _fast, plain, shapes
+from leakwatch.core.plain import LONGEST, OVERLAP
 
 FIRST = (b"[a-c]", b"[0-9]", b"x") * 3
 SECOND = (b"[+/]", b"[a-z]") * 4
@@ -30,6 +31,18 @@ def test_a_shape_is_found_in_a_run_and_nowhere_else(before: str, middle: str, af
         for twin in (plain, _fast):
             patch.setattr(shapes, "shaped", twin.shaped)
             assert BOTH.found(text) == found
+
+
+@pytest.mark.parametrize("at", [LONGEST - OVERLAP - 4, LONGEST - 4, LONGEST, 3 * LONGEST])
+def test_of_a_long_run_the_windows_are_told_in_which_it_is_with_what_is_around_them(at: int) -> None:
+    text = b"z" * at + b"Q" * 12 + b"z" * (5 * LONGEST - at)
+    with pytest.MonkeyPatch.context() as patch:
+        for twin in (plain, _fast):
+            patch.setattr(shapes, "shaped", twin.shaped)
+            for start, end in BOTH.found(text)["second"]:
+                assert start == 0 or at - start > OVERLAP
+                assert end - start <= LONGEST + 2 * OVERLAP
+                assert end - at >= OVERLAP
 
 
 def test_there_is_room_for_so_many_characters_and_no_more() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from leakwatch.scan import detectors, synthetic
 from leakwatch.scan.detectors import Detector, load, shipped
+from leakwatch.scan.rows import rows
 from leakwatch.toml import Problems
 from tests.unit.scan.making import MARKED
 
@@ -181,6 +182,13 @@ def test_a_shipped_detector_tells_what_stands_near_its_keys_in_words_that_can_be
 def test_a_name_that_is_no_format_s_own_is_no_detector_s_id() -> None:
     groups = {detector.group for detector in shipped() if detector.group}
     assert not groups & {detector.id for detector in shipped()}
+
+
+@pytest.mark.parametrize("detector", [one for one in shipped() if one.reach], ids=lambda one: one.id)
+def test_a_key_is_reached_however_much_of_it_stands_before_what_is_found(detector: Detector) -> None:
+    for row in rows(detector.pattern):
+        last = next(number for number, unit in enumerate(row) if unit.is_open)
+        assert sum(unit.most for unit in row[: last + 1]) == detector.reach
 
 
 @pytest.mark.parametrize("detector", MARKED, ids=lambda detector: detector.id)

@@ -1,6 +1,7 @@
 """Every disguise that is undone, alone and over one another, and what a hostile text makes of the decoders."""
 
 import base64
+import binascii
 import gzip
 import json
 import re
@@ -176,6 +177,63 @@ def test_any_bytes_can_be_peeled_and_every_place_lies_in_the_text(data: bytes) -
             assert 0 <= layer.origin(offset) < max(1, len(data))
             start, end = layer.disguise(offset, offset + 1)
             assert 0 <= start < end <= max(1, len(data))
+
+
+def test_the_same_is_laid_bare_once_however_often_it_is_hidden() -> None:
+    """Each line by itself, and in joined lines, and without the equals signs at their ends."""
+    keys = [fill("{alnum:49}", Random(number)).encode() for number in range(99)]
+    lines = keys
+    for _ in range(3):
+        lines = [*map(base64.b64encode, lines)]
+    data = b"\n".join(lines)
+    layers = [*peel(data, budget := Budget.of(data))]
+    laid_bare = [(one.data, one.joints) for layer in layers for one in layer.stretches]
+    assert len(laid_bare) == len({*laid_bare})
+    assert all(any(key in layer.data for layer in layers) for key in keys)
+    assert budget.skipped == 0
+    alone = [one.data for layer in layers for one in layer.stretches if not one.joints]
+    assert sum(map(len, alone)) < 4 * len(data)
+
+
+def test_what_stands_in_one_line_is_not_undone_again_where_it_is_joined_to_others() -> None:
+    word = base64.b64encode(b"only words are here, and no key")
+    [first] = (layer for layer in peel(b"a1b2c3d4\nx1y2z3." + word + b".x1y2z3a4\nb5c6d7e8") if layer.below)
+    assert [one.data for one in first.stretches][1:] == [b"only words are here, and no key"]
+
+
+PARTS = st.sampled_from(
+    [
+        *(
+            b"a1b2c3d4e5f6g7h8\nb",
+            b"some words that are a text ",
+            b"<a b",
+            b"c d='e'>fghijklmnop",
+            b"%41\\u0041",
+            b'abc"',
+            b'"+"x',
+        ),
+        *(b"-----BEGIN PRIVATE KEY-----%41", b"x-----END PRIVATE KEY-----", b"\\", b"=\n", b"&#65;", b"\0", b" "),
+    ]
+)
+ENCODERS: list[Callable[[bytes], bytes]] = [base64.b64encode, bytes, binascii.hexlify]
+ENCODED = st.builds(
+    lambda parts, width, encode: encode(b"".join(parts).decode().encode(width)),
+    st.lists(PARTS, max_size=4),
+    st.sampled_from(["utf-8", "utf-16-le", "utf-16-be", "utf-32-be"]),
+    st.sampled_from(ENCODERS),
+)
+
+
+@UNHURRIED
+@given(st.lists(ENCODED, max_size=6))
+def test_no_stretch_goes_over_what_parts_those_of_the_layer_below(pieces: list[bytes]) -> None:
+    for layer in peel(b"\n ".join(pieces)):
+        if layer.below:
+            parts = [
+                (at, at + len(one.data)) for at, one in zip(layer.below.starts, layer.below.stretches, strict=False)
+            ]
+            for one in layer.stretches if parts else ():
+                assert any(first <= one.start < one.end <= last + 1 for first, last in parts), one
 
 
 RUN = re.compile(rb"[A-Za-z0-9_.:~/+=-]{%d,}" % SHORTEST)

@@ -1,3 +1,4 @@
+import base64
 import re
 from collections.abc import Callable
 from random import Random
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from benchmarks.surroundings import DISGUISES, Disguise
 from leakwatch.scan import synthetic
 from leakwatch.scan.detectors import Detector, shipped
-from leakwatch.scan.redaction import mask
+from leakwatch.scan.redaction import Span, mask, redact
 from leakwatch.scan.scanner import Scanner
 from tests.unit.core.making import sieve_of
 from tests.unit.scan.making import MARKED, made, named
@@ -105,6 +106,22 @@ def test_a_key_is_gone_whatever_is_glued_to_it(before: list[str], key: str, time
     redacted = SCANNER.redact(text)
     assert key not in redacted
     assert hidden not in redacted
+
+
+@pytest.mark.parametrize("width", ["utf-16-be", "utf-16-le", "utf-32-be"])
+@pytest.mark.parametrize("times", [0, 1])
+def test_what_is_wide_behind_what_is_something_else_is_hidden_with_its_own_disguise(width: str, times: int) -> None:
+    """What parts two texts is taken for a character of neither: what would be hidden then would be a part of both."""
+    wide = made(named("github-pat-classic"), 1)
+    for _ in range(times):
+        wide = base64.b64encode(wide.encode()).decode()
+    hidden = base64.b64encode(wide.encode(width)).decode()
+    assert SCANNER.redact(f"a1bcdefghijklmno\nk {hidden}").rstrip("=") == "a1bcdefghijklmno\nk ghp_…tV7c"
+
+
+def test_of_a_text_that_does_not_become_shorter_nothing_is_shown() -> None:
+    finds = [Span(2, 3, "…")]
+    assert redact("ab.de", lambda _data: finds, lambda _data: []) == "…"
 
 
 def test_overlapping_keys_become_one_mask() -> None:

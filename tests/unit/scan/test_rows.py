@@ -65,7 +65,7 @@ def test_nearly_all_formats_are_rows() -> None:
 
 def ends_by_rows(pattern: str, data: bytes) -> set[int]:
     tables = forms([([(row, 1) for row in rows(pattern)], False, 0)])
-    leaves = places._leaves(data, 0, places.Tree(*tables.trees), tables)
+    leaves = places.leaves_at(data, 0, places.trees_of(tables)[0], tables)
     return {end for leaf in leaves for end in range(leaf.low, leaf.high + 1)}
 
 
