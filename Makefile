@@ -7,7 +7,7 @@
 # The first that runs: a pyenv shim may exist for a version that is not there.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-BUILT := pyproject.toml hatch_build.py leakwatch/core/_fast.c
+BUILT := pyproject.toml hatch_build.py leakwatch/core/_fast.c $(wildcard leakwatch/core/compiled/*.h)
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
 # pip is as quiet as uv at -qq. Neither compiles: all cores do that afterwards.
 INSTALL := $(if $(UV),uv pip install --quiet --python .venv/bin/python,.venv/bin/python -m pip install -qq --no-compile) --no-deps

@@ -1,4 +1,4 @@
-"""Compiles `leakwatch/core/_fast.c` when the package is built or installed from a checkout.
+"""Compiles `leakwatch/core/_fast.c`, with `compiled/`, when the package is built or installed from a checkout.
 
 Without a C compiler or Python's headers the build goes on, and `leakwatch/core/plain.py` does the same more slowly.
 """

@@ -1,4 +1,4 @@
-"""Text in runs of base64. `_fast.c` does the same: what both return is equal."""
+"""Text in runs of base64. `compiled/base64_texts.h` does the same."""
 
 import binascii
 import re

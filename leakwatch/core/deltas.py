@@ -1,6 +1,6 @@
 """What git keeps of an object that is much like another: what to copy from that, and what to put in between.
 
-`_fast.c` does the same: what both return is equal.
+`compiled/deltas.h` does the same: what both return is equal.
 """
 
 from typing import Final

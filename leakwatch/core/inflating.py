@@ -1,4 +1,4 @@
-"""Whether what looks packed, in base64, is not: its first bytes tell. `_fast.c` says the same of each place.
+"""Whether what looks packed, in base64, is not: its first bytes tell. `compiled/inflating.h` says the same.
 
 Of what only looks like gzip or zlib nine of ten places cannot be inflated, and to try one costs ten times as much.
 """

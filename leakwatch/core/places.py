@@ -1,4 +1,4 @@
-"""What stands at the places of markers, in Python alone. `_fast.c` does the same: what both return is equal.
+"""What stands at the places of markers, in Python alone. `compiled/places.h` does the same: what both return is equal.
 
 Hyperscan tells where keys may begin. From there `sift_places` reads each string that may be one, by what the formats
 that begin so take, and looks it up. A string ends where nothing goes on, where another key may begin, and, as far as

@@ -1,4 +1,4 @@
-"""What each byte of a document goes through, in Python alone. `_fast.c` is its compiled twin, some twenty times faster.
+"""What each byte of a document goes through, in Python alone. `compiled/` has its twins, some twenty times faster.
 
 `sift` finds the registered keys among the runs of key characters. A run ends at a character that no key has. Within it
 a key ends at whatever parts it from its neighbours, and what that is nobody knows: so a run is also cut at each set of
