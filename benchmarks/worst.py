@@ -21,6 +21,7 @@ _REGISTERED: Final = 1_000_000
 _NORMAL: Final = 12_000_000  # characters of ordinary text
 _SIZE: Final = 1_000_000  # characters of each of the worst
 _LONG: Final = 20_000_000  # and of one long line
+_TIMES: Final = 3
 _WHY: Final = """\
 Some fall short. Base64 three deep is decoded three times, in its lines and in all of them joined, each line by itself:
 eight thousand of them in a megabyte, of which every key is found. Escapes of two kinds in turns are undone as each
@@ -30,9 +31,10 @@ alone, and as both. What has no room is counted; all of it grows in proportion t
 async def worst() -> Result:
     """Scan ordinary text, then each of the worst, alone in this process."""
     scanner, sieve = Scanner(shipped()), _sieve()
-    marked = _seconds_a_byte(scanner, _ordinary(), None)
-    normal = _seconds_a_byte(scanner, _ordinary(), sieve)
-    costs = {name: _seconds_a_byte(scanner, [text], sieve) for name, text in _texts().items()}
+    ordinary = _ordinary()
+    marked = _best(scanner, ordinary, None)
+    normal = _best(scanner, ordinary, sieve)
+    costs = {name: _best(scanner, [text], sieve) for name, text in _texts().items()}
     rows = [
         Row(what="ordinary text, markers and disguises alone", value=1e-6 / marked, unit="MB/s", ratio=marked / normal),
         Row(what="ordinary text, as the daemon scans", value=1e-6 / normal, unit="MB/s", ratio=1.0),
@@ -42,8 +44,8 @@ async def worst() -> Result:
         name="worst",
         title="Scanning as the daemon does, and the worst texts",
         how=f"{_NORMAL / 1e6:.0f} MB of text from installed packages, then {_SIZE / 1e6:.0f} MB of each of the worst, "
-        f"with markers, tokens, disguises and a sieve of {_REGISTERED:,} keys, in one thread. Per second of CPU; the "
-        "ratio is the cost of a byte.",
+        f"with markers, tokens, disguises and a sieve of {_REGISTERED:,} keys, in one thread; of each the best of "
+        f"{_TIMES}. Per second of CPU; the ratio is the cost of a byte.",
         reference="ordinary text, as the daemon scans",
         bar="none of these costs more than 10 × an ordinary text of its size",
         rows=tuple(rows),
@@ -57,6 +59,11 @@ def _sieve() -> DigestSieve:
     sieve.extend(sorted(os.urandom(32) for _ in range(_REGISTERED)))
     sieve.find(b"", 0)  # it orders itself when it is first asked
     return sieve
+
+
+def _best(scanner: Scanner, texts: list[str], sieve: DigestSieve | None) -> float:
+    """Of the same the best of several: what else the machine does takes time, and none is ever given."""
+    return min(_seconds_a_byte(scanner, texts, sieve) for _ in range(_TIMES))
 
 
 def _seconds_a_byte(scanner: Scanner, texts: list[str], sieve: DigestSieve | None) -> float:
