@@ -192,8 +192,8 @@ class Inspector:
             inspected.hits += (_judged(hit, near) for hit, near in zip(hits, _nearby(places), strict=True))
 
     def _hit(self, path: str, rivals: Sequence[Candidate], before: int) -> Hit:
-        best, at = rivals[0], rivals[0].position
-        verdict = self._verdict(best)
+        best, verdict = self._best(rivals)
+        at = best.position
         return Hit(
             path=path,
             field=at.field,
@@ -205,6 +205,15 @@ class Inspector:
             why=verdict.why,
             digests=tuple(d for c in rivals for d in self._digester.digest(c.plaintext)) if self._digester else (),
         )
+
+    def _best(self, rivals: Sequence[Candidate]) -> tuple[Candidate, Verdict]:
+        """The first, or if that is unlikely one that goes on behind it, into the next line, and is not."""
+        first = rivals[0], self._verdict(rivals[0])
+        if first[1].likelihood is not Likelihood.UNLIKELY:
+            return first
+        size = len(rivals[0].plaintext.reveal())
+        longer = ((one, self._verdict(one)) for one in rivals if len(one.plaintext.reveal()) > size)
+        return next((other for other in longer if other[1].likelihood is not Likelihood.UNLIKELY), first)
 
     def _verdict(self, candidate: Candidate) -> Verdict:
         detector = self._scanner.detectors.get(candidate.detector)

@@ -117,6 +117,12 @@ def test_what_begins_within_another_key_is_not_shown_as_one_of_its_own(inspector
     assert {hit.why for hit in inspected.hits if hit not in shown(inspected)} == {"a part of the key before it"}
 
 
+def test_a_key_whose_first_line_looks_like_another_is_told_as_what_it_is(inspector: Inspector) -> None:
+    key = made(named("openai-project"), 1)
+    [hit] = shown(looked_into(inspector, f"KEY={key[:60]}\n{key[60:]}\n".encode()))
+    assert (hit.detector, hit.line, hit.column) == ("openai-project", 1, 5)
+
+
 def test_a_key_in_a_files_name_is_told_and_masked_there(inspector: Inspector, tmp_path: Path) -> None:
     path = tmp_path / f"{KEY}.txt"
     path.write_text("harmless")
