@@ -130,17 +130,15 @@ def sift_places(  # noqa: PLR0913, PLR0917 - what is read, by what, and what is 
     trees = trees_of(forms)
     ordered = sorted(array("Q", bytes(hits))[1:])
     hits[_NUMBER:] = array("Q", ordered).tobytes()
-    starts: list[int] = []
-    begun: list[Begun] = []
-    for start, those in groupby(reaching(data, ordered, trees, forms), _start):
-        leaves = [
-            leaf for one in dict.fromkeys(those) for leaf in leaves_at(data, start, trees[_expression(one)], forms)
-        ]
-        starts.append(start)
-        if (one := _begun(start, leaves, joints, lines)).leaves:
-            begun.append(one)
-    if (several := sum(one.in_full.has_shorter for one in begun)) and further // several >= PLENTY:
-        begun = [one.in_full for one in begun]
+    places = [
+        (
+            start,
+            [leaf for hit in dict.fromkeys(those) for leaf in leaves_at(data, start, trees[_expression(hit)], forms)],
+        )
+        for start, those in groupby(reaching(data, ordered, trees, forms), _start)
+    ]
+    starts = [start for start, _ in places]
+    begun = _wanted([_begun(start, leaves, joints, lines) for start, leaves in places], further)
     left = sum(one.has_shorter for one in begun)
     for one in begun:
         # A key may begin before the first joint, which shows only when lines are joined.
@@ -240,6 +238,13 @@ def _begun(start: int, leaves: Sequence[Leaf], joints: Sequence[int], lines: int
     least = next(iter(_following(joints, start)), sys.maxsize) + 1 if start < lines else 0
     kept = [leaf for leaf in some if leaf.high >= max(least, taken + 1 if leaf.rank == CATCH_ALL else 0)]
     return Begun(start, kept, least, is_line, len(leaves) > LEAVES)
+
+
+def _wanted(begun: Iterable[Begun], further: int) -> Sequence[Begun]:
+    """Leave out where nothing is left, and where there is plenty of room want all shorter strings."""
+    some = [one for one in begun if one.leaves]
+    several = sum(one.in_full.has_shorter for one in some)
+    return [one.in_full for one in some] if several and further // several >= PLENTY else some
 
 
 def _place(begun: Begun, neighbours: Iterable[int], room: int) -> Place:
