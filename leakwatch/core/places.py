@@ -223,8 +223,9 @@ def _as_one(leaves: Iterable[Leaf]) -> Sequence[Leaf]:
     """Put leaves together that overlap: of one open node there may be one for each of its characters."""
     found: list[Leaf] = []
     for leaf in leaves:
-        if found and found[-1].rank == leaf.rank and leaf.low <= found[-1].high + 1:
-            found[-1] = found[-1]._replace(high=max(found[-1].high, leaf.high))
+        last = found[-1] if found else None
+        if last and last.rank == leaf.rank and leaf.low <= last.high + 1 and last.low <= leaf.high + 1:
+            found[-1] = Leaf(leaf.rank, min(last.low, leaf.low), max(last.high, leaf.high))
         else:
             found.append(leaf)
     return found

@@ -136,12 +136,13 @@ static Py_ssize_t end_of_set(const Places *p, size_t number, Py_ssize_t at)
     return run->end < last ? run->end : last;
 }
 
-/* Add a leaf. Those from `open` on are of one open node: with the last of them it is one where it overlaps. */
+/* Add a leaf. Those from `open` on are of one open node: with the last of them it is one where they overlap. */
 static void add_leaf(Places *p, Leaf leaf, size_t open)
 {
     Leaf *last = p->leaf_count > open ? p->leaves + p->leaf_count - 1 : NULL;
     if (p->at->is_cut) return;
-    if (last != NULL && last->rank == leaf.rank && leaf.low <= last->high + 1) {
+    if (last != NULL && last->rank == leaf.rank && leaf.low <= last->high + 1 && last->low <= leaf.high + 1) {
+        last->low = leaf.low < last->low ? leaf.low : last->low;
         last->high = leaf.high > last->high ? leaf.high : last->high;
     } else if (p->leaf_count - p->at->leaf == LEAVES) {
         p->at->is_cut = true;
