@@ -49,6 +49,7 @@ _KEPT: Final = (
     b"+",  # base64 that stands between slashes
     b"_.-~:",  # pairs with a colon
     b"_.-/+~",
+    b"_.-/+~:",  # whatever an equals sign parts from its name
 )
 
 Span = tuple[int, int]

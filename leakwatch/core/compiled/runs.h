@@ -31,6 +31,7 @@ static const uint16_t KEPT[] = {
     PLUS,
     UNDERSCORE | DOT | HYPHEN | TILDE | COLON,
     UNDERSCORE | DOT | HYPHEN | SLASH | PLUS | TILDE,
+    UNDERSCORE | DOT | HYPHEN | SLASH | PLUS | TILDE | COLON,
 };
 enum { WAYS = sizeof KEPT / sizeof *KEPT };
 

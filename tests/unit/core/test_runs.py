@@ -37,6 +37,7 @@ KEPT = {
     "+": fill("{alnum:12}+{alnum:12}", Random(9)),
     "_.-~:": fill("{alnum:8}-_.~:{alnum:16}", Random(10)),
     "_.-/+~": fill("{alnum:8}-_.~/+{alnum:16}", Random(11)),
+    "_.-/+~:": fill("{digits:1}/{digits:16}:{alnum:16}-_.~+{alnum:8}", Random(12)),
 }
 AROUND = [
     ("", ""),
@@ -48,7 +49,7 @@ AROUND = [
     ("name.", "."),
     ("~", "/"),
 ]
-WHOLE = {"_.-~:", "_.-/+~", "/+"}  # what these hold also parts keys in a path, or a pair
+WHOLE = {"_.-~:", "_.-/+~", "_.-/+~:", "/+"}  # what these hold also parts keys in a path, or a pair
 RUNS = st.text(ALPHABETS["alnum"] + "_.:~/+=-", min_size=SHORTEST, max_size=200)
 
 
@@ -99,6 +100,12 @@ def test_a_key_is_cut_out_of_its_run(sift: Sift, kept: str, before: str, after: 
     glued = {*(before[-1:] + after[:1])} & {*kept} and (before.strip("-~.") or after.strip("-~./"))
     if not glued:
         assert found(sift, f"{before}{KEPT[kept]}{after}", KEPT[kept]) == {KEPT[kept]}
+
+
+@pytest.mark.parametrize("key", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("name", ["KEY=", "export KEY=", "a.b-c_d=", "&key=", "--key="])
+def test_a_key_of_any_characters_is_cut_from_the_name_that_it_is_assigned_to(sift: Sift, name: str, key: str) -> None:
+    assert found(sift, f"{name}{key}", key) == {key}
 
 
 @pytest.mark.parametrize("padding", ["=", "=="])
