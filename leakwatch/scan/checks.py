@@ -21,8 +21,8 @@ Check = Callable[[str], bool]
 
 _OPENAI: Final = re.compile(r"sk-(?:(?:proj|svcacct|service|admin|None)-)?(.*)T3BlbkFJ(.*)")
 _BEDROCK: Final = {
-    "ABSK": b"BedrockAPIKey-",
-    "bedrock-api-key-": b"bedrock.amazonaws.com/?Action=CallWithBearerToken",
+    "ABSK": re.compile(rb"[\w+=,.@-]{1,200}-at-\d{12}:"),  # of an IAM user and an account
+    "bedrock-api-key-": re.compile(rb"bedrock\.amazonaws\.com/\?Action=CallWithBearerToken"),
 }
 _ANTHROPIC_LENGTH: Final = 95
 _CASK_LENGTH: Final = 84
@@ -95,7 +95,7 @@ def groq_marker(key: str) -> bool:
 def bedrock(key: str) -> bool:
     """Whether the base64 behind the prefix is whole and says what it is for."""
     prefix = next((known for known in _BEDROCK if key.startswith(known)), "")
-    return bool(prefix) and _decoded(key.removeprefix(prefix)).startswith(_BEDROCK[prefix])
+    return bool(prefix) and _BEDROCK[prefix].match(_decoded(key.removeprefix(prefix))) is not None
 
 
 def azure_cask(key: str) -> bool:
@@ -184,3 +184,6 @@ CHECKS: Final[Mapping[str, Check]] = {
 
 TELLING: Final = frozenset({"heygen", "jwt-aleph", "jwt-minimax", "jwt-phoenix", "jwt-qdrant", "ngc"})
 """The checks that a key of no other provider passes: they tell whose it is."""
+
+SEALED: Final = frozenset({"azure-search", "cask", "github-crc", "github-fine", "vercel-crc"})
+"""The checks of a checksum: what passes one is a key, whatever stands around it."""

@@ -8,6 +8,7 @@ import base64
 import json
 import string
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -82,13 +83,17 @@ def _search(kind: str, random: Random) -> str:
 
 
 def _bedrock(term: str, random: Random) -> str:
-    prefix, content = _choice({"long": ("ABSK", _bedrock_long), "short": ("bedrock-api-key-", _bedrock_short)}, term)
+    kinds: Mapping[str, tuple[str, Callable[[Random], str]]] = {
+        "long": ("ABSK", partial(_bedrock_long, "BedrockAPIKey-")),
+        "short": ("bedrock-api-key-", _bedrock_short),
+        "user": ("ABSK", partial(_bedrock_long, "ci.models+1-")),
+    }
+    prefix, content = _choice(kinds, term)
     return prefix + base64.b64encode(content(random).encode()).decode()
 
 
-def _bedrock_long(random: Random) -> str:
-    name = characters("lowernum", 4, random)
-    return f"BedrockAPIKey-{name}-at-{_ACCOUNT}:{characters('alnum', 50, random)}"
+def _bedrock_long(user: str, random: Random) -> str:
+    return f"{user}{characters('lowernum', 4, random)}-at-{_ACCOUNT}:{characters('alnum', 50, random)}"
 
 
 def _bedrock_short(random: Random) -> str:

@@ -37,6 +37,7 @@ def key(template: str) -> str:
         ("groq-marker", "gsk_{alnum:19}WGdyb3FY{alnum:25}", False),
         ("bedrock", "{bedrock:long}", True),
         ("bedrock", "{bedrock:short}", True),
+        ("bedrock", "{bedrock:user}", True),  # of an IAM user whom somebody named
         ("bedrock", "{bedrock:long}a", False),
         ("bedrock", "ABSK{alnum:128}", False),
         ("bedrock", "{alnum:128}", False),

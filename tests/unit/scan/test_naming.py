@@ -77,7 +77,7 @@ def test_of_formats_that_look_alike_the_words_around_a_key_choose_one(group: str
         ("exa2 = '{}'", "{uuid:4}", "uuid"),
         ("{}", "{hex:32}", "hex32"),
         ("{}", "{hex:40}", "hex40"),
-        ("{}", "{hex:39}g", "alnum40"),
+        ("{}", "{hex:39}G", "alnum40"),
         ("aws {}", "{hex:40}", "aws-secret-access-key"),
         ("aws_secret_access_key: {} # cohere", "{alnum:40}", "aws-secret-access-key"),
         ("paradigm {}", "gsk_{alnum:52}", "groq"),
