@@ -19,6 +19,7 @@ from leakwatch.scan.expressions import Search
 from leakwatch.scan.formats import CATCH_ALL, Format, Reading
 from leakwatch.scan.rows import Row, forms
 
+_LONGEST: Final = 256  # bytes of what is looked for
 _COUNTED: Final = 10  # times the limit: so many skipped are counted, then the scan ends
 _NUMBER: Final = 8  # bytes of a hit
 _EXPRESSION: Final = 16  # bits of it that tell the expression; those above tell where
@@ -109,6 +110,18 @@ class Markers:
 
         self._search(b"\n".join(texts), on_match)
         return found
+
+    def is_at(self, data: bytes, at: int) -> bool:
+        """Whether a key may begin at a place."""
+        found: list[int] = []
+
+        def on_match(_expression: int, start: int, _end: int, _flags: int, _context: object) -> bool:
+            if not start:
+                found.append(start)
+            return bool(found)
+
+        self._search(data[at : at + _LONGEST], on_match)
+        return bool(found)
 
     def _places(self, data: bytes, hits: Sequence[tuple[int, int]]) -> Places:
         """Where a key may begin and of which formats."""

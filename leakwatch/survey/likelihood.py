@@ -12,6 +12,7 @@ from math import log2
 from typing import Final, NamedTuple
 
 from leakwatch.scan import Detector
+from leakwatch.scan.checks import SEALED
 
 _SAID: Final = re.compile(
     r"(?i)example|sample|placeholder|dummy|fake|change.?me|redacted|replace|insert|your|my.?(?:api|key|secret|token)"
@@ -50,12 +51,14 @@ def judge(key: str, prefix: str, detector: Detector | None, *, sound: bool, is_g
     body = key.removeprefix(prefix)
     if why := _regular(body):
         return Verdict(Likelihood.UNLIKELY, why)
-    if is_glued:
+    if is_glued and not (sound and detector and detector.check in SEALED):
         return Verdict(Likelihood.UNLIKELY if len(prefix) < _TELLING else Likelihood.POSSIBLE, "glued to its neighbour")
     if not sound:
         return Verdict(Likelihood.POSSIBLE, "its structure is not that of the keys we know")
     if detector is None:
         return Verdict(Likelihood.POSSIBLE, "nothing near it says whose it is")
+    if detector.bare and body.isalpha():
+        return Verdict(Likelihood.UNLIKELY, "letters alone, which nothing marks as a key")
     return Verdict(Likelihood.LIKELY)
 
 

@@ -323,7 +323,10 @@ def test_the_scanner_knows_its_detectors_by_id() -> None:
         ("a-{key}-b", False),
         ("first\\n{key}", False),
         ("x{key}", True),
+        ("{key}x", True),
         ("1{key} ", True),
+        ("{key}{other}", False),
+        ("{key}{key}", False),
         ("{key}\u00e9", False),
         ("aword1\n{left}\n{right}\nanother", False),
         ("aword1\nx{left}\n{right}\nanother", True),
@@ -332,7 +335,7 @@ def test_the_scanner_knows_its_detectors_by_id() -> None:
 )
 def test_a_letter_or_digit_right_beside_a_key_is_told(text: str, is_glued: bool) -> None:
     key = made(named("openai-project"), 1)
-    text = text.format(key=key, left=key[:40], right=key[40:])
+    text = text.format(key=key, left=key[:40], right=key[40:], other=made(named("groq"), 1))
     found = {c.plaintext.reveal(): c.is_glued for c in scanned(text)}
     assert found[key] is is_glued
 

@@ -1,5 +1,6 @@
 """What is taken for a key in use, and what for an example."""
 
+import re
 from random import Random
 
 import pytest
@@ -71,3 +72,27 @@ def test_what_could_be_anybodys_is_possible() -> None:
 @pytest.mark.parametrize(("prefix", "likelihood"), [("rt_", Likelihood.UNLIKELY), ("sk-ant-", Likelihood.POSSIBLE)])
 def test_what_is_glued_is_a_key_only_if_its_prefix_is_no_accident(prefix: str, likelihood: Likelihood) -> None:
     assert judged(prefix + random_key(), prefix, is_glued=True).likelihood is likelihood
+
+
+@pytest.mark.parametrize(("sound", "likelihood"), [(True, Likelihood.LIKELY), (False, Likelihood.UNLIKELY)])
+def test_whatever_is_glued_to_it_a_checksum_tells_a_key(sound: bool, likelihood: Likelihood) -> None:
+    token = fill("{crc:ghp_30}", Random(1))
+    assert judged(token, "ghp_", named("github-pat-classic"), is_glued=True, sound=sound).likelihood is likelihood
+
+
+def test_letters_alone_are_no_key_where_nothing_marks_it() -> None:
+    letters = fill("{letters:40}", Random(1))
+    assert judged(letters, detector=named("cohere")).likelihood is Likelihood.UNLIKELY
+    assert judged(random_key(), detector=named("cohere")).likelihood is Likelihood.LIKELY
+    assert judged("gsk_" + letters, "gsk_").likelihood is Likelihood.LIKELY
+
+
+@pytest.mark.parametrize(
+    ("format_", "template"),
+    [("photoroom", "sk_pr_mykey_{hex:40}"), ("lambda", "secret_my-api-key_{hex:32}.{alnum:32}")],
+)
+def test_what_its_owner_called_a_key_says_nothing_of_it(format_: str, template: str) -> None:
+    detector, key = named(format_), fill(template, Random(1))
+    shown = re.match(detector.prefix, key)
+    assert shown is not None
+    assert judged(key, shown[0], detector).likelihood is Likelihood.LIKELY
