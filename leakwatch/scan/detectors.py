@@ -69,7 +69,7 @@ class _Format(Strict):
 
     id: str
     breadth: Breadth = "type"
-    bare: bool = False  # no literal marks it: nothing is looked for, the detector only names what is met otherwise
+    bare: bool = False  # no literal marks it: nothing is looked for but its names, and it names what is met otherwise
     pattern: str  # the token alone, without look-around; alternatives longest first
     find: Annotated[Strings, Field(validate_default=True)] = ()  # shortest forms, each of one length
     reach: Annotated[int, Field(ge=0)] = (

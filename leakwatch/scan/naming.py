@@ -11,7 +11,7 @@ name decides nothing but what is shown, yet a wrong one sends an owner to the wr
    format of the provider under which the key was registered.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -110,21 +110,26 @@ def _distance(judged: _Judged, before: bytes, after: bytes) -> tuple[int, int] |
 def _told(detector: Detector, text: bytes) -> Iterator[tuple[int, int]]:
     """Where a text names a detector's provider, or a variable that holds its keys."""
     small = text.lower()  # of ASCII alone, so that places stay what they are
-    for word in _words((*detector.context, *detector.env_vars, detector.provider)):
+    for word in words(detector):
         start = small.find(word)
         while start >= 0:
             end = start + len(word)
-            if _stands_alone(text, start, end):
+            if stands_alone(text, start, end):
                 yield start, end
             start = small.find(word, end)
 
 
+def words(detector: Detector) -> Collection[bytes]:
+    """Return what names a detector's keys where it stands near, in small letters."""
+    return _small((*detector.context, *detector.env_vars, detector.provider))
+
+
 @cache
-def _words(words: tuple[str, ...]) -> tuple[bytes, ...]:
+def _small(words: tuple[str, ...]) -> tuple[bytes, ...]:
     return tuple({word.lower().encode() for word in words})
 
 
-def _stands_alone(text: bytes, start: int, end: int) -> bool:
+def stands_alone(text: bytes, start: int, end: int) -> bool:
     """Whether nothing is glued to the front of a word and, if it is short, to its end; camelCase sets words apart."""
     glued = _glued(text[start - 1 : start], text[start : start + 1])
     return not glued and (end - start > _SHORT or not _glued(text[end - 1 : end], text[end : end + 1]))

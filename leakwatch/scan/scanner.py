@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol, final
 from leakwatch.core import NO_JOINTS, SHORTEST, Forms, Read, Sifted, is_compiled
 from leakwatch.model import Candidate, Document, Field, Plaintext
 from leakwatch.scan import redaction
+from leakwatch.scan.assigned import Assigned
 from leakwatch.scan.detectors import Detector
 from leakwatch.scan.disguises import Undone, broken_lines, numbers
 from leakwatch.scan.formats import Format, Reading
@@ -85,6 +86,7 @@ class _Room:
     places: int  # of markers, that are read here
     hits: int  # of markers, that the core reads
     further: int  # shorter readings of these
+    names: int  # in each layer, that say whose key is assigned to them
     skipped: int = 0
     looked: int = 0  # strings that the core looked up
 
@@ -137,19 +139,20 @@ class Scanner:
         self.names = Names(formats)
         self._formats = {format_.detector.id: format_ for format_ in formats}
         self._markers = Markers(formats)
+        self._assigned = Assigned(formats)
         self._limit, self._spacing, self._further = limit, spacing, _FURTHER * limit
         self._depth = 0 if plain else DEPTH
 
     def scan(self, document: Document, sieve: Sieve | None = None, *, strangers: bool = False) -> Scan:
         """Return the candidates of a document's text, URLs, title, author, path and id, in that order.
 
-        Without a sieve all that has a marker is one; with it what may be registered, of any format, and with
-        `strangers` all that has a marker besides. A string that stands at several places is one candidate, at the
-        first. Where a place can be read in several ways (a neighbour is glued to the key, or a catch-all takes more
-        than the key), each reading is a candidate: only the digest decides. They share their position; the first is
-        the one to show.
+        Without a sieve all that has a marker is one; with it what may be registered, of any format. With `strangers`
+        what has a marker is one in any case, and what is assigned to a name that says whose key it is. A string that
+        stands at several places is one candidate, at the first. Where a place can be read in several ways (a neighbour
+        is glued to the key, or a catch-all takes more than the key), each reading is a candidate: only the digest
+        decides. They share their position; the first is the one to show.
         """
-        look = partial(self._look, sieve=sieve, only=None if strangers else sieve)
+        look = partial(self._look, sieve=sieve, strangers=strangers)
         text, around = _bytes(document.text), _around(document)
         # Most documents have no key around their text: one look at all of it says so, and while the text is short one
         # at both together.
@@ -165,8 +168,8 @@ class Scanner:
         return _together(scans)
 
     def marked(self, texts: Sequence[bytes]) -> set[int]:
-        """Return which of some texts, by their numbers, hold a marker as it is: of all together, in one pass."""
-        return self._markers.marked(texts)
+        """Return which of some texts, by their numbers, hold what a stranger's key is told by: of all in one pass."""
+        return self._markers.marked(texts) | self._assigned.marked(texts)
 
     def redact(self, text: str, sieve: Sieve | None = None) -> str:
         """Return a text as it may be stored or logged: keys masked, and only "…" where there are too many."""
@@ -183,14 +186,15 @@ class Scanner:
         format_ = self._formats.get(candidate.detector)
         return format_ is None or format_.sound(candidate.plaintext.reveal())
 
-    def _look(self, data: bytes, sieve: Sieve | None, only: Sieve | None) -> "_Look":
-        """Look at some bytes and what is under their disguises; of what has a marker, at what passes `only` alone."""
-        budget, size = Budget.of(data), len(data)
+    def _look(self, data: bytes, sieve: Sieve | None, strangers: bool) -> "_Look":  # noqa: FBT001 - as `scan` has it
+        """Look at some bytes and what is under their disguises; without strangers at what passes the sieve alone."""
+        budget, size, only = Budget.of(data), len(data), None if strangers else sieve
         room = _Room(
             runs=RUNS + size // _CORE,
             places=self._limit + size // self._spacing if only is None else self._limit // _SELDOM + size // _FAR,
             hits=self._limit + size // _CORE,
             further=self._further + size // _SHORTER,
+            names=self._limit + size // self._spacing,
         )
         found: dict[str, _Found] = {}
         tried = _Tried(only)
@@ -206,6 +210,9 @@ class Scanner:
                     found[key] = self._token(key, layer, start, len(found))
             room.runs -= sifted.looked
             room.skipped += sifted.skipped
+            for key, values in self._values(layer, room).items() if strangers else ():
+                if key not in found:
+                    found[key] = self._reading(values, layer, len(found))
         return _Look(sorted(found.values()), room.skipped, budget.skipped, len(tried) + room.looked)
 
     def _marked(self, layer: Layer, tried: _Tried, read: set[Hashable], room: _Room) -> Iterator[Sequence[Reading]]:
@@ -232,12 +239,34 @@ class Scanner:
         room.places -= len(reader.starts)
         room.skipped += reader.skipped
 
+    def _values(self, layer: Layer, room: _Room) -> Mapping[str, Sequence[Reading]]:
+        """What is assigned to names that say whose key it is: each string with its readings, where it stands first."""
+        readings, skipped = self._assigned.values(layer.data, room.names)
+        room.skipped += skipped
+        strings: dict[str, list[Reading]] = {}
+        for reading in readings:
+            rivals = strings.setdefault(reading.key, [reading])
+            if rivals[0] is not reading and rivals[0].start == reading.start:
+                rivals.append(reading)
+        return strings
+
     def _reading(self, rivals: Sequence[Reading], layer: Layer, order: int) -> _Found:
         """One string, of which there may be several readings, under its best name."""
         first = rivals[0]
         name, format_ = self.names.among([r.format for r in rivals], first.key, layer.data, first.start, first.end)
         best = next(reading for reading in rivals if reading.format is format_)
-        return _Found(layer.origin(first.start), order, best.key, name, best.masked, _is_glued(layer, best))
+        return _Found(layer.origin(first.start), order, best.key, name, best.masked, self._is_glued(layer, best))
+
+    def _is_glued(self, layer: Layer, reading: Reading) -> bool:
+        r"""Whether a letter or digit stands right before a reading or after it; the letter of ``\n`` is none.
+
+        What is in another line is not right there, and what begins another key is not glued to this one.
+        """
+        before = layer.data[max(0, reading.start - 2) : reading.start]
+        if before[-1:].isalnum() and not before.startswith(b"\\") and not layer.is_joint(reading.start):
+            return True
+        is_next = layer.is_joint(reading.end) or not layer.data[reading.end : reading.end + 1].isalnum()
+        return not is_next and not self._markers.is_at(layer.data, reading.end)
 
     def _token(self, key: str, layer: Layer, start: int, order: int) -> _Found:
         """What may be registered and has no marker, by the name of the format that takes it."""
@@ -313,16 +342,6 @@ def _candidate(found: _Found, ruler: Ruler) -> Candidate:
         position=position,
         is_glued=found.is_glued,
     )
-
-
-def _is_glued(layer: Layer, reading: Reading) -> bool:
-    r"""Whether a letter or digit stands right before a reading or after it; the letter of ``\n`` is none.
-
-    What is in another line is not right there.
-    """
-    before = layer.data[max(0, reading.start - 2) : reading.start]
-    is_glued_left = before[-1:].isalnum() and not before.startswith(b"\\") and not layer.is_joint(reading.start)
-    return is_glued_left or (layer.data[reading.end : reading.end + 1].isalnum() and not layer.is_joint(reading.end))
 
 
 def _by_key(readings: Sequence[Reading]) -> list[list[Reading]]:

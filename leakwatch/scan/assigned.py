@@ -1,0 +1,77 @@
+"""What is assigned to a name that says whose key it is: `COHERE_API_KEY=…`, of formats that have no marker.
+
+Only who shows strangers' keys looks for that. Of what is registered every run is tried, whatever stands before it.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple, final
+
+import hyperscan
+
+from leakwatch.scan.expressions import Search
+from leakwatch.scan.formats import Format, Reading
+from leakwatch.scan.naming import stands_alone, words
+
+_VALUE: Final = re.compile(
+    rb"(?:[\w.\- ]{0,40}?"  # the rest of the name: "_API_KEY", " token", "Secret string" …
+    rb"|[^\s\"'<>`]{0,200}?[?&][\w.\-]{1,30}(?==))"  # … or of an address, up to a parameter
+    rb"[\"'`\])\\]{0,3}[ \t]{0,8}"
+    rb"(?:[:=?.|]{0,4}[=:>,(]>?|\|\|)"  # as languages assign, call, list and mark up
+    rb"\s{0,16}[\"'`(\[\\]{0,3}"
+    rb"(?:(?:[Bb]earer|[Tt]oken|[Kk]ey)[ ])?"
+    rb"(?=[A-Za-z0-9+/_-]{8})"
+)
+_GOES_ON: Final = re.compile(rb"[A-Za-z0-9_+/=~-]|[.:][A-Za-z0-9]")
+
+
+class Values(NamedTuple):
+    """Readings of what is assigned, and how many names were left alone."""
+
+    readings: Sequence[Reading]
+    skipped: int
+
+
+@final
+class Assigned:
+    """The names that all bare formats go by, in one hyperscan database. Threads may share it."""
+
+    def __init__(self, formats: Sequence[Format]) -> None:
+        named: dict[bytes, list[Format]] = {}
+        for format_ in formats:
+            for word in words(format_.detector) if format_.detector.bare else ():
+                named.setdefault(word, []).append(format_)
+        self._named: Mapping[bytes, Sequence[Format]] = named
+        self._words = tuple(named)
+        self._search = Search([re.escape(word) for word in named], hyperscan.HS_FLAG_CASELESS) if named else None
+
+    def values(self, data: bytes, limit: int) -> Values:
+        """Read what is assigned to so many names at most, each value once, by every format that takes all of it."""
+        starts, skipped = self._starts(data, limit)
+        read = (f.longest(data, start) for start, formats in sorted(starts.items()) for f in formats)
+        return Values([r for r in read if r and not _GOES_ON.match(data, r.end)], skipped)
+
+    def marked(self, texts: Sequence[bytes]) -> set[int]:
+        """Return the numbers of the texts in which a value of such a name may begin."""
+        starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
+        joined = b"\n".join(texts)
+        return {bisect_right(starts, at) - 1 for at in self._starts(joined, len(joined))[0]}
+
+    def _starts(self, data: bytes, limit: int) -> tuple[Mapping[int, Mapping[Format, None]], int]:
+        """Where values begin, with the formats whose names they bear, and whether there were more names."""
+        starts: dict[int, dict[Format, None]] = {}
+        seen = 0
+
+        def on_match(number: int, _start: int, end: int, _flags: int, _given: object) -> bool:
+            nonlocal seen
+            seen += 1
+            value = _VALUE.match(data, end)
+            if value and stands_alone(data, end - len(self._words[number]), end):
+                starts.setdefault(value.end(), {}).update(dict.fromkeys(self._named[self._words[number]]))
+            return seen > limit
+
+        if self._search:
+            self._search(data, on_match)
+        return starts, int(seen > limit)

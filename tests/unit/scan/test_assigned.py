@@ -1,0 +1,130 @@
+"""Keys without a marker that are assigned to a name which says whose they are: shown to who wants strangers' keys."""
+
+from random import Random
+
+import pytest
+
+from benchmarks.recall import variable
+from leakwatch.model import Document, Reference
+from leakwatch.scan import Detector, Scanner, shipped
+from leakwatch.scan.assigned import Assigned
+from leakwatch.scan.formats import Format
+from leakwatch.scan.synthetic import fill
+from tests.unit.core.making import sieve_of
+from tests.unit.scan.making import BARE, made, named
+
+SCANNER = Scanner(shipped())
+MISTRAL = fill("{alnum:31}7", Random(1))
+HEX40 = fill("{hex:40}", Random(2))
+NAMED = [
+    "{n}={k}\n",
+    "export {n}='{k}'",
+    '"{n}": "{k}",',
+    "{n}: {k}",
+    '{n} := "{k}"',
+    "{n} => `{k}`",
+    "os.environ['{n}'] = '{k}'",
+    'setenv("{n}", "{k}")',
+    "<{n}>\n    {k}\n</{n}>",
+    "{n} ?= {k};",
+    '{{\\"{n}\\": \\"{k}\\"}}',
+    "{n}_secret = Bearer {k}",
+    "https://example.org/v1?x=1&{n}={k}&y=2",
+]
+
+
+def called(text: str, scanner: Scanner = SCANNER) -> dict[str, str]:
+    """What is found, strangers' keys too, and the name of each."""
+    scan = scanner.scan(Document(reference=Reference(url="", id=""), text=text), strangers=True)
+    return {candidate.plaintext.reveal(): candidate.detector for candidate in scan.candidates}
+
+
+@pytest.mark.parametrize("detector", BARE, ids=lambda detector: detector.id)
+def test_what_is_assigned_to_its_variable_is_found_and_named(detector: Detector) -> None:
+    key = made(detector, 1)
+    for form in NAMED:
+        text = form.format(n=variable(detector), k=key)
+        assert called(text).get(key) == detector.id, text
+
+
+@pytest.mark.parametrize(
+    "name", ["mistral_api_key", "mistralToken", "my.mistral.key", "CODESTRAL-KEY", "mistral api key"]
+)
+def test_any_name_will_do_in_which_the_provider_is_named(name: str) -> None:
+    assert called(f"{name} = '{MISTRAL}'") == {MISTRAL: "mistral"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://api.mistral.ai/v1/models?key={}", "https://api.mistral.ai/v1/models?a=b&api-key={}#c"],
+)
+def test_a_parameter_of_the_providers_address_is_found(address: str) -> None:
+    assert called(address.format(MISTRAL)) == {MISTRAL: "mistral"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"wandb at {HEX40}",  # a commit, most likely
+        f"wandb @ {HEX40}",
+        f"sum = {HEX40}",
+        f"wandb = {HEX40}0",
+        f"wandb = {HEX40}-1",
+        f"wandb = {HEX40}.tar",
+        f"wandb = x{HEX40}",
+        f"wandbox = {HEX40}",
+        f"awandb = {HEX40}",
+        f"wandb = load('{HEX40}')",
+        "wandb = none",
+        "wandb",
+    ],
+)
+def test_what_is_not_assigned_or_not_the_whole_value_is_left(text: str) -> None:
+    assert called(text) == {}
+
+
+def test_the_rest_of_a_sentence_may_follow() -> None:
+    assert called(f"Set MISTRAL_API_KEY: {MISTRAL}. Then go on.") == {MISTRAL: "mistral"}
+
+
+def test_it_is_found_under_a_disguise_too() -> None:
+    text = "".join(f"\\x{byte:02x}" for byte in f"MISTRAL_API_KEY={MISTRAL}".encode())
+    assert called(f'"{text}"') == {MISTRAL: "mistral"}
+
+
+def test_each_value_is_one_candidate_and_a_registered_one_is_named_the_same() -> None:
+    text = f"MISTRAL_API_KEY={MISTRAL}\nMISTRAL_API_KEY={MISTRAL}\n"
+    document = Document(reference=Reference(url="", id=""), text=text)
+    (stranger,) = SCANNER.scan(document, strangers=True).candidates
+    (customers,) = SCANNER.scan(document, sieve_of(MISTRAL), strangers=True).candidates
+    assert stranger == customers
+
+
+def test_whoever_wants_no_strangers_keys_is_told_of_none() -> None:
+    document = Document(reference=Reference(url="", id=""), text=f"MISTRAL_API_KEY={MISTRAL}")
+    assert SCANNER.scan(document).candidates == ()
+    assert SCANNER.scan(document, sieve_of("another")).candidates == ()
+
+
+def test_names_beyond_the_limit_are_counted() -> None:
+    few = Scanner(shipped(), limit=3, spacing=1_000_000)
+    document = Document(reference=Reference(url="", id=""), text="mistral " * 9)
+    assert few.scan(document, strangers=True).skipped > 0
+    assert SCANNER.scan(document, strangers=True).skipped == 0
+
+
+def test_texts_in_which_a_value_begins_are_told_in_one_pass() -> None:
+    assigned = Assigned([Format(detector) for detector in shipped()])
+    texts = ["nothing", f"MISTRAL_API_KEY={MISTRAL}", "mistral", f"wandb: {HEX40}"]
+    assert assigned.marked([text.encode() for text in texts]) == {1, 3}
+    assert SCANNER.marked([text.encode() for text in texts]) == {1, 3}
+
+
+def test_without_a_bare_format_there_is_nothing_to_look_for() -> None:
+    none = Assigned([Format(named("groq"))])
+    assert none.values(b"GROQ_API_KEY=" + made(named("groq"), 1).encode(), 10) == ([], 0)
+
+
+def test_names_without_values_and_values_that_are_words_are_nothing() -> None:
+    names = [f"{variable(detector)} = read_the_setting()\n" for detector in shipped()]
+    assert called("".join(names)) == {}
