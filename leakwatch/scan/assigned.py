@@ -5,7 +5,7 @@ Only who shows strangers' keys looks for that. Of what is registered every run i
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple, final
 
@@ -13,11 +13,13 @@ import hyperscan
 
 from leakwatch.scan.expressions import Search
 from leakwatch.scan.formats import Format, Reading
-from leakwatch.scan.naming import stands_alone, words
+from leakwatch.scan.naming import SHORT, stands_alone, words
 
 _VALUE: Final = re.compile(
     rb"(?:[\w.\- ]{0,40}?"  # the rest of the name: "_API_KEY", " token", "Secret string" …
-    rb"|[^\s\"'<>`]{0,200}?[?&][\w.\-]{1,30}(?==))"  # … or of an address, up to a parameter
+    rb"|[^\s\"'<>`]{0,200}?[?&][\w.\-]{1,30}(?==)"  # … or of an address, up to a parameter …
+    rb"|[\"'\]]{0,2}[ \t]{0,4}[:=]?[ \t]{0,4}[{(]?\s{0,16}[\"']?"  # … or of a section, and a name in it
+    rb"[\w.\-]{0,30}(?i:key|token|secret|pat))"
     rb"[\"'`\])\\]{0,3}[ \t]{0,8}"
     rb"(?:[:=?.|]{0,4}[=:>,(]>?|\|\|)"  # as languages assign, call, list and mark up
     rb"\s{0,16}[\"'`(\[\\]{0,3}"
@@ -34,6 +36,15 @@ class Values(NamedTuple):
     skipped: int
 
 
+class _Name(NamedTuple):
+    """One way to look for a word."""
+
+    word: bytes
+    expression: bytes
+    flags: int
+    beyond: int  # bytes behind the word that the expression takes
+
+
 @final
 class Assigned:
     """The names that all bare formats go by, in one hyperscan database. Threads may share it."""
@@ -44,8 +55,9 @@ class Assigned:
             for word in words(format_.detector) if format_.detector.bare else ():
                 named.setdefault(word, []).append(format_)
         self._named: Mapping[bytes, Sequence[Format]] = named
-        self._words = tuple(named)
-        self._search = Search([re.escape(word) for word in named], hyperscan.HS_FLAG_CASELESS) if named else None
+        names = [name for word in named for name in _names(word)]
+        self._words = [(name.word, name.beyond) for name in names]
+        self._search = Search([n.expression for n in names], [n.flags for n in names]) if names else None
 
     def values(self, data: bytes, limit: int) -> Values:
         """Read what is assigned to so many names at most, each value once, by every format that takes all of it."""
@@ -67,11 +79,23 @@ class Assigned:
         def on_match(number: int, _start: int, end: int, _flags: int, _given: object) -> bool:
             nonlocal seen
             seen += 1
-            value = _VALUE.match(data, end)
-            if value and stands_alone(data, end - len(self._words[number]), end):
-                starts.setdefault(value.end(), {}).update(dict.fromkeys(self._named[self._words[number]]))
+            word, beyond = self._words[number]
+            at = end - beyond
+            if stands_alone(data, at - len(word), at) and (value := _VALUE.match(data, at)):
+                starts.setdefault(value.end(), {}).update(dict.fromkeys(self._named[word]))
             return seen > limit
 
         if self._search:
             self._search(data, on_match)
         return starts, int(seen > limit)
+
+
+def _names(word: bytes) -> Iterator[_Name]:
+    """A short word must end with a word, or where a capital letter begins the next: else it stands in many others."""
+    expression = re.escape(word)
+    if len(word) > SHORT:
+        yield _Name(word, expression, hyperscan.HS_FLAG_CASELESS, 0)
+        return
+    yield _Name(word, expression + b"[^a-z0-9]", hyperscan.HS_FLAG_CASELESS, 1)
+    first = b"[%s%s]" % (word[:1], word[:1].upper())
+    yield _Name(word, first + re.escape(word[1:]) + b"[A-Z]", 0, 1)

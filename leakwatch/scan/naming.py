@@ -22,7 +22,7 @@ from leakwatch.scan.formats import Format
 _BEFORE: Final = 200  # bytes in front of a key in which its provider may be named
 _AFTER: Final = 100  # bytes behind it
 _BEHIND: Final = 50  # what stands behind a key is often about the next: it counts as so much further away
-_SHORT: Final = 5  # a word of so few letters must stand alone, as "exa" does not in "example"
+SHORT: Final = 5  # a word of so few letters must stand alone, as "exa" does not in "example"
 
 
 class Name(NamedTuple):
@@ -132,7 +132,7 @@ def _small(words: tuple[str, ...]) -> tuple[bytes, ...]:
 def stands_alone(text: bytes, start: int, end: int) -> bool:
     """Whether nothing is glued to the front of a word and, if it is short, to its end; camelCase sets words apart."""
     glued = _glued(text[start - 1 : start], text[start : start + 1])
-    return not glued and (end - start > _SHORT or not _glued(text[end - 1 : end], text[end : end + 1]))
+    return not glued and (end - start > SHORT or not _glued(text[end - 1 : end], text[end : end + 1]))
 
 
 def _glued(left: bytes, right: bytes) -> bool:

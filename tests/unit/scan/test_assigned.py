@@ -55,6 +55,21 @@ def test_any_name_will_do_in_which_the_provider_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "section",
+    [
+        '{{"mistral": {{"api_key": "{}"}}}}',
+        "mistral:\n  api_key: {}\n",
+        "[mistral]\napi_key = '{}'\n",
+        "mistral = {{\n    'token': '{}',\n}}",
+        "Mistral(api_key='{}')",
+        "mistral(\n    secret={},\n)",
+    ],
+)
+def test_a_key_in_a_section_of_its_own_is_found(section: str) -> None:
+    assert called(section.format(MISTRAL)) == {MISTRAL: "mistral"}
+
+
+@pytest.mark.parametrize(
     "address",
     ["https://api.mistral.ai/v1/models?key={}", "https://api.mistral.ai/v1/models?a=b&api-key={}#c"],
 )
