@@ -98,6 +98,10 @@ def test_what_is_not_assigned_or_not_the_whole_value_is_left(text: str) -> None:
     assert called(text) == {}
 
 
+def test_of_two_names_the_nearer_one_names_it() -> None:
+    assert called(f"deepgram_serper_key = {HEX40}") == {HEX40: "serper"}
+
+
 def test_the_rest_of_a_sentence_may_follow() -> None:
     assert called(f"Set MISTRAL_API_KEY: {MISTRAL}. Then go on.") == {MISTRAL: "mistral"}
 
