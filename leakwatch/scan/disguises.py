@@ -261,6 +261,8 @@ _CONTROLS: Final[Mapping[bytes, bytes]] = {
     b"\n": b"",
     b"\r\n": b"",
 }
+# Characters that take no room, as UTF-8.
+UNSEEN: Final = rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt]){0,200}+"
 _OPENING: Final = rb"\\{0,3}+[\"'`]"  # in a string it has backslashes of its own
 # A part of a character behind a backslash would break it.
@@ -281,9 +283,7 @@ _CHARACTERS: Final = _Characters(
 _PERCENTS: Final = _run(rb"%[0-9A-Fa-f]{2}")
 _QUOTEDS: Final = _run(rb"=(?:[0-9A-F]{2}|" + _SOFT_END + rb")")
 _MARKS: Final = rb"(?:3D|2[BDEF]|3A|5F|7E|" + _SOFT_END + rb")"
-_INVISIBLES: Final = _run(
-    rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
-)
+_INVISIBLES: Final = _run(UNSEEN)
 _JOINT: Final = _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING
 
 _PERCENT: Final = _hidden(rb"%", rb"[0-9A-Fa-f]{2}", _percents)

@@ -4,16 +4,16 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from leakwatch.core import CATCH_ALL
 from leakwatch.scan import expressions
 from leakwatch.scan.checks import CHECKS, Check
 from leakwatch.scan.detectors import Detector
 from leakwatch.scan.redaction import mask
 from leakwatch.scan.rows import rows
 
-CATCH_ALL: Final = 2
 _WORD: Final = "(?:[A-Za-z][a-z]{0,19}[0-9]{0,4}|[0-9]{1,4})"
 _WORDS: Final = re.compile(f"{_WORD}(?:[-_]+{_WORD})+[-_]*")
-_RANKS: Final = {"type": 0, "family": 1, "any": CATCH_ALL}
+_RANKS: Final = {"type": 1, "family": 2, "any": CATCH_ALL}
 
 
 class Reading(NamedTuple):

@@ -25,7 +25,6 @@ _MARK: Final = rb"[_.:~/+=-]"
 _BLANK: Final = rb"[ \t\r\n]"
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt])*"
 _QUOTE: Final = rb"\\{0,3}[\"'`]"
-_INVISIBLE: Final = rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
 _NAMES: Final = (
     rb"(?:lowbar|UnderBar|period|colon|sol|plus|equals|hyphen|dash|Tilde"
     rb"|shy|zwnj|zwj|ZeroWidthSpace|NoBreak|NegativeThinSpace|lrm|rlm)"
@@ -36,7 +35,7 @@ _SHORT_JOINT: Final = rb"[\"'`] {0,2}[+.&]? {0,2}[\"'`]"
 # What an escape may have next to it in a key that others hide, too.
 _LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>}-]"
 _LINE_END: Final = rb"(?:\\|=[ \t]{0,8})\r?\n"  # in the same expression as the others it makes all of them slower
-_LEFTS: Final = (_LEFT, _LINE_END, _INVISIBLE)
+_LEFTS: Final = (_LEFT, _LINE_END, disguises.UNSEEN)
 _RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
@@ -53,11 +52,11 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
-    disguises.invisible: (_INVISIBLE,),
+    disguises.invisible: (disguises.UNSEEN,),
     disguises.tags: tuple(
         left + rb"(?:</?[A-Za-z][^<>\x7f]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in (*_LEFTS, _SHORT_JOINT)
     ),
-    disguises.concatenation: (_LEFT + _JOINT + _RIGHT, _INVISIBLE + _SHORT_JOINT + _RIGHT),
+    disguises.concatenation: (_LEFT + _JOINT + _RIGHT, disguises.UNSEEN + _SHORT_JOINT + _RIGHT),
     disguises.side_by_side: (),  # where hints of two others are near each other
     encoded.base64: (),  # where its shapes are
     encoded.packed: encoded.PACKED_IN_BASE64,

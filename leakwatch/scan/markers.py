@@ -13,10 +13,10 @@ from typing import Final, NamedTuple, final
 
 import hyperscan
 
-from leakwatch.core import NEIGHBOURS, Span, collect
+from leakwatch.core import CATCH_ALL, NEIGHBOURS, Span, collect
 from leakwatch.errors import DefinitionError
 from leakwatch.scan.expressions import Search
-from leakwatch.scan.formats import CATCH_ALL, Format, Reading
+from leakwatch.scan.formats import Format, Reading
 from leakwatch.scan.rows import Row, forms
 
 _LONGEST: Final = 256  # bytes of what is looked for
@@ -241,7 +241,7 @@ def _add(places: dict[int, list[Format]], data: bytes, formats: Iterable[Format]
 
 def _ranked(formats: Sequence[Format]) -> tuple[Sequence[tuple[Row, int]], bool]:
     """The rows of some formats, each with its format's rank, and whether there are formats without."""
-    return [(row, format_.rank + 1) for format_ in formats for row in format_.rows], not all(f.rows for f in formats)
+    return [(row, format_.rank) for format_ in formats for row in format_.rows], not all(f.rows for f in formats)
 
 
 _NOWHERE: Final = Reader(b"", {}, 1, (), 0)  # of most texts
