@@ -152,6 +152,15 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "UTF-32": lambda key: ("the key " + key.decode()).encode("utf-32-le"),
     "UTF-32, big end first": lambda key: ("the key " + key.decode()).encode("utf-32-be"),
     "HTML's tags": lambda key: _joined(key, '<pre><span class="s">', '</span><span class="s2">', "</span></pre>"),
+    "HTML's tags in JSON for a page": lambda key: _joined(
+        key, '{"html": "\\u003cpre\\u003e', "\\u003c/span\\u003e\\u003cspan class='s'\\u003e", '\\u003c/pre\\u003e"}'
+    ),
+    "HTML's tags as entities": lambda key: _joined(
+        key, "<summary>&lt;pre&gt;", "&lt;/span&gt;&lt;span class='s'&gt;", "&lt;/pre&gt;</summary>"
+    ),
+    "HTML's tags as entities of entities": lambda key: _joined(
+        key, "&amp;lt;pre&amp;gt;", "&amp;lt;i&amp;gt;&amp;lt;b class='s'&amp;gt;", "&amp;lt;/pre&amp;gt;"
+    ),
     "zero-width spaces": lambda key: _joined(key, "KEY=", "\u200b", " "),
     "soft hyphens and joiners": lambda key: _joined(key, "KEY=", "\u00ad\u200d", " "),
     "plus": lambda key: _joined(key, 'key = "', '" + "', '"'),
@@ -175,6 +184,7 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "broken in a comment": lambda key: _broken(key, len(key) // 2, "\n# "),
     "broken by a backslash": lambda key: _broken(key, len(key) // 2, "\\\n    "),
     "broken in a JSON string": lambda key: _broken(key, len(key) // 2, "\\n"),
+    "broken in a JSON string by Windows": lambda key: _broken(key, len(key) // 2, "\\r\\n"),
 }
 
 

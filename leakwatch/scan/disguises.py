@@ -193,6 +193,11 @@ def _possessive(pattern: bytes) -> bytes:
     return rb"(?:" + pattern + rb"|(?!))*+"
 
 
+def _either(one: bytes, other: bytes) -> bytes:
+    """Return a pattern of one thing or, where that is not, another."""
+    return rb"(?:" + one + rb"|" + other + rb")"
+
+
 def _run(one: bytes) -> re.Pattern[bytes]:
     """Return a pattern of one thing or several in a row, as a group; it begins as that does, which is searched fast."""
     return re.compile(rb"(" + one + _possessive(one) + rb")")
@@ -271,8 +276,17 @@ _BEHIND_BACKSLASH: Final = (
     rb"|[0-7]{1,3}|\r\n|[\x00-\x7f])"
 )
 _ESCAPE: Final = re.compile(rb"(\\" + _BEHIND_BACKSLASH + rb")")
+_ANGLE: Final = rb"\\{0,3}+(?:u003|x3)"
+# A tag of which only the brackets are escaped, as JSON for a page has it: what stands between may be no key's.
+_TAG_BEHIND_BACKSLASH: Final = (
+    rb"(?:" + _ANGLE + rb"[cC]/?[A-Za-z](?:[^\\<>\x7f]|\\(?!" + _ANGLE + rb"[cCeE])){0,1000}+\\" + _ANGLE + rb"[eE])"
+)
 _BEHIND_AMPERSAND: Final = rb"(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 _ONE_ENTITY: Final = re.compile(rb"(&" + _BEHIND_AMPERSAND + rb")")
+_AMPS: Final = rb"(?:amp;){0,9}+"
+_TAG_BEHIND_AMPERSAND: Final = (
+    rb"(?:" + _AMPS + rb"lt;/?[A-Za-z](?:[^&<>\x7f]|&(?!" + _AMPS + rb"[lg]t;)){0,1000}+&" + _AMPS + rb"gt;)"
+)
 _SOFT_END: Final = rb"[ \t]{0,8}+\r?\n"
 _QUOTE: Final = rb"[\\\"'`]"
 _QUOTED_BYTE: Final = re.compile(rb"=([0-9A-F]{2})")
@@ -287,8 +301,8 @@ _INVISIBLES: Final = _run(UNSEEN)
 _JOINT: Final = _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING
 
 _PERCENT: Final = _hidden(rb"%", rb"[0-9A-Fa-f]{2}", _percents)
-_BACKSLASH: Final = _hidden(rb"\\", _BEHIND_BACKSLASH, _backslashes, rb"\\")
-_ENTITY: Final = _hidden(rb"&", _BEHIND_AMPERSAND, _entities)
+_BACKSLASH: Final = _hidden(rb"\\", _either(_TAG_BEHIND_BACKSLASH, _BEHIND_BACKSLASH), _backslashes, rb"\\")
+_ENTITY: Final = _hidden(rb"&", _either(_TAG_BEHIND_AMPERSAND, _BEHIND_AMPERSAND), _entities)
 _QUOTED: Final = _hidden(rb"=", rb"(?:[0-9A-F]{2}|" + _SOFT_END + rb")", _quoted)
 _INVISIBLE: Final = _hidden(
     rb"[\xc2\xcd\xe1\xe2\xef]",
@@ -305,7 +319,7 @@ _BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-])"
 # stands around it.
 _SIDES: Final[Sequence[_Hidden]] = (
     _PERCENT,
-    _hidden(rb"\\", rb"(?!\\{0,2}[\"'`])" + _BEHIND_BACKSLASH, _backslashes),
+    _hidden(rb"\\", _either(_TAG_BEHIND_BACKSLASH, rb"(?!\\{0,2}[\"'`])" + _BEHIND_BACKSLASH), _backslashes),
     _ENTITY,
     _hidden(rb"=", _MARKS, partial(_each, _run(rb"=" + _MARKS), _quoted)),
     _INVISIBLE,
@@ -316,7 +330,7 @@ _BESIDE: Final = _along(
     rb"[\\\"'`<\xc2\xcd\xe1\xe2\xef=&%]",
     rb"(?:" + b"|".join(rb"(?<=" + side.first + rb")" + side.rest + rb"()" for side in _SIDES) + rb")",
 )
-_LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n")
+_LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n", b"\\r\\n")
 # Each pattern begins with a zero, which is searched fast: where characters go before their zeros, behind the first.
 _WIDE: Final = tuple(
     (at, step, re.compile(pattern))

@@ -36,6 +36,8 @@ _SHORT_JOINT: Final = rb"[\"'`] {0,2}[+.&]? {0,2}[\"'`]"
 _LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>}-]"
 _LINE_END: Final = rb"(?:\\|=[ \t]{0,8})\r?\n"  # in the same expression as the others it makes all of them slower
 _LEFTS: Final = (_LEFT, _LINE_END, disguises.UNSEEN)
+_LEFTS_OR_JOINT: Final = (*_LEFTS, _SHORT_JOINT)
+_TAG_ENTITIES: Final = rb"(?:&(?:amp;){0,9}lt;/?[A-Za-z](?:[^<>&\x7f]|&[^lg]|&[lg][^t])*&(?:amp;){0,9}gt;)+"
 _RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
@@ -44,17 +46,21 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     disguises.percent: (rb"%[0-9A-Fa-f]{2}",),
     disguises.backslash: (
         rb"\\(?:[ux][0-9A-Fa-f{]{2}|[0-7]{3}|U000)",
-        *(left + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")" for left in _LEFTS),
+        *(left + rb"\\{1,3}(?:=|" + _MARK + _RIGHT + rb"|\r?\n" + _RIGHT + rb")" for left in _LEFTS_OR_JOINT),
     ),
-    disguises.entities: (rb"&(?:amp;){0,9}#[0-9xX]", rb"&(?:amp;){0,9}" + _NAMES + rb";"),
+    disguises.entities: (
+        rb"&(?:amp;){0,9}#[0-9xX]",
+        rb"&(?:amp;){0,9}" + _NAMES + rb";",
+        *(left + _TAG_ENTITIES + _RIGHT for left in _LEFTS),
+    ),
     disguises.quoted_printable: (
-        *(left + rb"=[ \t]{0,8}\r?\n" + _RIGHT for left in _LEFTS),
+        *(left + rb"=[ \t]{0,8}\r?\n" + _RIGHT for left in _LEFTS_OR_JOINT),
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
     disguises.invisible: (disguises.UNSEEN,),
     disguises.tags: tuple(
-        left + rb"(?:</?[A-Za-z][^<>\x7f]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in (*_LEFTS, _SHORT_JOINT)
+        left + rb"(?:</?[A-Za-z][^<>\x7f]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in _LEFTS_OR_JOINT
     ),
     disguises.concatenation: (_LEFT + _JOINT + _RIGHT, disguises.UNSEEN + _SHORT_JOINT + _RIGHT),
     disguises.side_by_side: (),  # where hints of two others are near each other
@@ -98,6 +104,10 @@ _DENSE: Final = 256  # … and one in so many bytes more: beyond that a text is 
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
 _FAR: Final = REACH + 512  # bytes to either side of a hint: more than a key and an escape take
 _TAG: Final = 1_024  # bytes: longer tags are none
+_BRACKETS: Final[Mapping[Decoder, tuple[bytes, bytes]]] = {
+    **dict.fromkeys((disguises.tags, disguises.side_by_side), (b"<", b">")),
+    disguises.entities: (b"&lt;", b"&gt;"),
+}
 _NEXT: Final = _CLOSE + _TAG + 512  # bytes between hints of two disguises that may be in one key
 _NEARBY: Final = 512  # bytes within which a line's end may be part of an escape; beyond it none is in a stretch
 
@@ -217,9 +227,11 @@ def _hidden(decoder: Decoder, data: bytes, end: int) -> int:
     begin = end - 1
     if decoder is disguises.side_by_side:  # behind the tags there may be more of the key
         begin = data.rfind(b">", max(0, end - _NEARBY), end) + 1 or begin
-    elif decoder is not disguises.tags:
-        return begin
-    while data[begin - 1 : begin] == b">" and (opened := data.rfind(b"<", max(0, begin - _TAG), begin)) >= 0:
+    opening, closing = _BRACKETS.get(decoder, (b"", b""))
+    while closing and data.endswith(closing, 0, begin):
+        opened = data.rfind(opening, max(0, begin - _TAG), begin)
+        if opened < 0:
+            break
         begin = opened
     return begin
 

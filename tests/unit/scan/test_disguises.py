@@ -247,6 +247,9 @@ FRAGMENTS = st.lists(
             [b"%2", b"%41", b"\\", b"\\n", b"\\u00", b"&#4", b"&lowbar;", b"&", b"=\n", b"=3D", b"\xe2\x80\x8b"]
         ),
         st.sampled_from(
+            [b"&lt;", b"&gt;", b"&amp;lt;b ", b"&lt;i x='y'&gt;", b"&lt;", b"\\u003cb ", b"\\u003e", b"\\x3ca \\x3e"]
+        ),
+        st.sampled_from(
             [b"<b>", b"</", b'"+"', b"' '", b"\n", b"\r\n", b"\\\n", b"> ", b"0x41, ", b"65,", b"[", b"\0", b"a\0"]
         ),
         st.text("abcXYZ019_-./+=:~ ", max_size=24).map(str.encode),
@@ -283,6 +286,8 @@ BESIDE: dict[str, Disguise] = {
     "hex entities": lambda part: b"".join(b"&#x%X;" % byte for byte in part),
     "a soft line end": lambda part: part[:2] + b"=\n" + part[2:],
     "tags": lambda part: part[:1] + b"</b><i class='x'>" + part[1:],
+    "tags in JSON": lambda part: part[:1] + b"\\u003ci class='x'\\u003e" + part[1:],
+    "tags as entities": lambda part: part[:1] + b"&lt;i class='x'&gt;" + part[1:],
     "zero-width spaces": lambda part: "\u200b".join(part.decode()).encode(),
     "plus": lambda part: part[:1] + b'" + "' + part[1:],
     "plus in JSON": lambda part: part[:1] + b'\\" + \\"' + part[1:],
@@ -308,6 +313,15 @@ LONG = st.lists(
     st.one_of(
         st.sampled_from(
             [b"%41", b"\\u002d", b"\\-", b"\\\n", b"&#45;", b"&lowbar;", b"=3D", b"=\n", b"<b>", b'" + "', b'"\n  + "']
+        ),
+        st.sampled_from(
+            [
+                b"&lt;i x='y z'&gt;",
+                b"\\u003ca b\\u003e",
+                b"&lt;a " + b"b " * 300 + b"&gt;&lt;b&gt;",
+                b"&lt;a ",
+                b"\\u003ca ",
+            ]
         ),
         st.sampled_from(
             [b'<a title="\n' + b"x " * 300 + b'">', ENDLESS, ENDLESS[:30], b"words. " * 700, b"x \n" * 300]
@@ -442,6 +456,14 @@ HOSTILE = {
     "open tags": b"<a " + b"b" * 300_000,
     "tags in a row": b"a" + b"<a>" * 100_000 + b"a",
     "tags in a key": b"a<a>" * 75_000,
+    "tags in a key, in JSON": b"abcdefg\\u003ca b\\u003e" * 16_000,
+    "open tags in JSON": b"abcdefg\\u003ca " * 20_000,
+    "an open tag in JSON": (b"abcdefg\\u003ca " + b"b" * 1_500) * 200,
+    "tags in a key, as entities": b"abcdefg&lt;a b&gt;" * 16_000,
+    "open tags, as entities": b"abcdefg&lt;a " * 20_000,
+    "an open tag, as entities": (b"abcdefg&lt;a " + b"b" * 1_500) * 200,
+    "ampersands of ampersands": b"a&" + b"amp;" * 75_000,
+    "backslashes of tags": b"abcdefg\\\\\\\\u003ca " * 15_000,
     "characters that take no room": b"a" + b"\xe2\x80\x8b" * 100_000 + b"a",
     "quotes": b"\"'" * 150_000,
     "quotes and spaces": (b'"' + b" " * 150) * 2_000,
