@@ -161,6 +161,18 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "HTML's tags as entities of entities": lambda key: _joined(
         key, "&amp;lt;pre&amp;gt;", "&amp;lt;i&amp;gt;&amp;lt;b class='s'&amp;gt;", "&amp;lt;/pre&amp;gt;"
     ),
+    "HTML's remarks": lambda key: _joined(key, "<p>", "<!-- a remark -->", "</p>"),
+    "a colour": lambda key: b"export KEY=\x1b[1;31m" + key + b"\x1b[0m ok",
+    "a colour of tput": lambda key: b"\x1b[31m" + key + b"\x1b(B\x1b[m",
+    "a colour in JSON": lambda key: json.dumps({"log": f"\x1b[32m{key.decode()}\x1b[39m"}).encode(),
+    "a colour in code": lambda key: b'echo "\\033[1m' + key + b'\\033[0m"',
+    "a colour in a page": lambda key: b"&#27;[32m" + key + b"&#x1B;[0m",
+    "a colour as carets": lambda key: b"^[[38;5;9m" + key + b"^[[0m",
+    "a colour in syslog": lambda key: b"#033[32m" + key + b"#033[0m",
+    "a colour as a picture": lambda key: "␛[32m".encode() + key + "␛[0m".encode(),
+    "a colour without its first character": lambda key: b"[32m" + key + b"[0m",
+    "colours amid": lambda key: _joined(key, "KEY=", "\x1b[m\x1b[K\x1b[01;31m\x1b[K", "\x1b[m\x1b[K"),
+    "colours amid in JSON": lambda key: json.dumps(_joined(key, "", "\x1b[1m", "\x1b[m").decode()).encode(),
     "zero-width spaces": lambda key: _joined(key, "KEY=", "\u200b", " "),
     "soft hyphens and joiners": lambda key: _joined(key, "KEY=", "\u00ad\u200d", " "),
     "plus": lambda key: _joined(key, 'key = "', '" + "', '"'),
@@ -174,6 +186,15 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "several, side by side": lambda key: (
         f'k = "%{key[:8].hex("%")}" + "{"".join(f"&#{byte};" for byte in key[8:16])}{key[16:].decode()}"'.encode()
     ),
+    "two pluses": lambda key: _joined(key, 'key = "', '" ++ "', '"'),
+    "angle brackets": lambda key: _joined(key, 'key = "', '" <> "', '"'),
+    "shifted in": lambda key: _joined(key, 'out << "', '" << "', '";'),
+    "caret": lambda key: _joined(key, 'let key = "', '" ^ "', '"'),
+    "asterisk": lambda key: _joined(key, 'key = "', '" * "', '"'),
+    "ampersand over lines": lambda key: _joined(key, 'key = "', '" & _\n    "', '"'),
+    "strings in a row in a notebook": lambda key: _noted(_joined(key, 'key = ("', '"\n       "', '")')),
+    "plus over lines in a notebook": lambda key: _noted(_joined(key, 'key = ("', '" +\n       "', '")')),
+    "continued string in a notebook": lambda key: _noted(_joined(key, 'key = "', '" \\\n    "', '"')),
     "continued string": lambda key: _joined(key, 'key="', '" \\\n  "', '"'),
     "broken near its beginning": lambda key: _broken(key, 5, "\n"),
     "broken amid": lambda key: _broken(key, len(key) // 2, "\n"),
@@ -183,6 +204,8 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "broken in a quotation": lambda key: _broken(key, len(key) // 2, "\n> "),
     "broken in a comment": lambda key: _broken(key, len(key) // 2, "\n# "),
     "broken by a backslash": lambda key: _broken(key, len(key) // 2, "\\\n    "),
+    "broken in a page": lambda key: _broken(key, len(key) // 2, "<br />\n"),
+    "broken in a notebook": lambda key: _noted(_broken(key, len(key) // 2, "\n")),
     "broken in a JSON string": lambda key: _broken(key, len(key) // 2, "\\n"),
     "broken in a JSON string by Windows": lambda key: _broken(key, len(key) // 2, "\\r\\n"),
 }
@@ -201,6 +224,12 @@ def surroundings() -> Iterator[tuple[str, str]]:
 
 def _broken(key: bytes, at: int, between: str) -> bytes:
     return b"KEY=" + key[:at] + between.encode() + key[at:] + b"\nfoo"
+
+
+def _noted(text: bytes) -> bytes:
+    """A text in a notebook, which has a string for each line."""
+    cell = {"cell_type": "code", "source": text.decode().splitlines(keepends=True)}
+    return json.dumps({"cells": [cell], "nbformat": 4}, indent=1).encode()
 
 
 def _joined(key: bytes, before: str, between: str, after: str) -> bytes:

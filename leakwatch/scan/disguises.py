@@ -268,7 +268,7 @@ _CONTROLS: Final[Mapping[bytes, bytes]] = {
 }
 # Characters that take no room, as UTF-8.
 UNSEEN: Final = rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
-_SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt]){0,200}+"
+_SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\{1,3}[nrt](?:\",[ \t\r\n]{0,200}+\")?+){0,200}+"  # of notebooks' lines, too
 _OPENING: Final = rb"\\{0,3}+[\"'`]"  # in a string it has backslashes of its own
 # A part of a character behind a backslash would break it.
 _BEHIND_BACKSLASH: Final = (
@@ -298,7 +298,7 @@ _PERCENTS: Final = _run(rb"%[0-9A-Fa-f]{2}")
 _QUOTEDS: Final = _run(rb"=(?:[0-9A-F]{2}|" + _SOFT_END + rb")")
 _MARKS: Final = rb"(?:3D|2[BDEF]|3A|5F|7E|" + _SOFT_END + rb")"
 _INVISIBLES: Final = _run(UNSEEN)
-_JOINT: Final = _SPACE + rb"(?:\.\.|\|\||[+.&])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING
+_JOINT: Final = _SPACE + rb"(?:\.\.|\|\||\+\+|<>|<<|&[ ]?_|[+.&^*])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING
 
 _PERCENT: Final = _hidden(rb"%", rb"[0-9A-Fa-f]{2}", _percents)
 _BACKSLASH: Final = _hidden(rb"\\", _either(_TAG_BEHIND_BACKSLASH, _BEHIND_BACKSLASH), _backslashes, rb"\\")
@@ -308,7 +308,7 @@ _INVISIBLE: Final = _hidden(
     rb"[\xc2\xcd\xe1\xe2\xef]",
     rb"(?:(?<=\xe2)(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xaf])|(?<=\xef)\xbb\xbf|(?<=\xc2)\xad|(?<=\xcd)\x8f|(?<=\xe1)\xa0\x8e)",
 )
-_TAG: Final = _hidden(rb"<", rb"/?[A-Za-z][^<>\x7f]{0,1000}+>")
+_TAG: Final = _hidden(rb"<", rb"(?:/?[A-Za-z]|!--)[^<>\x7f]{0,1000}+>")
 _JOINED: Final = _closing(KEY) + _JOINT + rb"(?=" + KEY + rb")"
 _CONCATENATION: Final = _hidden(_QUOTE, _JOINED, overlapping=_JOINED)
 # Side by side: before a quote another may end and behind it one begin, and a letter or digit behind an equals sign is

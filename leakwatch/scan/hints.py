@@ -17,20 +17,20 @@ from typing import Final, final
 import hyperscan
 
 from leakwatch.core import REACH, Shapes, Span
-from leakwatch.scan import disguises, encoded
+from leakwatch.scan import disguises, encoded, seams
 from leakwatch.scan.disguises import Decoder
 from leakwatch.scan.expressions import Search
 
 _MARK: Final = rb"[_.:~/+=-]"
 _BLANK: Final = rb"[ \t\r\n]"
-_SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\[nrt])*"
+_SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\{1,3}[nrt](?:\",[ \t\r\n]*\")?)*"
 _QUOTE: Final = rb"\\{0,3}[\"'`]"
 _NAMES: Final = (
     rb"(?:lowbar|UnderBar|period|colon|sol|plus|equals|hyphen|dash|Tilde"
     rb"|shy|zwnj|zwj|ZeroWidthSpace|NoBreak|NegativeThinSpace|lrm|rlm)"
 )
 
-_JOINT: Final = _QUOTE + _SPACE + rb"(?:\.\.|\|\||[+.&])?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE
+_JOINT: Final = _QUOTE + _SPACE + rb"(?:\|\||[+.&^*<>_ ]{1,3})?" + _SPACE + rb"[rRuUbBfF]{0,2}" + _QUOTE
 _SHORT_JOINT: Final = rb"[\"'`] {0,2}[+.&]? {0,2}[\"'`]"
 # What an escape may have next to it in a key that others hide, too.
 _LEFT: Final = rb"[A-Za-z0-9_.:~/+=;>}-]"
@@ -60,9 +60,10 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     ),
     disguises.invisible: (disguises.UNSEEN,),
     disguises.tags: tuple(
-        left + rb"(?:</?[A-Za-z][^<>\x7f]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in _LEFTS_OR_JOINT
+        left + rb"(?:<(?:/?[A-Za-z]|!--)[^<>\x7f]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in _LEFTS_OR_JOINT
     ),
     disguises.concatenation: (_LEFT + _JOINT + _RIGHT, disguises.UNSEEN + _SHORT_JOINT + _RIGHT),
+    seams.seams: seams.HINTS,
     disguises.side_by_side: (),  # where hints of two others are near each other
     encoded.base64: (),  # where its shapes are
     encoded.packed: encoded.PACKED_IN_BASE64,
@@ -97,7 +98,7 @@ _BESIDE: Final = frozenset(
     )
 )
 # These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
-_NEAR: Final = _BESIDE - {disguises.invisible} | {disguises.side_by_side}
+_NEAR: Final = _BESIDE - {disguises.invisible} | {disguises.side_by_side, seams.seams}
 _APART: Final = disguises.concatenation  # in one automaton with the others it makes all of them half as fast
 _FEW: Final = 1_000  # hints in any text …
 _DENSE: Final = 256  # … and one in so many bytes more: beyond that a text is read as a whole

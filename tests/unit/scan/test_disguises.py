@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from benchmarks.surroundings import DISGUISES, Disguise
 from leakwatch import pem
 from leakwatch.core import REACH, SHORTEST
-from leakwatch.scan import disguises, encoded, layers
+from leakwatch.scan import disguises, encoded, layers, seams
 from leakwatch.scan.hints import HINTS, hints
 from leakwatch.scan.layers import Budget, peel
 from leakwatch.scan.synthetic import fill
@@ -151,6 +151,21 @@ def test_lines_that_are_broken_with_backslashes_are_joined_as_lines() -> None:
     assert not any(layer.is_joint(len(layer.data)) for layer in joined)
 
 
+@pytest.mark.parametrize("before", ["", "token", "key: ", "31m"])
+@pytest.mark.parametrize("after", ["", "end", ", and so on"])
+def test_a_colour_parts_a_key_from_its_neighbours_and_not_from_itself(before: str, after: str) -> None:
+    key = fill("{alnum:48}", Random(3))
+    sieve = sieve_of(key)
+    for text in (f"{before}\x1b[31m{key}\x1b[0m{after}", f"{before}\x1b[31m{key[:20]}\x1b[1m{key[20:]}\x1b[0m{after}"):
+        spans = [
+            (layer.origin(start), layer.origin(end - 1))
+            for layer in peel(text.encode())
+            for start, end in sieve.find(layer.data, 1_000, layer.joints, layer.lines).spans
+        ]
+        first, last = text.index(key[:20]), text.index(key[20:]) + len(key[20:]) - 1
+        assert (first, last) in spans
+
+
 def test_a_position_in_a_long_stretch_is_that_of_the_key_and_not_of_the_stretch() -> None:
     secret = base64.encodebytes(b"# nothing in this line\n" * 60 + b"TOKEN=" + BYTES + b"\n" + b"# nor here\n" * 60)
     [place, *_] = _laid_bare(secret)
@@ -252,6 +267,21 @@ FRAGMENTS = st.lists(
         st.sampled_from(
             [b"<b>", b"</", b'"+"', b"' '", b"\n", b"\r\n", b"\\\n", b"> ", b"0x41, ", b"65,", b"[", b"\0", b"a\0"]
         ),
+        st.sampled_from(
+            [
+                b"\x1b[31m",
+                b"[0m",
+                b"\\u001b[m",
+                b"#033[K",
+                b"\x1b",
+                b"[31",
+                b'\\n",\n "',
+                b'\\"',
+                b"<br>\n",
+                b"<!--",
+                b"-->",
+            ]
+        ),
         st.text("abcXYZ019_-./+=:~ ", max_size=24).map(str.encode),
         st.binary(max_size=6),
     ),
@@ -328,7 +358,7 @@ LONG = st.lists(
         st.sampled_from(
             [b'<a title="\n' + b"x " * 300 + b'">', ENDLESS, ENDLESS[:30], b"words. " * 700, b"x \n" * 300]
         ),
-        st.sampled_from([b"\n", b" ", b'"']),
+        st.sampled_from([b"\n", b" ", b'"', b"\x1b[31m", b"\\u001b[0;1;31m", b'\\n",\n   "']),
         st.builds(
             lambda chance, size: bytes(chance.choices(b"abcXYZ019_-./+", k=size)),
             st.randoms(use_true_random=False),
@@ -473,6 +503,21 @@ HOSTILE = {
     "beginnings of packed bytes": b"eJwB" * 75_000,
     "noise that is packed here and there": b"AAeJxA" + base64.b64encode(Random(3).randbytes(240_000)),
     "small bombs": b"\n".join([base64.b64encode(zlib.compress(bytes(60_000) + b"%d" % n)) for n in range(500)]),
+    "colours": b"\x1b[31m" * 60_000,
+    "colours in a key": b"a\x1b[31m" * 50_000,
+    "colours of lost characters": b"a[1m" * 75_000,
+    "an endless colour": b"\x1b[" + b"1;" * 150_000,
+    "colours without end": b"\\u001b[1;1;1" * 25_000,
+    "backslashes before colours": b"\\\\\\x1b" * 50_000,
+    "lines of notebooks": b'abcdefg1\\n",\n   "' * 16_000,
+    "lines of notebooks that are empty": b'a\\n",' * 60_000,
+    "a line of a notebook, and blanks": (b'a\\n",' + b" " * 1_000) * 300,
+    "strings over lines of notebooks": b'ab\\"\\n","\\"' * 27_000,
+    "open strings over lines of notebooks": b'ab\\"' + b'\\n","' * 60_000,
+    "operators between quotes": b"a'<>'" * 60_000,
+    "remarks of HTML": b"abcdefg<!-- a -->" * 16_000,
+    "open remarks of HTML": b"abcdefg<!-- a " * 20_000,
+    "line ends of pages": b"abcdefg1<br>\n" * 23_000,
     "line ends": b"a\n" * 150_000,
     "broken lines": b"abcdefg1\nb\n" * 27_000,
     "keys in lines": b"\n".join(b"%032x" % n for n in range(9_000)),
@@ -502,7 +547,7 @@ def test_twice_as_much_of_a_hostile_text_takes_about_twice_as_long(data: bytes) 
 def test_every_decoder_is_in_the_list() -> None:
     made = {
         name
-        for name, value in [*vars(disguises).items(), *vars(encoded).items()]
+        for name, value in [*vars(disguises).items(), *vars(encoded).items(), *vars(seams).items()]
         if getattr(value, "__annotations__", {}) == {"data": bytes, "return": Iterator[disguises.Undone]}
     }
     assert {decoder.__name__ for decoder in HINTS} == {name for name in made if not name.startswith("_")}
