@@ -7,8 +7,10 @@ import html
 import json
 import lzma
 import quopri
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
 from itertools import product
 from typing import Final
 from urllib.parse import quote
@@ -125,6 +127,9 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "base64 of UTF-32": lambda key: base64.b64encode(("$k = '" + key.decode() + "'").encode("utf-32-le")),
     "base64 of UTF-16": lambda key: base64.b64encode(("$k = '" + key.decode() + "'").encode("utf-16-le")),
     "base64 of gzip": lambda key: base64.b64encode(gzip.compress(b'{"k": "' + key + b'"}')),
+    "base64 of zip": lambda key: base64.b64encode(_zipped(key)),
+    "a zip in a mail": lambda key: base64.encodebytes(_zipped(key)),
+    "a zip in hex": lambda key: _zipped(key).hex().encode(),
     "base64 of zlib": lambda key: base64.b64encode(zlib.compress(key)),
     "base64 of bzip2": lambda key: base64.b64encode(bz2.compress(key)),
     "base64 of xz": lambda key: base64.b64encode(lzma.compress(key)),
@@ -224,6 +229,13 @@ def surroundings() -> Iterator[tuple[str, str]]:
 
 def _broken(key: bytes, at: int, between: str) -> bytes:
     return b"KEY=" + key[:at] + between.encode() + key[at:] + b"\nfoo"
+
+
+def _zipped(key: bytes) -> bytes:
+    with zipfile.ZipFile(file := BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("readme", b"nothing here")
+        archive.writestr("conf/.env", b"TOKEN=" + key)
+    return file.getvalue()
 
 
 def _noted(text: bytes) -> bytes:

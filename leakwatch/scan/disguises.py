@@ -33,11 +33,12 @@ class Undone(NamedTuple):
     data: bytes
     joints: bytes = b""  # where in it lines begin that were joined, but the first: numbers of eight bytes …
     lines: bytes = b""  # … and where in the bytes that were read each of them begins, if they stand there in lines
+    left: int = 0  # bytes of what was found at least, that were left alone: there is too much of it
 
     def moved(self, by: int) -> "Undone":
         """Return the same, so many bytes further on."""
         lines = array("Q", [line + by for line in numbers(self.lines)]).tobytes() if self.lines else b""
-        return Undone(self.start + by, self.end + by, self.data, self.joints, lines)
+        return Undone(self.start + by, self.end + by, self.data, self.joints, lines, self.left)
 
     def origin(self, offset: int) -> int:
         """Return where in the bytes that were read something stands: within a line there, else in proportion."""

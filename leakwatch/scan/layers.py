@@ -109,6 +109,7 @@ def _under(layer: Layer, budget: Budget, known: set[Thing]) -> Layer | None:
             for found in decoder(layer.data[start:end]):
                 inner = _between(layer.joints, start + found.start, start + found.end) if layer.joints else NO_JOINTS
                 is_old = start + found.end <= layer.lines and not inner  # it was undone before lines were joined
+                budget.skipped += 0 if is_old else found.left
                 if is_old or not has_text(found.data):
                     continue
                 stretch = found.moved(start) if start else found

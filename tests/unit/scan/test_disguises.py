@@ -5,8 +5,10 @@ import binascii
 import gzip
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from itertools import chain, pairwise
 from random import Random
 from time import process_time
@@ -439,7 +441,17 @@ def test_what_has_no_room_is_counted() -> None:
     assert budget.skipped > len(BYTES)
 
 
-@pytest.mark.parametrize("magic", [b"\x1f\x8b\x08", b"\x78\x9c", b"BZh9", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"])
+@pytest.mark.parametrize(
+    "magic",
+    [
+        b"\x1f\x8b\x08",
+        b"\x78\x9c",
+        b"BZh9",
+        b"\xfd7zXZ\x00",
+        b"\x28\xb5\x2f\xfd",
+        b"PK\x03\x04\x14\x00\x00\x00\x08" + bytes(21),
+    ],
+)
 def test_what_looks_packed_and_is_broken_hides_nothing(magic: bytes) -> None:
     assert _laid_bare(base64.b64encode(magic + b"\0\xff" + BYTES))
 
@@ -449,7 +461,9 @@ def test_of_one_run_so_many_places_are_unpacked_and_no_more() -> None:
     run = b"".join(base64.b64encode(data + bytes(-len(data) % 3)) for data in packed)
     [laid_bare] = [layer.data for layer in [*peel(run)][1:]]
     assert laid_bare.count(BYTES) == encoded._TRIED
-    assert len([*encoded.packed(run + b"\n" + run)]) == 2 * encoded._TRIED
+    *both, left = encoded.packed(run + b"\n" + run)
+    assert len(both) == 2 * encoded._TRIED
+    assert left.left
 
 
 def test_of_one_run_of_digits_so_many_places_are_unpacked_and_no_more() -> None:
@@ -458,9 +472,52 @@ def test_of_one_run_of_digits_so_many_places_are_unpacked_and_no_more() -> None:
     run = "".join(packed).encode()
     cut = gzip.compress(fill("{alnum:4000}", Random(1)).encode())[:16].hex().encode()
     noise = b"789c" + b"f" * 40
-    assert len([*encoded.packed_hexadecimal(run)]) == encoded._TRIED
+    assert len([one for one in encoded.packed_hexadecimal(run) if one.data]) == encoded._TRIED
     assert len([*encoded.packed_hexadecimal(b"\n".join([cut, noise, run, run[:2000]]))]) > encoded._TRIED
     assert not [*encoded.packed_hexadecimal(cut + b"\n" + noise)]
+
+
+def test_what_is_packed_is_unpacked_as_far_as_there_is_room_and_the_rest_is_counted() -> None:
+    noise = fill("{alnum:1200000}", Random(4)).encode()
+    long = base64.b64encode(gzip.compress(noise + b"\nKEY=" + BYTES))
+    assert _laid_bare(long)
+    bomb = base64.b64encode(gzip.compress(bytes(9_000_000) + BYTES))
+    for text, is_cut in ((long, False), (bomb, True), (bomb + b"\n" + long, True)):
+        [*peel(text, budget := Budget.of(text))]
+        assert (budget.skipped > 0) == is_cut
+
+
+def test_once_there_is_no_room_what_else_is_packed_is_counted() -> None:
+    """Each bomb takes a part of what the ones before have left."""
+    bombs = [base64.b64encode(zlib.compress(bytes(3_000_000) + b"%d" % number)) for number in range(20)]
+    *_, left = encoded.packed(b"\n".join(bombs))
+    assert left.data == b""
+    assert left.left > 10 * 500
+
+
+def _streamed(data: bytes, method: int) -> bytes:
+    """A zip whose member's size stands behind it."""
+
+    class Pipe(BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def tell(self) -> int:
+            raise OSError
+
+    with zipfile.ZipFile(pipe := Pipe(), "w", method) as archive:
+        archive.writestr("first", b"nothing")
+        archive.writestr("second", data)
+    return pipe.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_members_of_a_zip_are_unpacked_however_it_was_written(method: int) -> None:
+    with zipfile.ZipFile(whole := BytesIO(), "w", method) as archive:
+        archive.writestr("packed in another way", b"x" * 50, zipfile.ZIP_LZMA)
+        archive.writestr("a", BYTES)
+    for data in (whole.getvalue(), _streamed(BYTES, method), _streamed(BYTES, method)[:-100]):
+        assert _laid_bare(base64.b64encode(data))
 
 
 def test_what_is_packed_and_cut_off_is_unpacked_as_far_as_it_goes() -> None:
@@ -502,6 +559,9 @@ HOSTILE = {
     "equal signs": b"=" * 300_000,
     "beginnings of packed bytes": b"eJwB" * 75_000,
     "noise that is packed here and there": b"AAeJxA" + base64.b64encode(Random(3).randbytes(240_000)),
+    "many zips": b"\n".join([base64.b64encode(b"PK\x03\x04\x14" + bytes(70))] * 2_500),
+    "a zip of many members": base64.b64encode((b"PK\x03\x04\x14" + bytes(25)) * 7_000),
+    "a zip of many streams": base64.b64encode((b"PK\x03\x04\x14\0\x08\0\x08" + bytes(21) + b"\x03\0") * 7_000),
     "small bombs": b"\n".join([base64.b64encode(zlib.compress(bytes(60_000) + b"%d" % n)) for n in range(500)]),
     "colours": b"\x1b[31m" * 60_000,
     "colours in a key": b"a\x1b[31m" * 50_000,
