@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import sqlite3
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -105,6 +106,28 @@ def pdf(content: bytes, pages: int = 1, *others: bytes) -> bytes:
         *[page] * pages,
         *others,
     )
+
+
+def with_packed_objects(note: bytes) -> bytes:
+    """A PDF with a page on which something is noted, that is packed as newer ones do it."""
+    packed = zlib.compress(b"5 0 " + note)
+    parts = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Annots [5 0 R] >>",
+        b"<< /Type /ObjStm /N 1 /First 4 /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream"
+        % (len(packed), packed),
+    )
+    data, listed = b"%PDF-1.5\n", b"\0" * 7
+    for number, part in enumerate(parts, start=1):
+        listed += struct.pack(">BIH", 1, len(data), 0)
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, part)
+    listed += struct.pack(">BIH", 2, 4, 0)
+    table = b"<< /Type /XRef /Size 6 /W [1 4 2] /Root 1 0 R /Length %d >>\nstream\n%s\nendstream" % (
+        len(listed),
+        listed,
+    )
+    return data + b"6 0 obj\n%s\nendobj\nstartxref\n%d\n%%%%EOF\n" % (table, len(data))
 
 
 def printed(data: bytes) -> bytes:

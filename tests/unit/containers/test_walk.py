@@ -16,12 +16,25 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PageObject, PdfReader, PdfWriter
+from pypdf.errors import LimitReachedError
 
 from leakwatch.containers import packed
 from leakwatch.containers.kinds import Kind, is_exhausted, sniff
 from leakwatch.containers.limits import DEFAULT, Cut, Limits, Room
 from leakwatch.containers.walk import Member, members
-from tests.unit.containers.making import HOLDERS, KEY, TEXT, database, objects, pdf, printed, streamed, tarred, zipped
+from tests.unit.containers.making import (
+    HOLDERS,
+    KEY,
+    TEXT,
+    database,
+    objects,
+    pdf,
+    printed,
+    streamed,
+    tarred,
+    with_packed_objects,
+    zipped,
+)
 
 
 def walked(data: bytes, name: str = "what", limits: Limits = DEFAULT) -> tuple[list[Member], Mapping[Cut, int]]:
@@ -207,6 +220,40 @@ def test_a_page_that_is_broken_takes_no_other_with_it() -> None:
     found, cut = walked(good.replace(b"/Contents 3 0 R", b"/Contents 7 0 R", 1))
     assert [member.data for member in found] == [b"", b"x", b"a title"]
     assert cut == {Cut.BROKEN: 1}
+
+
+def test_a_page_with_much_in_it_is_also_read_as_it_is_drawn() -> None:
+    drawn = b"BT /F1 12 Tf 72 720 Td (%s) Tj ET " % KEY.encode()
+    assert [member.path for member in walked(pdf(drawn))[0]] == ["page 1", "information"]
+    found, _ = walked(pdf(drawn + b"%" + b"x" * 1_100_000))
+    assert [member.path for member in found][:2] == ["page 1, as it is drawn", "page 1"]
+    assert KEY.encode() in found[0].data
+
+
+def test_what_pypdf_stops_reading_is_counted_as_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_page: PageObject) -> str:
+        raise LimitReachedError
+
+    monkeypatch.setattr(PageObject, "extract_text", refuse)
+    assert walked(pdf(b""))[1] == {Cut.BYTES: 1}
+
+
+@pytest.mark.parametrize("error", [ValueError, MemoryError])
+def test_what_draws_a_page_may_be_broken(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def refuse(_page: PageObject) -> None:
+        raise error
+
+    monkeypatch.setattr(PageObject, "get_contents", refuse)
+    assert walked(printed(TEXT))[1] == ({Cut.MEMORY: 1} if error is MemoryError else {})
+
+
+@pytest.mark.parametrize("what", ["annotation", "link"])
+def test_annotations_and_links_are_read_that_are_packed_with_other_objects(what: str) -> None:
+    said = b"/Contents (%s)" if what == "annotation" else b"/A << /S /URI /URI (https://example.org/?k=%s) >>"
+    note = b"<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] " + said % KEY.encode() + b" >>"
+    found, cut = walked(with_packed_objects(note))
+    assert any(KEY.encode() in member.data for member in found)
+    assert not cut
 
 
 def test_a_pdf_that_goes_in_a_circle_ends() -> None:
