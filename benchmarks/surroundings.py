@@ -179,6 +179,10 @@ DISGUISES: Final[Mapping[str, Disguise]] = {
     "colours amid": lambda key: _joined(key, "KEY=", "\x1b[m\x1b[K\x1b[01;31m\x1b[K", "\x1b[m\x1b[K"),
     "colours amid in JSON": lambda key: json.dumps(_joined(key, "", "\x1b[1m", "\x1b[m").decode()).encode(),
     "zero-width spaces": lambda key: _joined(key, "KEY=", "\u200b", " "),
+    "variation selectors": lambda key: _joined(key, "KEY=", "\ufe0f", " "),
+    "characters of no width of many kinds": lambda key: _joined(
+        key, "KEY=", "\u061c\u115f\u180b\u2800\u3164\uffa0\ufff9\U000e0041\U000e0101", " "
+    ),
     "soft hyphens and joiners": lambda key: _joined(key, "KEY=", "\u00ad\u200d", " "),
     "plus": lambda key: _joined(key, 'key = "', '" + "', '"'),
     "plus in JSON": lambda key: json.dumps({"c": _joined(key, 'k = "', '" + "', '"').decode()}).encode(),

@@ -267,8 +267,12 @@ _CONTROLS: Final[Mapping[bytes, bytes]] = {
     b"\n": b"",
     b"\r\n": b"",
 }
-# Characters that take no room, as UTF-8.
+# Characters that take no room, as UTF-8, and those of them that stand in texts of some languages and beside pictures.
 UNSEEN: Final = rb"(?:\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2\xad|\xcd\x8f|\xe1\xa0\x8e)"
+SELDOM_SEEN: Final = (
+    rb"(?:\xef\xb8[\x80-\x8f]|\xef\xbe\xa0|\xef\xbf[\xb9-\xbb]|\xd8\x9c|\xe1\x85[\x9f\xa0]|\xe1\xa0[\x8b-\x8f]"
+    rb"|\xe2\xa0\x80|\xe3\x85\xa4|\xf3\xa0[\x80\x81\x84-\x87][\x80-\xbf])"
+)
 _SPACE: Final = rb"(?:[ \t\r\n]|\\\r?\n|\\{1,3}[nrt](?:\",[ \t\r\n]{0,200}+\")?+){0,200}+"  # of notebooks' lines, too
 _OPENING: Final = rb"\\{0,3}+[\"'`]"  # in a string it has backslashes of its own
 # A part of a character behind a backslash would break it.
@@ -298,7 +302,7 @@ _CHARACTERS: Final = _Characters(
 _PERCENTS: Final = _run(rb"%[0-9A-Fa-f]{2}")
 _QUOTEDS: Final = _run(rb"=(?:[0-9A-F]{2}|" + _SOFT_END + rb")")
 _MARKS: Final = rb"(?:3D|2[BDEF]|3A|5F|7E|" + _SOFT_END + rb")"
-_INVISIBLES: Final = _run(UNSEEN)
+_INVISIBLES: Final = _run(rb"(?:" + UNSEEN + rb"|" + SELDOM_SEEN + rb")")
 _JOINT: Final = _SPACE + rb"(?:\.\.|\|\||\+\+|<>|<<|&[ ]?_|[+.&^*])?+" + _SPACE + rb"[rRuUbBfF]{0,2}" + _OPENING
 
 _PERCENT: Final = _hidden(rb"%", rb"[0-9A-Fa-f]{2}", _percents)
@@ -306,8 +310,10 @@ _BACKSLASH: Final = _hidden(rb"\\", _either(_TAG_BEHIND_BACKSLASH, _BEHIND_BACKS
 _ENTITY: Final = _hidden(rb"&", _either(_TAG_BEHIND_AMPERSAND, _BEHIND_AMPERSAND), _entities)
 _QUOTED: Final = _hidden(rb"=", rb"(?:[0-9A-F]{2}|" + _SOFT_END + rb")", _quoted)
 _INVISIBLE: Final = _hidden(
-    rb"[\xc2\xcd\xe1\xe2\xef]",
-    rb"(?:(?<=\xe2)(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xaf])|(?<=\xef)\xbb\xbf|(?<=\xc2)\xad|(?<=\xcd)\x8f|(?<=\xe1)\xa0\x8e)",
+    rb"[\xc2\xcd\xd8\xe1-\xe3\xef\xf3]",
+    rb"(?:(?<=\xe2)(?:\x80[\x8b-\x8f\xaa-\xae]|\x81[\xa0-\xaf]|\xa0\x80)|(?<=\xef)(?:\xbb\xbf|\xb8[\x80-\x8f]|\xbe\xa0|\xbf[\xb9-\xbb])"
+    rb"|(?<=\xc2)\xad|(?<=\xcd)\x8f|(?<=\xd8)\x9c|(?<=\xe1)(?:\xa0[\x8b-\x8f]|\x85[\x9f\xa0])|(?<=\xe3)\x85\xa4"
+    rb"|(?<=\xf3)\xa0[\x80\x81\x84-\x87][\x80-\xbf])",
 )
 _TAG: Final = _hidden(rb"<", rb"(?:/?[A-Za-z]|!--)[^<>\x7f]{0,1000}+>")
 _JOINED: Final = _closing(KEY) + _JOINT + rb"(?=" + KEY + rb")"
@@ -315,7 +321,7 @@ _CONCATENATION: Final = _hidden(_QUOTE, _JOINED, overlapping=_JOINED)
 # Side by side: before a quote another may end and behind it one begin, and a letter or digit behind an equals sign is
 # likely the key's own.
 _BEFORE: Final = rb"[A-Za-z0-9_.:~/+=;>}\x80-\xbf-]"
-_BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-])"
+_BEHIND: Final = rb"(?=[A-Za-z0-9_.:~/+=%&\\<\xc2-\xf3-])"
 # Those that are tried first there may be most of. The last is undone first: what only parts a key is told by what
 # stands around it.
 _SIDES: Final[Sequence[_Hidden]] = (
@@ -328,7 +334,7 @@ _SIDES: Final[Sequence[_Hidden]] = (
     _hidden(_QUOTE, _closing(_BEFORE) + _JOINT + _BEHIND),
 )
 _BESIDE: Final = _along(
-    rb"[\\\"'`<\xc2\xcd\xe1\xe2\xef=&%]",
+    rb"[\\\"'`<\xc2\xcd\xd8\xe1-\xe3\xef\xf3=&%]",
     rb"(?:" + b"|".join(rb"(?<=" + side.first + rb")" + side.rest + rb"()" for side in _SIDES) + rb")",
 )
 _LINE_ENDS: Final = (b"\n", b"\r\n", b"\\\n", b"\\n", b"\\r\\n")

@@ -38,7 +38,7 @@ _LINE_END: Final = rb"(?:\\|=[ \t]{0,8})\r?\n"  # in the same expression as the 
 _LEFTS: Final = (_LEFT, _LINE_END, disguises.UNSEEN)
 _LEFTS_OR_JOINT: Final = (*_LEFTS, _SHORT_JOINT)
 _TAG_ENTITIES: Final = rb"(?:&(?:amp;){0,9}lt;/?[A-Za-z](?:[^<>&\x7f]|&[^lg]|&[lg][^t])*&(?:amp;){0,9}gt;)+"
-_RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xef-]"
+_RIGHT: Final = rb"[A-Za-z0-9_.:~/+=%&\\<\xc2-\xf3-]"
 
 HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
     # Always, since it is as fast as a hint, and the first, since it alone tells in which line something stands.
@@ -58,7 +58,7 @@ HINTS: Final[Mapping[Decoder, Sequence[bytes]]] = {
         rb"=(?:3D|2[BDEF]|3A|5F|7E|E2=8[01]|EF=BB|C2=AD|CD=8F|E1=A0)",
         rb"(?:=[2-7][0-9A-F]){2}",
     ),
-    disguises.invisible: (disguises.UNSEEN,),
+    disguises.invisible: (disguises.UNSEEN, _LEFT + disguises.SELDOM_SEEN),
     disguises.tags: tuple(
         left + rb"(?:<(?:/?[A-Za-z]|!--)[^<>\x7f]*>)+(?:[\"'`]|" + _RIGHT + rb")" for left in _LEFTS_OR_JOINT
     ),
@@ -99,7 +99,8 @@ _BESIDE: Final = frozenset(
 )
 # These undo what stands near a hint alone; the others make something of the whole text, or of what may be long.
 _NEAR: Final = _BESIDE - {disguises.invisible} | {disguises.side_by_side, seams.seams}
-_APART: Final = disguises.concatenation  # in one automaton with the others it makes all of them half as fast
+_APART: Final = disguises.concatenation  # in one automaton with the others it makes all of them half as fast …
+_NOT_ASCII: Final = disguises.invisible  # … and so does this, of which most texts have nothing
 _FEW: Final = 1_000  # hints in any text …
 _DENSE: Final = 256  # … and one in so many bytes more: beyond that a text is read as a whole
 _CLOSE: Final = 256  # bytes between hints that are not worth another look around
@@ -150,10 +151,9 @@ class Hints:
 
     def __init__(self, hints: Mapping[Decoder, Sequence[bytes]]) -> None:
         self._decoders = [decoder for decoder in hints if decoder is not disguises.broken_lines]
-        self._searches = [
-            _Search({decoder: those for decoder, those in hints.items() if (decoder is _APART) == is_apart})
-            for is_apart in (False, True)
-        ]
+        apart = {_APART, _NOT_ASCII}
+        self._foreign, self._apart = (_Search({one: hints[one]}) for one in (_NOT_ASCII, _APART))
+        self._search = _Search({decoder: those for decoder, those in hints.items() if decoder not in apart})
         self._shapes = Shapes(_SHAPES)
 
     def places(self, data: bytes) -> Iterator[tuple[Decoder, Sequence[Span]]]:
@@ -161,7 +161,7 @@ class Hints:
         yield disguises.broken_lines, [(0, len(data))]
         ends: dict[Decoder, Sequence[int]] = {}
         everywhere: set[Decoder] = set()
-        for search in self._searches:
+        for search in (self._search, self._apart) if data.isascii() else (self._search, self._apart, self._foreign):
             found, dense = search(data)
             ends |= found
             everywhere |= dense

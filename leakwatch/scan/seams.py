@@ -45,7 +45,7 @@ EXPRESSIONS: Final = (
     rb"#033" + _CODE,
     rb"&#(?:27|[xX]1[bB]);" + _CODE,
     rb"\xe2\x90\x9b" + _CODE,
-    rb"\[[0-9;]+m",  # what is left where the first character was lost
+    rb"\[(?:[01];)?[0-9]{1,2}m",  # what is left where the first character was lost
     rb"<[bB][rR][ ]?/?>\r?\n[ \t]*",
 )
 _SEAM: Final = re.compile(rb"|".join(EXPRESSIONS))
