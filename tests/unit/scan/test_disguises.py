@@ -396,6 +396,13 @@ def test_a_private_key_is_read_in_the_lines_of_a_diff_a_quotation_or_a_comment(m
     assert pem.body(key) in map(pem.body, read)
 
 
+def test_a_private_key_is_read_over_lines_of_a_notebook() -> None:
+    key = fill("{pem:lines}", Random(2))
+    text = DISGUISES["broken in a notebook"](key.encode())
+    assert pem.body(key) in [pem.body(layer.data.decode()) for layer in peel(text)]
+    assert not [*seams.seams(key.encode())]
+
+
 def test_ends_of_private_keys_without_beginnings_hide_nothing() -> None:
     begin, end = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
     text = f"{end}+\n+{begin}+\n+{begin}{'x' * 30_000}+\n+{end}"
