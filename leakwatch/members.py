@@ -19,16 +19,18 @@ def parts(opener: Opener, document: Document, cut: Counter[str]) -> Iterator[Doc
     """Yield what is in a document, and last the document itself. Blocks.
 
     A member has a path, ``what.zip!/dir/.env``, and nothing else of its document's reference. What was left alone is
-    counted in `cut`, by the word for why; where that is nothing, the packing around the members is not looked at.
+    counted in `cut`, by the word for why; where nothing was, the packing around the members is not looked at.
     """
     if document.raw is None:
         yield document
         return
     name = _name(document.reference)
-    for path, data in opener.members(document.raw, name, cut):
+    here: Counter[str] = Counter()
+    for path, data in opener.members(document.raw, name, here):
         inner = Reference(url="", id="", path=f"{name}{WITHIN}{path}")
         yield Document(reference=inner, text=charset.text(data))
-    yield document if cut or not is_exhausted(document.raw) else replace(document, text="")
+    cut.update(here)
+    yield document if here or not is_exhausted(document.raw) else replace(document, text="")
 
 
 def place(document: Document, part: Document) -> Reference:

@@ -41,6 +41,13 @@ def test_of_a_document_that_is_more_than_its_members_the_text_is_looked_at_too(o
     assert seen(opener, zipped({"a": b"b"})[:-30])[-1] == ("", "around")  # its directory is broken
 
 
+def test_what_was_cut_of_other_documents_makes_no_packing_worth_a_look(opener: Opener) -> None:
+    document = Document(reference=REFERENCE, text="around", raw=zipped({"a": b"b"}))
+    cut = Counter(encrypted=2)
+    assert [part.text for part in parts(opener, document, cut)] == ["b", ""]
+    assert cut == {"encrypted": 2}
+
+
 def test_a_part_stands_in_its_document(opener: Opener) -> None:
     document = Document(reference=REFERENCE, text="", raw=zipped({"a": b"b"}))
     [member, itself] = parts(opener, document, Counter())
