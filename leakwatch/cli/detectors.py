@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from leakwatch.cli.ending import WRONG
+from leakwatch.cli.frame import visible
 from leakwatch.cli.tables import json_option, show
 from leakwatch.errors import InputError
 from leakwatch.scan import Detector, failures, shipped
@@ -43,24 +44,31 @@ def list_(*, provider: str | None, confidence: str | None, bare: bool | None, ma
 @click.argument("identifier", metavar="ID")
 def show_(*, identifier: str) -> None:
     """Show all that is known of a format: what customers digest, how its keys are revoked, from where that is."""
-    detector = next((detector for detector in shipped() if detector.id == identifier), None)
-    if detector is None:
-        raise InputError("no format has this id", mend="see `leakwatch detectors list`")
-    for name, lines in _facts(detector):
+    for name, lines in _facts(_named(identifier)):
         for title, line in zip(chain([name + ":"], repeat("")), filter(None, lines), strict=False):
             click.echo(f"{title:18}{line}")
 
 
 @group.command()
+@click.argument("identifiers", metavar="[ID]...", nargs=-1)
 @click.option("--provider", help="Only of providers whose name holds this.")
-def test(*, provider: str | None) -> int:
-    """Try every format's examples and counterexamples, with newly made keys."""
-    detectors = [d for d in shipped() if (provider or "").casefold() in d.provider.casefold()]
+def test(*, identifiers: Sequence[str], provider: str | None) -> int:
+    """Try the examples and counterexamples of these formats, or of all, with newly made keys."""
+    chosen = [_named(identifier) for identifier in identifiers] or shipped()
+    detectors = [d for d in chosen if (provider or "").casefold() in d.provider.casefold()]
     failed = failures(detectors, Random())  # noqa: S311 - synthetic keys protect nothing
     for failure in failed:
         click.echo(failure, err=True)
     click.echo(f"{len(detectors)} formats tried, {len(failed)} failures")
     return WRONG if failed else 0
+
+
+def _named(identifier: str) -> Detector:
+    """Return the format with an id. Raises InputError."""
+    detector = next((detector for detector in shipped() if detector.id == identifier), None)
+    if detector is None:
+        raise InputError(f"no format has the id {visible(identifier)}", mend="see `leakwatch detectors list`")
+    return detector
 
 
 def table(detectors: Iterable[Detector]) -> Iterator[str]:
