@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from typing import Final
@@ -21,7 +22,9 @@ def main() -> None:
     os.umask(_OURS_ALONE)  # whatever a command makes (the database above all) is nobody else's to read
     forbid_core_dumps()
     share_memory()
-    sys.exit(guarded(command))
+    status = guarded(command)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is to end
+    sys.exit(status)
 
 
 def forbid_core_dumps() -> None:

@@ -73,6 +73,6 @@ def command(context: click.Context, path: Path | None) -> None:
     """Find exposed AI-service keys in public, and tell their owners.
 
     Exit status: 0 done; 1 something was found or is wrong; 2 the call or the configuration cannot be used;
-    3 could not finish.
+    3 could not finish; 130 interrupted.
     """
     context.obj = _imported("frame.Frame")(path)

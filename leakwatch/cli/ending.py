@@ -11,6 +11,7 @@ from leakwatch.errors import ConfigError, InputError, LeakwatchError
 WRONG: Final = 1  # something was found, or is wrong
 USAGE: Final = 2  # the call or the configuration cannot be used
 UNFINISHED: Final = 3  # could not finish
+INTERRUPTED: Final = 130  # by Ctrl-C, as shells have it: 128 and the signal's number
 
 
 def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each way to end
@@ -19,9 +20,9 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
         status = command.main(arguments, standalone_mode=False)
     except click.exceptions.Exit as asked:
         return asked.exit_code
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):  # the second of two comes while the first is handled
         click.echo("leakwatch: interrupted", err=True)
-        return UNFINISHED
+        return INTERRUPTED
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -2,12 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import uvloop
 
@@ -42,19 +42,26 @@ def run(work: Awaitable[R]) -> R:
         return runner.run(whole())
 
 
+class Advance(Protocol):
+    """What is told how far something is."""
+
+    def __call__(self, count: int, what: str = ..., /) -> None:
+        """Say that so many more are done, and of what, where that changes."""
+
+
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int], None]]:
+def progress(what: str) -> Iterator[Advance]:
     """Show on a terminal how many of something are done; elsewhere show nothing."""
     if not sys.stderr.isatty():
-        yield lambda _count: None
+        yield lambda _count, _what="": None
         return
     from rich.console import Console  # noqa: PLC0415 - takes longer than many a command, to be shown to nobody
     from rich.progress import Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - likewise
 
-    columns = (TextColumn("{task.completed:,} " + what), TimeElapsedColumn())
+    columns = (TextColumn("{task.completed:,} {task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda count: bar.advance(task, count)
+        yield lambda count, what=what: bar.update(task, advance=count, description=what)
 
 
 def shown_channel(url: str) -> str:

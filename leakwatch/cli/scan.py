@@ -1,10 +1,11 @@
 """`leakwatch scan`: a one-off look at files."""
 
 import asyncio
-import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import IO, Final
@@ -17,11 +18,25 @@ from leakwatch.cli.frame import Frame, progress, run, visible
 from leakwatch.config import GitConfig, HttpConfig
 from leakwatch.errors import ConfigError, InputError
 from leakwatch.git import history
-from leakwatch.survey import FORMATS, Bounded, Crew, Folders, Hit, Inspected, Inspector, Leak, Survey, shown
+from leakwatch.survey import (
+    FORMATS,
+    Crew,
+    Folders,
+    Hit,
+    Inspected,
+    Inspector,
+    Leak,
+    Problem,
+    Problems,
+    Survey,
+    is_endless,
+    shown,
+    told,
+)
 from leakwatch.survey.owners import Owners, Register
 
 _LARGEST: Final = 1 << 30
-_STDIN: Final = "-"
+_TOLD: Final = 10  # problems: more are counted
 
 
 @click.command("scan")
@@ -54,20 +69,24 @@ def command(  # noqa: PLR0913 - its options
 ) -> int:
     """Look for keys in files, folders and, as `-`, standard input; or in the history of a repository.
 
-    Keys are shown masked. With a configuration, those that are registered are told by customer and label. Nothing is
-    stored, nobody is told, and no key is tried. Exit status: 0 nothing found, 1 something, 3 not all could be read.
+    Keys are shown masked, each once in a file. With a configuration, those that are registered are told by customer
+    and label. Nothing is stored, nobody is told, and no key is tried. A pipe that is named is read like standard input.
+
+    Exit status: 0 nothing found, 1 something, 3 not all could be looked at, 130 interrupted: then nothing is shown.
     """
-    if (git is not None) + (Path(_STDIN) in paths) + any(path != Path(_STDIN) for path in paths) != 1:
-        raise InputError("one thing is scanned at a time", mend="give files and folders, or `-`, or --git REPO")
+    if (git is None) is not bool(paths):
+        raise InputError("one thing is scanned at a time", mend="give files, folders and `-`, or --git REPO")
     began = perf_counter()
-    folders = Folders(paths, largest=max_size)
+    endless = [path for path in dict.fromkeys(paths) if is_endless(path)]
+    folders = Folders((path for path in paths if path not in endless), largest=max_size)
     with ExitStack() as stack:
         register = None if offline else _register(frame, stack)
         known = register and register.known()
         made = partial(Inspector, known, plain=plain)
-        crew = Crew(known, jobs, plain=plain).inspect(folders.jobs())
-        found = _gathered(_stdin(made, max_size) if Path(_STDIN) in paths else _inspected(frame, made, git, crew))
-        problems = _redacted(made, [*folders.problems, *found.problems])
+        crew = stack.enter_context(closing(Crew(known, jobs, plain=plain).inspect(folders.jobs())))
+        files = chain(_endless(made, endless, max_size), crew)
+        found = _gathered(files if git is None else [run(_repository(frame, made, git))])
+        problems = _redacted(made, folders.problems) + found.problems
         owners = register.owners({d for hit in found.hits for d in hit.digests}) if register else {}
     leaks, hidden = shown([_leak(hit, owners) for hit in found.hits], everything=everything)
     survey = Survey(
@@ -82,10 +101,10 @@ def command(  # noqa: PLR0913 - its options
         problems=problems,
     )
     for line in FORMATS[form](survey):
-        click.echo(line, file=output)
-    for problem in survey.problems:
-        click.echo(f"leakwatch: {visible(problem)}", err=True)
-    return WRONG if leaks else UNFINISHED if survey.problems else 0
+        click.echo(visible(line), file=output)
+    for line in told(problems, _TOLD):
+        click.echo(f"leakwatch: {visible(line)}", err=True)
+    return WRONG if leaks else UNFINISHED if problems else 0
 
 
 def _register(frame: Frame, stack: ExitStack) -> Register | None:
@@ -96,13 +115,6 @@ def _register(frame: Frame, stack: ExitStack) -> Register | None:
         click.echo("leakwatch: there is no configuration, so nothing is asked for its owner", err=True)
         return None
     return stack.enter_context(Register.opened(path))
-
-
-def _inspected(
-    frame: Frame, made: Callable[[], Inspector], git: str | None, files: Iterable[Inspected]
-) -> Iterable[Inspected]:
-    """What is to be scanned: a repository, or files."""
-    return files if git is None else [run(_repository(frame, made, git))]
 
 
 async def _repository(frame: Frame, made: Callable[[], Inspector], where: str) -> Inspected:
@@ -120,13 +132,14 @@ async def _repository(frame: Frame, made: Callable[[], Inspector], where: str) -
     return inspected
 
 
-def _stdin(made: Callable[[], Inspector], most: int) -> Iterator[Inspected]:
-    inspected, stream = Inspected(), Bounded(sys.stdin.buffer, most)
-    with closing(made()) as inspector:
-        inspector.stream(stream, "(standard input)", inspected)
-    if stream.has_more():
-        inspected.problems.append(f"(standard input): more than {most:,} bytes; --max-size allows no more to be read")
-    yield inspected
+def _endless(made: Callable[[], Inspector], paths: Sequence[Path], most: int) -> Iterator[Inspected]:
+    """Look at what is read as it comes, in this process: no other has our standard input."""
+    if paths:
+        inspected = Inspected()
+        with closing(made()) as inspector:
+            for path in paths:
+                inspector.endless(path, most, inspected)
+        yield inspected
 
 
 def _gathered(parts: Iterable[Inspected]) -> Inspected:
@@ -134,16 +147,16 @@ def _gathered(parts: Iterable[Inspected]) -> Inspected:
     with progress("files") as advance:
         for part in parts:
             whole.add(part)
-            advance(part.files)
+            advance(part.files, f"files, {whole.size / 1e6:,.1f} MB")
     return whole
 
 
-def _redacted(made: Callable[[], Inspector], problems: Sequence[str]) -> list[str]:
+def _redacted(made: Callable[[], Inspector], problems: Problems) -> Problems:
     """What could not be read, by names in which keys may stand."""
     if not problems:
-        return []
+        return problems
     with closing(made()) as inspector:
-        return [inspector.redacted(problem) for problem in problems]
+        return Counter({Problem(inspector.redacted(path), why): count for (path, why), count in problems.items()})
 
 
 def _leak(hit: Hit, owners: Owners) -> Leak:

@@ -2,7 +2,7 @@
 
 ::
 
-    paths ─▶ files ─▶ inspector ─▶ hits ─▶ owners ─▶ report
+    paths ─▶ files ─▶ inspector ─▶ hits, problems ─▶ owners ─▶ report
                       (one in each process)
 
 The same scanner looks as in the daemon, and nothing is stored, told or tried. What belongs to a customer is always
@@ -10,14 +10,14 @@ shown. What does not is ranked, since here a person reads it: examples and place
 """
 
 from leakwatch.survey.crew import Crew
-from leakwatch.survey.files import Bounded, Folders, Job
+from leakwatch.survey.files import Folders, Job, is_endless
 from leakwatch.survey.inspector import Hit, Inspected, Inspector, Known
 from leakwatch.survey.likelihood import Likelihood
 from leakwatch.survey.report import FORMATS, Leak, Survey, shown
+from leakwatch.survey.unread import Problem, Problems, told
 
 __all__ = [
     "FORMATS",
-    "Bounded",
     "Crew",
     "Folders",
     "Hit",
@@ -27,6 +27,10 @@ __all__ = [
     "Known",
     "Leak",
     "Likelihood",
+    "Problem",
+    "Problems",
     "Survey",
+    "is_endless",
     "shown",
+    "told",
 ]

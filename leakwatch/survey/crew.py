@@ -2,17 +2,18 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from functools import partial
 from itertools import chain, islice
-from multiprocessing import get_context
 from typing import Final, final
 
 from leakwatch.errors import ScanFailed
 from leakwatch.survey.files import Job
 from leakwatch.survey.inspector import Inspected, Inspector, Known
+from leakwatch.survey.processes import Processes
 
 _SMALL: Final = 2  # jobs that are done sooner than another process has started
 _AHEAD: Final = 4  # jobs for each process that wait in it
@@ -30,7 +31,7 @@ class Crew:
         self._plain = plain
         self._processes = processes or len(os.sched_getaffinity(0))
 
-    def inspect(self, jobs: Iterable[Job]) -> Iterator[Inspected]:
+    def inspect(self, jobs: Iterable[Job]) -> Generator[Inspected, None, None]:
         """Yield what came of each job, in their order. Raises ScanFailed when a process has died."""
         jobs = iter(jobs)
         few = list(islice(jobs, _SMALL + 1))
@@ -38,29 +39,24 @@ class Crew:
             with closing(Inspector(self._known, plain=self._plain)) as inspector:
                 yield from map(inspector.files, chain(few, jobs))
             return
-        # Not forked: hyperscan's memory and the threads of progress bars do not survive that.
-        with ProcessPoolExecutor(
-            self._processes, get_context("spawn"), initializer=_begin, initargs=(self._known, self._plain)
-        ) as pool:
-            try:
-                yield from self._shared(pool, chain(few, jobs))
-            except BrokenProcessPool as error:
-                message = "a process that scanned files has died"
-                raise ScanFailed(message, mend="try --jobs 1 on parts of it to find the file, and report it") from error
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        try:
+            with Processes.started(self._processes, partial(_begin, self._known, plain=self._plain)) as processes:
+                yield from self._shared(processes, chain(few, jobs))
+        except BrokenProcessPool as error:
+            message = "a process that scanned files has died"
+            raise ScanFailed(message, mend="try --jobs 1 on parts of it to find the file, and report it") from error
 
-    def _shared(self, pool: ProcessPoolExecutor, jobs: Iterator[Job]) -> Iterator[Inspected]:
+    def _shared(self, processes: Processes, jobs: Iterator[Job]) -> Iterator[Inspected]:
         waiting: deque[Future[Inspected]] = deque()
         for job in jobs:
-            waiting.append(pool.submit(_inspect, job))
+            waiting.append(processes.submit(_inspect, job))
             if len(waiting) > _AHEAD * self._processes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _begin(known: Known | None, plain: bool) -> None:  # noqa: FBT001 - as a pool hands it over
+def _begin(known: Known | None, *, plain: bool) -> None:
     global _inspector  # noqa: PLW0603 - what a process of a pool keeps between its jobs
     _inspector = Inspector(known, plain=plain)
 

@@ -4,32 +4,35 @@ Each process has an inspector of its own. Plaintext does not leave it: what come
 """
 
 import codecs
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, final
 
 from leakwatch.charset import is_bytewise
 from leakwatch.containers.kinds import sniff
+from leakwatch.containers.limits import Cut
 from leakwatch.containers.opener import Opener
 from leakwatch.core import DigestSieve
 from leakwatch.errors import whereabouts
 from leakwatch.git import Blob, History, may_point, pointers
 from leakwatch.match import Digester
 from leakwatch.members import parts
-from leakwatch.model import Candidate, Document, Field, Position, Reference
+from leakwatch.model import Candidate, Document, Field, Reference
 from leakwatch.pepper import Pepper
 from leakwatch.scan import Scanner, shipped
-from leakwatch.survey.files import Job, Readable
+from leakwatch.survey.files import STDIN, Bounded, Job, Readable
 from leakwatch.survey.likelihood import Likelihood, Verdict, judge
+from leakwatch.survey.places import Places
+from leakwatch.survey.unread import DISGUISED, MISSING, SKIPPED, TRUNCATED, Problem, Problems, unopened
 
 _WINDOW: Final = 16_000_000  # bytes of a file that are scanned at once
 _AT_ONCE: Final = 256_000  # bytes of a history that are looked at as one
 _OVERLAP: Final = 64_000  # bytes of one window that the next begins with: a key in between is whole in one of them
 _SPACING: Final = 16  # bytes for one more marker that is read: a list of keys is shown whole, however long it takes
-_NEIGHBOURS: Final = 4  # places before a key at which one may begin that it is a part of
-_ALIKE: Final = 4  # characters that all ways to read a key begin with
 _MARKS: Final = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -58,7 +61,7 @@ class Hit(NamedTuple):
     masked: str
     likelihood: Likelihood
     why: str  # it is not likelier
-    digests: tuple[bytes, ...]  # as they are stored, of each way to read it: the first is the one that is shown
+    digests: tuple[bytes, ...]  # as they are stored, of each way to read it: those of the one that is shown first
     commit: str = ""  # that brought the file, in a history of git
 
 
@@ -69,9 +72,9 @@ class Inspected:
     files: int = 0
     size: int = 0  # bytes
     hits: list[Hit] = field(default_factory=list)
-    left: Counter[str] = field(default_factory=Counter)  # what was not looked at, by the word for why
+    left: Counter[str] = field(default_factory=Counter)  # what was left alone on purpose, by the word for what it is
     elsewhere: set[str] = field(default_factory=set)  # submodules' addresses, that nobody followed
-    problems: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Counter)  # what was to be looked at, and was not
 
     def add(self, other: "Inspected") -> None:
         """Add what came of other files."""
@@ -111,20 +114,28 @@ class Inspector:
         """Look at files."""
         inspected = Inspected()
         for path in job.paths:
-            try:
-                with Path(path).open("rb") as file:
-                    self.stream(file, path, inspected)
-            except OSError as error:
-                inspected.problems.append(f"{self.redacted(path)}: {error.strerror}")
+            with self._telling(path, inspected), Path(path).open("rb") as file:
+                self.stream(file, path, inspected)
         return inspected
+
+    def endless(self, path: Path, most: int, inspected: Inspected) -> None:
+        """Look at what comes from standard input or a pipe, of which nobody knows the end: so many bytes at most."""
+        name = "(standard input)" if path == STDIN else str(path)
+        with (
+            self._telling(name, inspected),
+            nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file,
+        ):
+            bounded = Bounded(file, most)
+            self.stream(bounded, name, inspected)
+            if bounded.has_more():
+                self._miss(name, f"more than {most:,} bytes; --max-size allows no more to be read", inspected)
 
     def history(self, history: History, inspected: Inspected) -> None:
         """Look at all that ever was in a repository; a likely key is told with the commit that brought its file."""
         likely: list[tuple[Reference, slice]] = []
         for document in self._worth_reading(history, inspected):
             before = len(inspected.hits)
-            for part in parts(self._opener, document, inspected.left):
-                self._text(part, inspected, set())
+            self._document(document, inspected)
             new = slice(before, len(inspected.hits))
             if any(hit.likelihood is not Likelihood.UNLIKELY for hit in inspected.hits[new]):
                 likely.append((document.reference, new))
@@ -132,7 +143,8 @@ class Inspector:
         for reference, places in likely:
             commit = reference.id if reference.version == "commit" else commits.get(reference.id, "")
             inspected.hits[places] = [hit._replace(commit=commit) for hit in inspected.hits[places]]
-        inspected.left["too-large"] += history.missing.count
+        if history.missing.count:
+            inspected.problems[Problem("(repository)", MISSING)] += history.missing.count
 
     def _worth_reading(self, history: History, inspected: Inspected) -> Iterator[Document]:
         """Yield what there is; where only a marker counts, without most of what has none, many looked at as one."""
@@ -159,41 +171,63 @@ class Inspector:
     def stream(self, file: Readable, name: str, inspected: Inspected) -> None:
         """Look at what can be read from a file, by the name that it is shown with."""
         inspected.files += 1
-        seen: set[str] = set()
         first = file.read(_WINDOW)
         inspected.size += len(first)
         if sniff(first):
             whole = first + file.read()
             inspected.size += len(whole) - len(first)
             document = Document(reference=Reference(url="", id="", path=name), text=_decoded(whole), raw=whole)
-            for part in parts(self._opener, document, inspected.left):
-                self._text(part, inspected, set())
+            self._document(document, inspected)
             return
+        places = Places(self._sieve)
         for window, line in _windows(file, first, inspected):
             document = Document(reference=Reference(url="", id="", path=name), text=_decoded(window))
-            self._text(document, inspected, seen, line)
+            self._text(document, inspected, places, before=line)
 
-    def _text(self, document: Document, inspected: Inspected, seen: set[str], before: int = 0) -> None:
-        """Scan a text, before which there are so many ends of lines, for what was not yet seen in its file."""
+    def _document(self, document: Document, inspected: Inspected) -> None:
+        """Scan what is in a document, then itself."""
+        places, cut = Places(self._sieve), Counter[str]()
+        for part in parts(self._opener, document, cut):
+            self._text(part, inspected, places, is_packing=part.reference is document.reference)
+        inspected.left[Cut.LINK] += cut[Cut.LINK]
+        inspected.problems += unopened(self.redacted(document.reference.path), cut)
+        if document.truncated:
+            self._miss(document.reference.path, TRUNCATED, inspected)
+
+    def _text(
+        self, document: Document, inspected: Inspected, places: Places, *, before: int = 0, is_packing: bool = False
+    ) -> None:
+        """Scan a text, before which there are so many ends of lines, for what is news in its file."""
         name = document.reference.path
         try:
             scan = self._scanner.scan(document, self._sieve, strangers=True)
         except Exception as error:  # noqa: BLE001 - a file that breaks its scan must not take others with it
-            inspected.problems.append(f"{name}: the scan raised {whereabouts(error)}; please report it")
+            self._miss(name, f"the scan raised {whereabouts(error)}; please report it", inspected)
             return
-        inspected.left["beyond the limits"] += scan.skipped
-        inspected.left["bytes under disguises"] += scan.disguised
+        self._miss(name, SKIPPED, inspected, scan.skipped)
+        self._miss(name, DISGUISED, inspected, scan.disguised)
         if scan.candidates:
             shown = self.redacted(name)
-            new = [candidate for candidate in scan.candidates if candidate.plaintext.reveal() not in seen]
-            seen.update(candidate.plaintext.reveal() for candidate in new)
-            places = _by_place(new)
-            hits = [self._hit(shown, rivals, before) for rivals in places]
-            inspected.hits += (_judged(hit, near) for hit, near in zip(hits, _nearby(places), strict=True))
+            news = places.news(scan.candidates, is_packing=is_packing)
+            inspected.hits += (self._hit(shown, rivals, places, before) for rivals in news)
 
-    def _hit(self, path: str, rivals: Sequence[Candidate], before: int) -> Hit:
-        best, verdict = self._best(rivals)
+    @contextmanager
+    def _telling(self, path: str, inspected: Inspected) -> Iterator[None]:
+        """Tell that a file cannot be read, and go on."""
+        try:
+            yield
+        except OSError as error:
+            self._miss(path, str(error.strerror), inspected)
+
+    def _miss(self, path: str, why: str, inspected: Inspected, count: int = 1) -> None:
+        """Say that something was not looked at."""
+        if count:
+            inspected.problems[Problem(self.redacted(path), why)] += count
+
+    def _hit(self, path: str, rivals: Sequence[Candidate], places: Places, before: int) -> Hit:
+        best, verdict = self._best(rivals, places)
         at = best.position
+        ordered = sorted(rivals, key=lambda one: one is not best)
         return Hit(
             path=path,
             field=at.field,
@@ -203,11 +237,13 @@ class Inspector:
             masked=best.masked,
             likelihood=verdict.likelihood,
             why=verdict.why,
-            digests=tuple(d for c in rivals for d in self._digester.digest(c.plaintext)) if self._digester else (),
+            digests=tuple(d for c in ordered for d in self._digester.digest(c.plaintext)) if self._digester else (),
         )
 
-    def _best(self, rivals: Sequence[Candidate]) -> tuple[Candidate, Verdict]:
-        """The first, or if that is unlikely one that goes on behind it, into the next line, and is not."""
+    def _best(self, rivals: Sequence[Candidate], places: Places) -> tuple[Candidate, Verdict]:
+        """What is registered; or the first; or if that is unlikely one that goes on behind it, and is not."""
+        if registered := next(filter(places.is_registered, rivals), None):
+            return registered, self._verdict(registered)
         first = rivals[0], self._verdict(rivals[0])
         if first[1].likelihood is not Likelihood.UNLIKELY:
             return first
@@ -233,26 +269,6 @@ def _together(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
             yield some
             some, size = [], 0
     yield some
-
-
-def _by_place(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
-    """The ways to read each place together, the best first."""
-    places: dict[tuple[Position, str], list[Candidate]] = {}
-    for candidate in candidates:
-        beginning = candidate.plaintext.reveal()[:_ALIKE]  # under one disguise several seem to stand at one place
-        places.setdefault((candidate.position, beginning), []).append(candidate)
-    return list(places.values())
-
-
-def _nearby(places: Sequence[Sequence[Candidate]]) -> Iterator[bool]:
-    """Whether what stands at each place is but a part of what stands at one of the places before it."""
-    strings = [candidates[0].plaintext.reveal() for candidates in places]
-    for at, string in enumerate(strings):
-        yield any(string in before for before in strings[max(0, at - _NEIGHBOURS) : at])
-
-
-def _judged(hit: Hit, is_part: bool) -> Hit:  # noqa: FBT001 - one of two, as it comes from a list of them
-    return hit._replace(likelihood=Likelihood.UNLIKELY, why="a part of the key before it") if is_part else hit
 
 
 def _decoded(data: bytes) -> str:

@@ -4,13 +4,12 @@ Root becomes the service's user for the database, and must stay root for the fil
 """
 
 from collections.abc import Collection, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import final
 
 from leakwatch.survey.inspector import Known
+from leakwatch.survey.processes import Processes
 
 Owners = dict[bytes, list[tuple[str, str]]]
 """By digest as it is stored: customers, and what they call the key."""
@@ -20,7 +19,7 @@ Owners = dict[bytes, list[tuple[str, str]]]
 class Register:
     """The configured register of keys."""
 
-    def __init__(self, aside: ProcessPoolExecutor, path: Path) -> None:
+    def __init__(self, aside: Processes, path: Path) -> None:
         self._aside = aside
         self._path = path
 
@@ -28,7 +27,7 @@ class Register:
     @contextmanager
     def opened(cls, path: Path) -> Iterator["Register"]:
         """Ask by a configuration's file. Raises ConfigError and StoreError, like every question."""
-        with ProcessPoolExecutor(1, get_context("spawn")) as aside:
+        with Processes.started(1) as aside:
             yield cls(aside, path)
 
     def known(self) -> Known:

@@ -1,9 +1,11 @@
 """What a survey found, as text for a person, as JSON, and as SARIF for the tools that read that."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.metadata import version
 from itertools import groupby
 from typing import Any, Final
@@ -13,6 +15,7 @@ from leakwatch.model import Field
 from leakwatch.scan import Detector, shipped
 from leakwatch.survey.inspector import Hit
 from leakwatch.survey.likelihood import Likelihood
+from leakwatch.survey.unread import Problems
 
 _SARIF: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS: Final = {
@@ -21,6 +24,14 @@ _LEVELS: Final = {
     Likelihood.POSSIBLE: "warning",
     Likelihood.UNLIKELY: "note",
 }
+_WORDS: Final = {  # what is left alone on purpose
+    "history": "folders of version control",
+    "lfs": "files that LFS keeps elsewhere",
+    "link": "links",
+    "special": "pipes, sockets and devices",
+    "submodule": "submodules",
+}
+_NO_CHARACTER: Final = re.compile("[\ud800-\udfff]")  # but a byte of a name that is not UTF-8
 _ORDER: Final = {likelihood: rank for rank, likelihood in enumerate(Likelihood)}
 
 
@@ -52,9 +63,9 @@ class Survey:
     files: int = 0
     size: int = 0  # bytes
     seconds: float = 0.0
-    left: Counter[str] = field(default_factory=Counter)
+    left: Counter[str] = field(default_factory=Counter)  # what was left alone on purpose
     elsewhere: Sequence[str] = ()  # submodules' addresses, that nobody followed
-    problems: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Counter)  # what was to be looked at, and was not
 
 
 def text(survey: Survey) -> Iterator[str]:
@@ -67,12 +78,12 @@ def text(survey: Survey) -> Iterator[str]:
             for leak in here:
                 yield f"    {_where(leak.hit):10} {leak.hit.masked}  {_name(leak.hit, names)}{_more(leak)}"
         yield ""
-    yield _summary(survey)
+    yield from _summary(survey)
 
 
 def as_json(survey: Survey) -> Iterator[str]:
     """Yield one JSON document."""
-    yield json.dumps(
+    yield from _dumped(
         {
             "version": version("leakwatch"),
             "summary": {
@@ -82,14 +93,14 @@ def as_json(survey: Survey) -> Iterator[str]:
                 "found": len(survey.leaks),
                 "hidden": survey.hidden,
                 "matched": survey.is_matched,
-                "left": {name: count for name, count in sorted(survey.left.items()) if count},
+                "left": _left(survey),
                 "elsewhere": [*survey.elsewhere],
-                "problems": survey.problems,
+                "problems": [
+                    {"path": _unicode(path), "why": why, "count": n} for (path, why), n in survey.problems.items()
+                ],
             },
             "findings": [_record(leak) for leak in survey.leaks],
-        },
-        indent=2,
-        ensure_ascii=False,
+        }
     )
 
 
@@ -102,17 +113,46 @@ def sarif(survey: Survey) -> Iterator[str]:
         "version": version("leakwatch"),
         "rules": [_rule(name, detectors.get(name)) for name in rules],
     }
-    notifications = [{"level": "warning", "message": {"text": problem}} for problem in survey.problems]
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "invocations": [{"executionSuccessful": not survey.problems, "toolExecutionNotifications": notifications}],
+        "invocations": [
+            {"executionSuccessful": not survey.problems, "toolExecutionNotifications": _notifications(survey)}
+        ],
         "results": [_result(leak, rules.index(leak.hit.detector)) for leak in survey.leaks],
     }
-    yield json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+    yield from _dumped({"$schema": _SARIF, "version": "2.1.0", "runs": [run]})
 
 
 FORMATS: Final[Mapping[str, Callable[[Survey], Iterator[str]]]] = {"text": text, "json": as_json, "sarif": sarif}
+
+
+def _dumped(document: Any) -> list[str]:
+    """The lines of a JSON document, in ASCII: a name in it commands no terminal."""
+    return json.dumps(document, indent=2).splitlines()
+
+
+def _unicode(path: str) -> str:
+    """A path as JSON's readers take it: what is no character in it becomes U+FFFD."""
+    return _NO_CHARACTER.sub("\ufffd", path)
+
+
+def _left(survey: Survey) -> dict[str, int]:
+    return {name: count for name, count in sorted(survey.left.items()) if count}
+
+
+def _notifications(survey: Survey) -> list[dict[str, Any]]:
+    """What was not looked at: unwillingly by its place, and on purpose."""
+    missed = [
+        {
+            "level": "warning",
+            "message": {"text": f"{_unicode(path)}: {why}"},
+            "locations": [{"physicalLocation": _artifact(path)}],
+        }
+        for path, why in survey.problems
+    ]
+    left = [{"level": "note", "message": {"text": f"left alone: {_told(survey)}"}}] if any(_left(survey)) else []
+    return missed + left
 
 
 def _names() -> dict[str, str]:
@@ -133,21 +173,25 @@ def _more(leak: Leak) -> str:
     return "".join(f"  ({part})" for part in (owners, why) if part)
 
 
-def _summary(survey: Survey) -> str:
+def _summary(survey: Survey) -> Iterator[str]:
     counts = Counter(leak.likelihood for leak in survey.leaks)
     found = ", ".join(f"{counts[likelihood]} {likelihood}" for likelihood in Likelihood if counts[likelihood])
     hidden = f"; {survey.hidden} unlikely not shown, see --all" if survey.hidden else ""
-    left = ", ".join(f"{name}: {count:,}" for name, count in sorted(survey.left.items()) if count)
     files = "1 file" if survey.files == 1 else f"{survey.files:,} files"
-    looked = f"{files}, {survey.size / 1e6:,.1f} MB in {survey.seconds:.1f} s"
-    elsewhere = "".join(f"\nnot followed: {address}" for address in survey.elsewhere)
-    return f"{looked}: {found or 'nothing found'}{hidden}" + (f"\nnot looked at: {left}" if left else "") + elsewhere
+    yield f"{files}, {survey.size / 1e6:,.1f} MB in {survey.seconds:.1f} s: {found or 'nothing found'}{hidden}"
+    if left := _told(survey):
+        yield f"left alone: {left}"
+    yield from (f"not followed: {address}" for address in survey.elsewhere)
+
+
+def _told(survey: Survey) -> str:
+    return ", ".join(f"{_WORDS[name]}: {count:,}" for name, count in _left(survey).items())
 
 
 def _record(leak: Leak) -> dict[str, Any]:
     hit = leak.hit
     return {
-        "path": hit.path,
+        "path": _unicode(hit.path),
         "field": hit.field,
         "line": hit.line,
         "column": hit.column,
@@ -175,10 +219,10 @@ def _rule(name: str, detector: Detector | None) -> dict[str, Any]:
 def _result(leak: Leak, rule: int) -> dict[str, Any]:
     hit = leak.hit
     outer = hit.path.partition("!/")[0]
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(outer)}}
+    place = _artifact(outer)
     if hit.field is Field.TEXT and outer == hit.path:
         place["region"] = {"startLine": hit.line, "startColumn": hit.column}
-    inner = "" if outer == hit.path else f" in {hit.path}, line {hit.line}"
+    inner = "" if outer == hit.path else f" in {_unicode(hit.path)}, line {hit.line}"
     inner += f", since {hit.commit}" if hit.commit else ""
     owners = "".join(f"; registered by {customer} as “{label}”" for customer, label in leak.owners)
     return {
@@ -188,7 +232,18 @@ def _result(leak: Leak, rule: int) -> dict[str, Any]:
         "rank": 100.0 - 25.0 * _ORDER[leak.likelihood],
         "message": {"text": f"{hit.masked}{inner}{owners}{f': {hit.why}' if hit.why and not leak.owners else ''}"},
         "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {"leakwatch/v1": _fingerprint(hit)},
     }
+
+
+def _artifact(path: str) -> dict[str, Any]:
+    """Where a file is, byte by byte: not every name is Unicode."""
+    return {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}}
+
+
+def _fingerprint(hit: Hit) -> str:
+    """What a finding is known by when its line moves: made of nothing but what is shown, so it tells nothing more."""
+    return sha256("\0".join((hit.detector, _unicode(hit.path), hit.masked)).encode()).hexdigest()
 
 
 def shown(leaks: Sequence[Leak], *, everything: bool) -> tuple[list[Leak], int]:

@@ -1,6 +1,8 @@
 """`leakwatch scan` as its user meets it: what it shows of files, whose keys they are, and how it ends."""
 
+import gzip
 import json
+import os
 import subprocess
 from pathlib import Path
 from random import Random
@@ -80,9 +82,67 @@ def test_standard_input_is_scanned(leakwatch: Leakwatch) -> None:
     assert said.status == 1
     assert "(standard input)" in said.out
     assert offline(leakwatch, "-", stdin=b"nothing").status == 0
-    both = offline(leakwatch, "-", ".")
-    assert both.status == 2
-    assert "one thing is scanned at a time" in both.err
+    Path("a.env").write_text(GROQ)
+    both = offline(leakwatch, "-", "a.env", stdin=ANTHROPIC.encode()).out
+    assert "(standard input)" in both
+    assert "a.env" in both
+    nothing = offline(leakwatch)
+    assert nothing.status == 2
+    assert "one thing is scanned at a time" in nothing.err
+
+
+def test_a_pipe_that_is_named_is_read_like_standard_input(leakwatch: Leakwatch, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["sh", "-c", 'printf %s "$KEY" > pipe'], env=os.environ | {"KEY": GROQ}):
+        said = offline(leakwatch, "pipe")
+    assert said.status == 1
+    assert f"gsk_…{GROQ[-4:]}" in said.out
+
+
+def test_what_was_not_looked_at_is_named_with_why_in_every_format_and_by_the_status(
+    leakwatch: Leakwatch, files: Path
+) -> None:
+    (files / ".env").unlink()
+    (files / "bomb.gz").write_bytes(gzip.compress(bytes(50_000_000), 9))
+    for number in range(12):
+        (files / f"{number:02}.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(40))
+    said = offline(leakwatch, files)
+    assert said.status == 3
+    assert f"leakwatch: {files}/00.7z: it, or something in it, is packed in a way that is not known here\n" in said.err
+    assert said.err.count(".7z: ") == 10
+    assert "3 more could not be looked at; --format json names all" in said.err
+    problems = json.loads(offline(leakwatch, "--format", "json", files).out)["summary"]["problems"]
+    assert {Path(problem["path"]).name for problem in problems} == {"bomb.gz"} | {f"{n:02}.7z" for n in range(12)}
+    [run] = json.loads(offline(leakwatch, "--format", "sarif", files).out)["runs"]
+    [invocation] = run["invocations"]
+    assert invocation["executionSuccessful"] is False
+    told = invocation["toolExecutionNotifications"]
+    assert len(told) == 13
+    assert told[-1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == f"{files}/bomb.gz"
+
+
+def test_whatever_a_file_is_called_it_is_reported_and_commands_no_terminal(leakwatch: Leakwatch, files: Path) -> None:
+    for name in (b"caf\xe9.env", b"x\x1b[2J\ny\xc2\x9b.env"):
+        Path(os.fsdecode(bytes(files) + b"/" + name)).write_text(GROQ)
+    text, as_json, sarif = (offline(leakwatch, "--format", form, files) for form in ("text", "json", "sarif"))
+    assert {text.status, as_json.status, sarif.status} == {1}
+    assert "caf\ufffd.env\n" in text.out
+    assert "x\ufffd[2J\ufffdy\ufffd.env\n" in text.out
+    paths = {Path(record["path"]).name for record in json.loads(as_json.out)["findings"]}
+    assert paths == {".env", "caf\ufffd.env", "x\x1b[2J\ny\x9b.env"}
+    assert "caf%E9.env" in sarif.out
+    assert as_json.out.isascii()
+    assert sarif.out.isascii()
+
+
+def test_sarif_knows_a_finding_again_whose_line_has_moved(leakwatch: Leakwatch, files: Path) -> None:
+    def prints() -> list[Any]:
+        [run] = json.loads(offline(leakwatch, "--format", "sarif", files).out)["runs"]
+        return [result["partialFingerprints"] for result in run["results"]]
+
+    before = prints()
+    (files / ".env").write_text("\n\n" + (files / ".env").read_text())
+    assert prints() == before
 
 
 @pytest.mark.parametrize(
@@ -185,7 +245,7 @@ def test_all_that_ever_was_in_a_repository_is_scanned_and_told_by_its_commit(
     said = leakwatch("scan", "--offline", "--git", "repo")
     assert said.status == 1, said.err
     assert f".env  (since {commit[:12]})" in said.out
-    assert "not looked at: submodule: 1\nnot followed: https://git.example.com/m.git\n" in said.out
+    assert "left alone: submodules: 1\nnot followed: https://git.example.com/m.git\n" in said.out
     assert f".env  (since {commit[:12]})" in leakwatch("scan", "--offline", "--plain", "--git", "repo").out
     records = json.loads(leakwatch("scan", "--offline", "--format", "json", "--git", "repo").out)["findings"]
     assert {(r["detector"], r["line"], r["commit"]) for r in records} >= {("groq", 2, commit)}

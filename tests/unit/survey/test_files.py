@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from leakwatch.survey import Problem, is_endless
 from leakwatch.survey.files import Bounded, Folders
 
 
@@ -31,10 +32,33 @@ def test_links_within_a_folder_and_special_files_are_left(folder: Path) -> None:
     (folder / "link").symlink_to(folder / "b.txt")
     (folder / "loop").symlink_to(folder)
     os.mkfifo(folder / "pipe")
-    folders = Folders([folder / "a", folder], largest=1000)
-    assert looked_at(folders, folder) == ["a/1", "a/2", "b.txt", "a/1", "a/2"]
+    folders = Folders([folder], largest=1000)
+    assert looked_at(folders, folder) == ["b.txt", "a/1", "a/2"]
     assert folders.left["special"] == 1
     assert folders.left["link"] == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        (["b.txt", "b.txt", "a/../b.txt"], ["b.txt"]),
+        (["a", "."], ["a/1", "a/2", "b.txt"]),
+        ([".", "a", "a/1"], ["b.txt", "a/1", "a/2"]),
+        (["a/2", "link", "."], ["a/2", "link", "a/1"]),
+        ([".", ".git", ".git/packed"], ["b.txt", "a/1", "a/2", ".git/packed"]),
+    ],
+)
+def test_a_file_is_looked_at_once_by_whatever_names(folder: Path, named: list[str], told: list[str]) -> None:
+    (folder / "link").symlink_to(folder / "b.txt")
+    folders = Folders([folder / name for name in named], largest=1000)
+    assert looked_at(folders, folder) == told
+
+
+def test_what_has_no_end_is_a_pipe_or_standard_input_that_somebody_names(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to(folder / "pipe")
+    named = [Path("-"), folder / "pipe", folder / "link", folder / "b.txt", folder / "a"]
+    assert [is_endless(path) for path in named] == [True, True, True, False, False]
 
 
 def test_a_link_that_is_named_is_what_it_leads_to(folder: Path) -> None:
@@ -45,9 +69,9 @@ def test_a_link_that_is_named_is_what_it_leads_to(folder: Path) -> None:
 def test_a_file_that_is_too_large_and_one_that_is_gone_are_told(folder: Path) -> None:
     folders = Folders([folder / "b.txt", folder / "gone"], largest=3)
     assert looked_at(folders, folder) == []
-    assert folders.problems == [
-        f"{folder / 'b.txt'}: 5 bytes, more than --max-size allows",
-        f"{folder / 'gone'}: No such file or directory",
+    assert [*folders.problems] == [
+        Problem(str(folder / "b.txt"), "5 bytes, more than --max-size allows"),
+        Problem(str(folder / "gone"), "No such file or directory"),
     ]
 
 
