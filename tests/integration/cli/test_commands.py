@@ -783,6 +783,8 @@ def test_detectors_are_chosen_by_provider_confidence_and_whether_a_marker_finds_
     assert [row["id"] for row in marked] == ["groq"]
     assert "no format is like that" in leakwatch("detectors", "list", "--provider", "Acme").err
     assert leakwatch("detectors", "test", "--provider", "cohere").out == "1 formats tried, 0 failures\n"
+    assert leakwatch("detectors", "test", "cohere", "groq").out == "2 formats tried, 0 failures\n"
+    assert leakwatch("detectors", "test", "cohere", "nothing").status == 2
 
 
 def test_all_that_is_known_of_a_format_is_shown(leakwatch: Leakwatch) -> None:
@@ -793,4 +795,4 @@ def test_all_that_is_known_of_a_format_is_shown(leakwatch: Leakwatch) -> None:
     assert "DELETE https://api.fal.ai/v1/keys/{key_id}" in shown
     assert "others look the same" in leakwatch("detectors", "show", "cohere").out
     wrong = leakwatch("detectors", "show", "nothing")
-    assert (wrong.status, "no format has this id" in wrong.err) == (2, True)
+    assert (wrong.status, "no format has the id nothing" in wrong.err) == (2, True)

@@ -19,7 +19,7 @@ def told(places: Places, *candidates: Candidate, is_packing: bool = False) -> li
 
 @pytest.mark.parametrize(("is_packing", "news"), [(False, [["head.other"]]), (True, [])])
 def test_two_keys_that_begin_alike_are_two_unless_packing_shows_one_of_them(
-    is_packing: bool,  # noqa: FBT001 - as pytest hands it over
+    is_packing: bool,
     news: list[list[str]],
 ) -> None:
     places = Places(None)
