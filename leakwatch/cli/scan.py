@@ -46,7 +46,7 @@ _TOLD: Final = 10  # problems: more are counted
 )
 @click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Show unlikely ones too: examples, placeholders.")
-@click.option("--plain", is_flag=True, help="Keys as they stand alone, under no disguise: several times as fast.")
+@click.option("--plain", is_flag=True, help="Keys that a marker tells, under no disguise: several times as fast.")
 @click.option("--offline", is_flag=True, help="Do not ask the database what belongs to a customer.")
 @click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes.  [default: one on each core]")
 @click.option(

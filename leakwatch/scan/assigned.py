@@ -4,9 +4,8 @@ Only who shows strangers' keys looks for that. Of what is registered every run i
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
+from functools import cached_property
 from typing import Final, NamedTuple, final
 
 import hyperscan
@@ -55,21 +54,13 @@ class Assigned:
             for word in words(format_.detector) if format_.detector.bare else ():
                 named.setdefault(word, []).append(format_)
         self._named: Mapping[bytes, Sequence[Format]] = named
-        names = [name for word in named for name in _names(word)]
-        self._words = [(name.word, name.beyond) for name in names]
-        self._search = Search([n.expression for n in names], [n.flags for n in names]) if names else None
+        self._names = [name for word in named for name in _names(word)]
 
     def values(self, data: bytes, limit: int) -> Values:
         """Read what is assigned to so many names at most, each value once, by every format that takes all of it."""
         starts, skipped = self._starts(data, limit)
         read = (f.longest(data, start) for start, formats in sorted(starts.items()) for f in formats)
         return Values([r for r in read if r and not _GOES_ON.match(data, r.end)], skipped)
-
-    def marked(self, texts: Sequence[bytes]) -> set[int]:
-        """Return the numbers of the texts in which a value of such a name may begin."""
-        starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
-        joined = b"\n".join(texts)
-        return {bisect_right(starts, at) - 1 for at in self._starts(joined, len(joined))[0]}
 
     def _starts(self, data: bytes, limit: int) -> tuple[Mapping[int, Mapping[Format, None]], int]:
         """Where values begin, with the formats whose names they bear, and whether there were more names."""
@@ -79,15 +70,20 @@ class Assigned:
         def on_match(number: int, _start: int, end: int, _flags: int, _given: object) -> bool:
             nonlocal seen
             seen += 1
-            word, beyond = self._words[number]
-            at = end - beyond
-            if stands_alone(data, at - len(word), at) and (value := _VALUE.match(data, at)):
-                starts.setdefault(value.end(), {}).update(dict.fromkeys(self._named[word]))
+            name = self._names[number]
+            at = end - name.beyond
+            if stands_alone(data, at - len(name.word), at) and (value := _VALUE.match(data, at)):
+                starts.setdefault(value.end(), {}).update(dict.fromkeys(self._named[name.word]))
             return seen > limit
 
-        if self._search:
+        if self._names:
             self._search(data, on_match)
         return starts, int(seen > limit)
+
+    @cached_property
+    def _search(self) -> Search:
+        """Compiled when it is asked for, which a daemon never does."""
+        return Search([name.expression for name in self._names], [name.flags for name in self._names])
 
 
 def _names(word: bytes) -> Iterator[_Name]:

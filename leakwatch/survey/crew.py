@@ -26,7 +26,7 @@ class Crew:
     """Inspects files in several processes; a few files in this one."""
 
     def __init__(self, known: Known | None, processes: int = 0, *, plain: bool = False) -> None:
-        """`processes`: 0 for one on each core that we may use; `plain`: no disguises."""
+        """`processes`: 0 for one on each core that we may use; `plain`: as for an `Inspector`."""
         self._known = known
         self._plain = plain
         self._processes = processes or len(os.sched_getaffinity(0))

@@ -91,7 +91,7 @@ class Inspector:
     """Looks at files, by the detectors that are shipped and, if it is told, by what is registered."""
 
     def __init__(self, known: Known | None, *, plain: bool = False) -> None:
-        """`plain`: keys that stand there as they are alone, under no disguise."""
+        """`plain`: keys that have a marker or are registered, under no disguise."""
         self._scanner = Scanner(shipped(), spacing=_SPACING, plain=plain)
         self._needs_marker = plain and known is None
         self._opener = Opener()

@@ -132,11 +132,12 @@ def test_names_beyond_the_limit_are_counted() -> None:
     assert SCANNER.scan(document, strangers=True).skipped == 0
 
 
-def test_texts_in_which_a_value_begins_are_told_in_one_pass() -> None:
-    assigned = Assigned([Format(detector) for detector in shipped()])
-    texts = ["nothing", f"MISTRAL_API_KEY={MISTRAL}", "mistral", f"wandb: {HEX40}"]
-    assert assigned.marked([text.encode() for text in texts]) == {1, 3}
-    assert SCANNER.marked([text.encode() for text in texts]) == {1, 3}
+def test_a_plain_scan_shows_what_has_a_marker_alone() -> None:
+    document = Document(reference=Reference(url="", id=""), text=f"MISTRAL_API_KEY={MISTRAL}")
+    assert SCANNER.scan(document, strangers=True).candidates
+    plain = Scanner(shipped(), plain=True)
+    assert not plain.scan(document, strangers=True).candidates
+    assert plain.scan(document, sieve_of(MISTRAL), strangers=True).candidates
 
 
 def test_without_a_bare_format_there_is_nothing_to_look_for() -> None:
