@@ -224,6 +224,17 @@ def test_of_a_dump_that_is_denser_than_what_is_read_without_the_core_it_finds_wh
     assert {c.plaintext.reveal() for c in scan.candidates} == keys
 
 
+@pytest.mark.parametrize(("others", "is_found"), [(0, True), (20, True), (80, False)])
+def test_behind_a_line_that_is_a_key_all_lengths_are_tried_where_a_text_has_few_such_lines(
+    others: int, is_found: bool
+) -> None:
+    chance = Random(1)
+    key = synthetic.fill("sk-ant-abc12-{base64url:40}", chance)
+    list_ = "\n\n".join(synthetic.fill("sk-ant-api03-{base64url:47}", chance) + "\nabcdefgh1" for _ in range(others))
+    scan = SCANNER.scan(document(f"key: {key[:25]}\n{key[25:]}Z9 end\n\n{list_}"), sieve_of(key))
+    assert [candidate.plaintext.reveal() for candidate in scan.candidates] == [key] * is_found
+
+
 def test_what_is_denser_than_keys_can_be_is_not_read_to_its_end_and_that_is_counted() -> None:
     key = made(named("xai-api"), 1)
     found = [SCANNER.scan(document("AIza" * count + "x" + key), sieve_of(key)) for count in (1_000, 50_000)]
