@@ -34,6 +34,8 @@ def body(text: str) -> str:
 
 def blocks(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield from where to where private keys may stand, whatever hides what is between their first line and last."""
+    if _NAME not in data:  # as in most: what asks for pairs takes longer than the search
+        return
     for begin, end in pairwise(_edges(data)):
         is_pair = begin["begin"] and not end["begin"] and end.end() - begin.start() <= _LONGEST
         if is_pair and b"\x7f" not in data[begin.start() : end.end()]:  # in no text, but between two
