@@ -238,7 +238,7 @@ def has_text(undone: bytes) -> bool:
     """Whether a key can stand in it: a decoder that is given what is none of its kind makes noise of it."""
     return (
         _TEXT.search(undone) is not None
-        or (b"\0" in undone and _ANY_WIDE.search(undone) is not None)
+        or (b"\0" in undone and _TEXT.search(undone.replace(b"\0", b"")) and _ANY_WIDE.search(undone) is not None)
         or (not undone.isascii() and _TEXT.search(_INVISIBLES.sub(b"", undone)) is not None)
     )
 
