@@ -20,15 +20,14 @@ def seams(data: bytes) -> Iterator[Undone]:
     for start, end in stretches(data, [*map(re.Match.span, _SEAM.finditer(data))]):
         if end - start >= SHORTEST:
             edges = [start, *(at for found in _SEAM.finditer(data, start, end) for at in found.span()), end]
-            yield _joined(data, [(first, last) for first, last in [*pairwise(edges)][::2] if first < last])
+            if pieces := [(first, last) for first, last in [*pairwise(edges)][::2] if first < last]:
+                yield _joined(data, pieces)
     for start, end in pem.blocks(data):
         if _SEAM.search(data, start, end):
             yield Undone(start, end, _SEAM.sub(b"", data[start:end]))
 
 
 def _joined(data: bytes, pieces: list[tuple[int, int]]) -> Undone:
-    if not pieces:
-        return Undone(0, 0, b"")
     joints = array("Q", accumulate(last - first for first, last in pieces[:-1]))
     lines = array("Q", [first for first, _ in pieces[1:]])
     joined = b"".join([data[first:last] for first, last in pieces])

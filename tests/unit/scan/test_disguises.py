@@ -196,6 +196,10 @@ def test_any_bytes_can_be_peeled_and_every_place_lies_in_the_text(data: bytes) -
             assert 0 <= start < end <= max(1, len(data))
 
 
+def test_colours_and_ends_of_lines_with_nothing_between_are_no_stretch() -> None:
+    assert [*seams.seams(b"\x1b[31m" * 9 + b' \\n",\n"' * 9)] == []
+
+
 def test_the_same_is_laid_bare_once_however_often_it_is_hidden() -> None:
     """Each line by itself, and in joined lines, and without the equals signs at their ends."""
     keys = [fill("{alnum:49}", Random(number)).encode() for number in range(99)]
