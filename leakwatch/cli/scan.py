@@ -20,6 +20,7 @@ from leakwatch.errors import ConfigError, InputError
 from leakwatch.git import history
 from leakwatch.survey import (
     FORMATS,
+    SKIPPED,
     Crew,
     Folders,
     Hit,
@@ -104,7 +105,8 @@ def command(  # noqa: PLR0913 - its options
         click.echo(visible(line), file=output)
     for line in told(problems, _TOLD):
         click.echo(f"leakwatch: {visible(line)}", err=True)
-    return WRONG if leaks else UNFINISHED if problems else 0
+    is_unfinished = any(problem.why != SKIPPED for problem in problems)  # as many strings as that has every program
+    return WRONG if leaks else UNFINISHED if is_unfinished else 0
 
 
 def _register(frame: Frame, stack: ExitStack) -> Register | None:
@@ -156,7 +158,10 @@ def _redacted(made: Callable[[], Inspector], problems: Problems) -> Problems:
     if not problems:
         return problems
     with closing(made()) as inspector:
-        return Counter({Problem(inspector.redacted(path), why): count for (path, why), count in problems.items()})
+        redacted = Counter[Problem]()
+        for (path, why), count in problems.items():
+            redacted[Problem(inspector.redacted(path), why)] += count  # several may be redacted alike
+        return redacted
 
 
 def _leak(hit: Hit, owners: Owners) -> Leak:

@@ -37,7 +37,7 @@ _MAGIC: Final = (
     (b"SQLite format 3\0", Kind.SQLITE),
     (b"7z\xbc\xaf\x27\x1c", Kind.FOREIGN),
     (b"Rar!\x1a\x07", Kind.FOREIGN),
-    (b"!<arch>\n", Kind.FOREIGN),  # a .deb
+    (b"!<arch>\ndebian-binary", Kind.FOREIGN),
 )
 _MAGICS: Final = tuple(magic for magic, _ in _MAGIC)
 _PDF: Final = b"%PDF-"

@@ -15,21 +15,23 @@ from leakwatch.scan.formats import Format, Reading
 from leakwatch.scan.naming import SHORT, stands_alone, words
 
 _VALUE: Final = re.compile(
-    rb"(?:[\w.\- ]{0,40}?"  # the rest of the name: "_API_KEY", " token", "Secret string" …
+    rb"((?:[\w.\- ]{0,40}?"  # the rest of the name: "_API_KEY", " token", "Secret string" …
     rb"|[^\s\"'<>`]{0,200}?[?&][\w.\-]{1,30}(?==)"  # … or of an address, up to a parameter …
     rb"|[\"'\]]{0,2}[ \t]{0,4}[:=]?[ \t]{0,4}[{(]?\s{0,16}[\"']?"  # … or of a section, and a name in it
-    rb"[\w.\-]{0,30}(?i:key|token|secret|pat))"
+    rb"[\w.\-]{0,30}(?i:key|token|secret|pat)))"
     rb"[\"'`\])\\]{0,3}[ \t]{0,8}"
     rb"(?:[:=?.|]{0,4}[=:>,(]>?|\|\|)"  # as languages assign, call, list and mark up
     rb"\s{0,16}[\"'`(\[\\]{0,3}"
     rb"(?:(?:[Bb]earer|[Tt]oken|[Kk]ey)[ ])?"
     rb"(?=[A-Za-z0-9+/_-]{8})"
 )
+_NO_KEY: Final = rb"ids?|uuid|sha[0-9]*|md5|hash|digest|checksum|etag|commit|revision|version|build"
+_OTHER: Final = re.compile(rb"(?:[_.\- ](?i:" + _NO_KEY + rb")|Id|Sha|Hash)\Z")  # how names of what is none end
 _GOES_ON: Final = re.compile(rb"[A-Za-z0-9_+/=~-]|[.:][A-Za-z0-9]")
 
 
 class Values(NamedTuple):
-    """Readings of what is assigned, and how many names were left alone."""
+    """Readings of what is assigned, and whether more were left alone."""
 
     readings: Sequence[Reading]
     skipped: int
@@ -57,7 +59,7 @@ class Assigned:
         self._names = [name for word in named for name in _names(word)]
 
     def values(self, data: bytes, limit: int) -> Values:
-        """Read what is assigned to so many names at most, each value once, by every format that takes all of it."""
+        """Read so many values of names at most, each value once, by every format that takes all of it."""
         starts, skipped = self._starts(data, limit)
         read = (f.longest(data, start) for start, formats in sorted(starts.items()) for f in formats)
         return Values([r for r in read if r and not _GOES_ON.match(data, r.end)], skipped)
@@ -69,10 +71,11 @@ class Assigned:
 
         def on_match(number: int, _start: int, end: int, _flags: int, _given: object) -> bool:
             nonlocal seen
-            seen += 1
             name = self._names[number]
             at = end - name.beyond
-            if stands_alone(data, at - len(name.word), at) and (value := _VALUE.match(data, at)):
+            value = _VALUE.match(data, at) if stands_alone(data, at - len(name.word), at) else None
+            if value and not _OTHER.search(value[1]):
+                seen += value.end() not in starts
                 starts.setdefault(value.end(), {}).update(dict.fromkeys(self._named[name.word]))
             return seen > limit
 

@@ -14,6 +14,7 @@ from leakwatch.store import registry
 from leakwatch.store.opening import opened
 from leakwatch.survey.inspector import Known
 from leakwatch.survey.owners import Owners
+from leakwatch.survey.processes import end_with_parent
 
 _TOGETHER: Final = 10_000  # digests that are asked for at once
 
@@ -50,5 +51,6 @@ async def _look_up(config: Config, digests: Sequence[bytes]) -> Owners:
 
 
 def _config(path: Path) -> Config:
-    identity.assume(path)
+    if identity.assume(path):
+        end_with_parent()
     return configuration.load(path)

@@ -241,15 +241,23 @@ class Inspector:
         )
 
     def _best(self, rivals: Sequence[Candidate], places: Places) -> tuple[Candidate, Verdict]:
-        """What is registered; or the first; or if that is unlikely one that goes on behind it, and is not."""
+        """What is registered; or the first; or one that goes on behind it and is likelier, or of a known kind."""
         if registered := next(filter(places.is_registered, rivals), None):
             return registered, self._verdict(registered)
         first = rivals[0], self._verdict(rivals[0])
-        if first[1].likelihood is not Likelihood.UNLIKELY:
+        is_unlikely = first[1].likelihood is Likelihood.UNLIKELY
+        if not is_unlikely and not self._is_broad(first[0]):
             return first
         size = len(rivals[0].plaintext.reveal())
         longer = ((one, self._verdict(one)) for one in rivals if len(one.plaintext.reveal()) > size)
-        return next((other for other in longer if other[1].likelihood is not Likelihood.UNLIKELY), first)
+        likely = [other for other in longer if other[1].likelihood is not Likelihood.UNLIKELY]
+        exact = [other for other in likely if not self._is_broad(other[0])]
+        return next(iter((*exact, *(likely if is_unlikely else ()))), first)
+
+    def _is_broad(self, candidate: Candidate) -> bool:
+        """Whether only a catch-all takes it: over ends of lines that is but a part of a key."""
+        detector = self._scanner.detectors.get(candidate.detector)
+        return detector is not None and detector.breadth == "any"
 
     def _verdict(self, candidate: Candidate) -> Verdict:
         detector = self._scanner.detectors.get(candidate.detector)

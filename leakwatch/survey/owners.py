@@ -3,13 +3,15 @@
 Root becomes the service's user for the database, and must stay root for the files that it wants to be scanned.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
+from leakwatch.errors import ScanFailed
 from leakwatch.survey.inspector import Known
-from leakwatch.survey.processes import Processes
+from leakwatch.survey.processes import P, Processes, R
 
 Owners = dict[bytes, list[tuple[str, str]]]
 """By digest as it is stored: customers, and what they call the key."""
@@ -32,11 +34,18 @@ class Register:
 
     def known(self) -> Known:
         """Return what is registered."""
-        return self._aside.submit(_known, self._path).result()
+        return self._answer(_known, self._path)
 
     def owners(self, digests: Collection[bytes]) -> Owners:
         """Return whose these digests are; those that nobody's are left out."""
-        return self._aside.submit(_owners, self._path, [*digests]).result()
+        return self._answer(_owners, self._path, [*digests])
+
+    def _answer(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return self._aside.submit(work, *args, **kwargs).result()
+        except BrokenProcessPool as error:
+            message = "the process that asks the database has died"
+            raise ScanFailed(message, mend="scan once more, or with --offline") from error
 
 
 def _known(path: Path) -> Known:

@@ -58,9 +58,14 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def end_with_parent() -> None:
+    """Have the kernel end this process with the one that started it; it forgets that when rights are given up."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _begin(parent: int, begin: Callable[[], object] | None) -> None:
     """Begin to work, for as long as there is somebody to work for."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     if os.getppid() != parent:  # it was killed before that
         os._exit(1)
     if begin:

@@ -125,11 +125,20 @@ def test_whoever_wants_no_strangers_keys_is_told_of_none() -> None:
     assert SCANNER.scan(document, sieve_of("another")).candidates == ()
 
 
-def test_names_beyond_the_limit_are_counted() -> None:
+def test_values_beyond_the_limit_are_counted_and_names_without_values_are_not() -> None:
     few = Scanner(shipped(), limit=3, spacing=1_000_000)
-    document = Document(reference=Reference(url="", id=""), text="mistral " * 9)
+    document = Document(reference=Reference(url="", id=""), text=f"mistral: {MISTRAL} " * 9)
     assert few.scan(document, strangers=True).skipped > 0
     assert SCANNER.scan(document, strangers=True).skipped == 0
+    bare = Document(reference=Reference(url="", id=""), text="mistral " * 90 + f"MISTRAL_API_KEY={MISTRAL}")
+    scan = few.scan(bare, strangers=True)
+    assert (len(scan.candidates), scan.skipped) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["deepai_request_id", "exa.projectId", "azure_content_md5", "aws_lambda_code_sha1"])
+def test_what_a_name_says_to_be_no_key_is_none(name: str) -> None:
+    values = [fill("{uuid:4}", Random(3)), fill("{hex:32}", Random(3)), HEX40, MISTRAL]
+    assert called("".join(f"{name} = {value}\n" for value in values)) == {}
 
 
 def test_a_plain_scan_shows_what_has_a_marker_alone() -> None:

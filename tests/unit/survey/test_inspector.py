@@ -236,3 +236,13 @@ def test_a_file_that_breaks_its_scan_is_told_and_the_others_are_scanned(
     assert "ValueError in " in why
     assert KEY not in why
     assert whole.hits
+
+
+@pytest.mark.parametrize("detector", ["xai-api", "openrouter", "github-app-refresh"])
+@pytest.mark.parametrize("between", ["\n", '" + "', "<br/>\n", "\\\n"])
+def test_a_broken_key_of_a_known_kind_is_shown_and_not_what_a_catch_all_takes_of_it(
+    inspector: Inspector, detector: str, between: str
+) -> None:
+    key = made(named(detector), 1)
+    [hit] = shown(looked_into(inspector, f'k = "{key[:-9]}{between}{key[-9:]}"\n\n'.encode()))
+    assert (hit.detector, hit.masked[-4:]) == (detector, key[-4:])
