@@ -184,6 +184,7 @@ def encrypted() -> bytes:
         (b"7z\xbc\xaf\x27\x1c" + bytes(40), "packed in a way that is not known"),
         (gzip.compress(KEY.encode())[:-20], "broken"),
     ],
+    ids=["encrypted", "of another kind", "cut off"],
 )
 def test_what_is_not_opened_is_told_by_its_name_and_why(inspector: Inspector, data: bytes, why: str) -> None:
     inspected = looked_into(inspector, data, f"{KEY}.x")
