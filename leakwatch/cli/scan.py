@@ -20,7 +20,6 @@ from leakwatch.errors import ConfigError, InputError
 from leakwatch.git import history
 from leakwatch.survey import (
     FORMATS,
-    SKIPPED,
     Crew,
     Folders,
     Hit,
@@ -101,12 +100,15 @@ def command(  # noqa: PLR0913 - its options
         elsewhere=sorted(found.elsewhere),
         problems=problems,
     )
+    _report(survey, form, output)
+    return WRONG if leaks else UNFINISHED if problems else 0
+
+
+def _report(survey: Survey, form: str, output: IO[str]) -> None:
     for line in FORMATS[form](survey):
         click.echo(visible(line), file=output)
-    for line in told(problems, _TOLD):
+    for line in told(survey.problems, _TOLD):
         click.echo(f"leakwatch: {visible(line)}", err=True)
-    is_unfinished = any(problem.why != SKIPPED for problem in problems)  # as many strings as that has every program
-    return WRONG if leaks else UNFINISHED if is_unfinished else 0
 
 
 def _register(frame: Frame, stack: ExitStack) -> Register | None:

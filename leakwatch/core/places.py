@@ -130,15 +130,9 @@ def sift_places(  # noqa: PLR0913, PLR0917 - what is read, by what, and what is 
     trees = trees_of(forms)
     ordered = sorted(array("Q", bytes(hits))[1:])
     hits[_NUMBER:] = array("Q", ordered).tobytes()
-    places = [
-        (
-            start,
-            [leaf for hit in dict.fromkeys(those) for leaf in leaves_at(data, start, trees[_expression(hit)], forms)],
-        )
-        for start, those in groupby(reaching(data, ordered, trees, forms), _start)
-    ]
-    starts = [start for start, _ in places]
-    begun = _wanted([_begun(start, leaves, joints, lines) for start, leaves in places], further)
+    places = dict(_leaves(data, ordered, trees, forms))
+    starts = [*places]
+    begun = _wanted([_begun(start, leaves, joints, lines) for start, leaves in places.items()], further)
     left = sum(one.has_shorter for one in begun)
     for one in begun:
         # A key may begin before the first joint, which shows only when lines are joined.
@@ -185,6 +179,13 @@ def reaching(data: bytes, hits: Sequence[int], trees: Sequence[Tree], forms: For
             found += [start << _EXPRESSION | expression for start in starts if any(leaves_at(data, start, tree, forms))]
             begin = max(begin, at)
     return sorted(found)
+
+
+def _leaves(data: bytes, hits: Sequence[int], trees: Sequence[Tree], forms: Forms) -> Iterator[tuple[int, list[Leaf]]]:
+    """Yield each place where strings begin, and where they may end, whichever expressions were found there."""
+    for start, those in groupby(reaching(data, hits, trees, forms), _start):
+        found = (leaves_at(data, start, trees[_expression(hit)], forms) for hit in dict.fromkeys(those))
+        yield start, [*chain.from_iterable(found)]
 
 
 def _following(places: Sequence[int], start: int) -> Sequence[int]:

@@ -159,7 +159,8 @@ class Reader:
         self.starts = sorted(places)
         self._joints = joints
         self._room = further
-        self.skipped = skipped  # places, and those that were not read in all ways
+        self.skipped = skipped  # places
+        self.curtailed = 0  # places that were read, but not in all ways
 
     def readings(self, start: int, read: set[Hashable]) -> list[Reading]:
         """Return every way to read the bytes from a start; none if the same bytes were read before.
@@ -214,7 +215,7 @@ class Reader:
         narrow_first = sorted(kept, key=lambda reading: reading.format.rank)
         shorter = chain.from_iterable(reading.format.shorter(reading) for reading in narrow_first)
         further = list(islice(shorter, self._share + 1))
-        self.skipped += len(further) > self._share
+        self.curtailed += len(further) > self._share
         return further[: self._share]
 
 

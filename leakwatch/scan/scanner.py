@@ -41,6 +41,7 @@ class Scan:
     candidates: tuple[Candidate, ...]  # by field, then by place; of one place the best reading first
     skipped: int = 0  # possible keys and runs beyond the limits, and places not read in all ways, of all layers; one
     # for all that is denser than keys can be
+    curtailed: int = 0  # of these the places that were read, but not in all ways
     disguised: int = 0  # bytes under a disguise that were not laid bare for want of room
     tried: int = 0  # strings with a marker that were read, and not remembered by the sieve
 
@@ -88,6 +89,7 @@ class _Room:
     further: int  # shorter readings of these
     names: int  # in each layer, that say whose key is assigned to them
     skipped: int = 0
+    curtailed: int = 0  # places that were read, but not in all ways
     looked: int = 0  # strings that the core looked up
 
 
@@ -107,6 +109,7 @@ class _Look(NamedTuple):
 
     found: list[_Found]
     skipped: int
+    curtailed: int
     disguised: int
     tried: int
 
@@ -117,7 +120,13 @@ class _Look(NamedTuple):
     def measured(self, data: bytes, field: Field) -> Scan:
         """Say where in a field the found stands, by line and column."""
         candidates = _placed(self.found, Ruler(data, field)) if self.found else ()
-        return Scan(candidates=candidates, skipped=self.skipped, disguised=self.disguised, tried=self.tried)
+        return Scan(
+            candidates=candidates,
+            skipped=self.skipped,
+            curtailed=self.curtailed,
+            disguised=self.disguised,
+            tried=self.tried,
+        )
 
 
 class Scanner:
@@ -213,7 +222,8 @@ class Scanner:
             for key, values in self._values(layer, room).items() if strangers else ():
                 if key not in found:
                     found[key] = self._reading(values, layer, len(found))
-        return _Look(sorted(found.values()), room.skipped, budget.skipped, len(tried) + room.looked)
+        skipped = room.skipped + room.curtailed
+        return _Look(sorted(found.values()), skipped, room.curtailed, budget.skipped, len(tried) + room.looked)
 
     def _marked(self, layer: Layer, tried: _Tried, read: set[Hashable], room: _Room) -> Iterator[Sequence[Reading]]:
         """Yield what is wanted at each place of a marker: where a sieve decides, the core looks most of it up."""
@@ -232,12 +242,14 @@ class Scanner:
             room.hits -= min(hits.found, room.hits)
             room.further -= looked.spent
             room.looked += looked.looked
-            room.skipped += looked.skipped + (hits.found > hits.room)
+            room.skipped += hits.found > hits.room
+            room.curtailed += looked.skipped
         for start in sorted({*passed, *reader.starts}):
             wanted = [reading for reading in reader.readings(start, read) if tried.wants(reading.digested)]
             yield [*passed.get(start, ()), *wanted]
         room.places -= len(reader.starts)
         room.skipped += reader.skipped
+        room.curtailed += reader.curtailed
 
     def _values(self, layer: Layer, room: _Room) -> Mapping[str, Sequence[Reading]]:
         """What is assigned to names that say whose key it is: each string with its readings, where it stands first."""
@@ -324,6 +336,7 @@ def _together(scans: Sequence[Scan]) -> Scan:
     return Scan(
         candidates=tuple(found.values()),
         skipped=sum(scan.skipped for scan in scans),
+        curtailed=sum(scan.curtailed for scan in scans),
         disguised=sum(scan.disguised for scan in scans),
         tried=sum(scan.tried for scan in scans),
     )

@@ -14,11 +14,10 @@ from leakwatch.survey.files import Folders, Job, is_endless
 from leakwatch.survey.inspector import Hit, Inspected, Inspector, Known
 from leakwatch.survey.likelihood import Likelihood
 from leakwatch.survey.report import FORMATS, Leak, Survey, shown
-from leakwatch.survey.unread import SKIPPED, Problem, Problems, told
+from leakwatch.survey.unread import Problem, Problems, told
 
 __all__ = [
     "FORMATS",
-    "SKIPPED",
     "Crew",
     "Folders",
     "Hit",

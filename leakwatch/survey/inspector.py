@@ -204,7 +204,8 @@ class Inspector:
         except Exception as error:  # noqa: BLE001 - a file that breaks its scan must not take others with it
             self._miss(name, f"the scan raised {whereabouts(error)}; please report it", inspected)
             return
-        self._miss(name, SKIPPED, inspected, scan.skipped)
+        self._miss(name, SKIPPED, inspected, scan.skipped - scan.curtailed)
+        inspected.left["curtailed"] += scan.curtailed
         self._miss(name, DISGUISED, inspected, scan.disguised)
         if scan.candidates:
             shown = self.redacted(name)

@@ -25,6 +25,7 @@ _LEVELS: Final = {
     Likelihood.UNLIKELY: "note",
 }
 _WORDS: Final = {  # what is left alone on purpose
+    "curtailed": "places that were read, but not in all ways, where many keys could be",
     "history": "folders of version control",
     "lfs": "files that LFS keeps elsewhere",
     "link": "links",

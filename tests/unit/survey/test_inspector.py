@@ -199,6 +199,15 @@ def test_what_is_beyond_the_limits_of_a_text_is_told_by_its_name(inspector: Insp
     assert "scan it in parts" in why
 
 
+def test_where_keys_were_looked_for_and_some_ways_to_read_them_left_is_counted_and_no_problem(
+    inspector: Inspector,
+) -> None:
+    many = "".join(f"xai-{fill('{base64url:110}', Random(number))}\n\n" for number in range(900))
+    inspected = looked_into(inspector, many.encode())
+    assert inspected.left["curtailed"] > 0
+    assert not inspected.problems
+
+
 def test_what_begins_within_another_key_is_not_shown_as_one_of_its_own(inspector: Inspector) -> None:
     inspected = looked_into(inspector, f"GROQ={KEY}\n".encode())
     assert [hit.detector for hit in inspected.hits] == ["groq"]
