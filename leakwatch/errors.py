@@ -239,7 +239,7 @@ class OpenerTimedOut(ContainerError):
 
 
 class ScanFailed(LeakwatchError):
-    """The scan of a document raised."""
+    """The scan of a document raised, or a process that works for one has died."""
 
     reason = "scan_failed"
     transient = True

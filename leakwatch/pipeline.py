@@ -186,7 +186,7 @@ class Pipeline:
         cut: Counter[str] = Counter()
         keys: dict[Plaintext, Candidate] = {}
         found: list[Found] = []
-        seen = skipped = disguised = tried = 0
+        seen = skipped = curtailed = disguised = tried = 0
         for part in parts(self._opener, document, cut):
             scan = self._scanner.scan(part, sieve)
             new = {c.plaintext: c for c in scan.candidates if c.plaintext not in keys}
@@ -197,12 +197,14 @@ class Pipeline:
             keys |= taken
             seen += 1
             skipped += scan.skipped + len(new) - len(taken)
+            curtailed += scan.curtailed
             disguised += scan.disguised
             tried += scan.tried
         metrics.opened(seen - 1, cut)
         if cut:  # blind is never shown as clean
             log.warning("not all of a container was opened", reasons=dict(cut), **told)
-        return Scan(candidates=tuple(keys.values()), skipped=skipped, disguised=disguised, tried=tried), found
+        counts = {"skipped": skipped, "curtailed": curtailed, "disguised": disguised, "tried": tried}
+        return Scan(candidates=tuple(keys.values()), **counts), found
 
     async def _lookup(self, digests: Collection[bytes]) -> Mapping[bytes, Sequence[RegisteredKey]]:
         async with self._database.reading() as tx:

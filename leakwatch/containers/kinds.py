@@ -37,7 +37,9 @@ _MAGIC: Final = (
     (b"SQLite format 3\0", Kind.SQLITE),
     (b"7z\xbc\xaf\x27\x1c", Kind.FOREIGN),
     (b"Rar!\x1a\x07", Kind.FOREIGN),
-    (b"!<arch>\ndebian-binary", Kind.FOREIGN),
+    (b"!<arch>\n/", None),  # a library, with a table of its symbols: what is in it is not packed
+    (b"!<arch>\n__.SYMDEF", None),
+    (b"!<arch>\n", Kind.FOREIGN),  # a .deb
 )
 _MAGICS: Final = tuple(magic for magic, _ in _MAGIC)
 _PDF: Final = b"%PDF-"

@@ -26,7 +26,8 @@ _VALUE: Final = re.compile(
     rb"(?=[A-Za-z0-9+/_-]{8})"
 )
 _NO_KEY: Final = rb"ids?|uuid|sha[0-9]*|md5|hash|digest|checksum|etag|commit|revision|version|build"
-_OTHER: Final = re.compile(rb"(?:[_.\- ](?i:" + _NO_KEY + rb")|Id|Sha|Hash)\Z")  # how names of what is none end
+# A name that ends like that, unless it says that it is of a key.
+_OTHER: Final = re.compile(rb"(?!.*(?i:key|token|secret)).*(?:[_.\- ](?i:" + _NO_KEY + rb")|Id|Sha|Hash)", re.DOTALL)
 _GOES_ON: Final = re.compile(rb"[A-Za-z0-9_+/=~-]|[.:][A-Za-z0-9]")
 
 
@@ -59,13 +60,13 @@ class Assigned:
         self._names = [name for word in named for name in _names(word)]
 
     def values(self, data: bytes, limit: int) -> Values:
-        """Read so many values of names at most, each value once, by every format that takes all of it."""
+        """Read some values of names, up to a limit, each value once, by every format that takes all of it."""
         starts, skipped = self._starts(data, limit)
         read = (f.longest(data, start) for start, formats in sorted(starts.items()) for f in formats)
         return Values([r for r in read if r and not _GOES_ON.match(data, r.end)], skipped)
 
     def _starts(self, data: bytes, limit: int) -> tuple[Mapping[int, Mapping[Format, None]], int]:
-        """Where values begin, with the formats whose names they bear, and whether there were more names."""
+        """Where values begin, with the formats whose names they bear, and whether there were more."""
         starts: dict[int, dict[Format, None]] = {}
         seen = 0
 
@@ -74,7 +75,7 @@ class Assigned:
             name = self._names[number]
             at = end - name.beyond
             value = _VALUE.match(data, at) if stands_alone(data, at - len(name.word), at) else None
-            if value and not _OTHER.search(value[1]):
+            if value and not _OTHER.fullmatch(value[1]):
                 seen += value.end() not in starts
                 starts.setdefault(value.end(), {}).update(dict.fromkeys(self._named[name.word]))
             return seen > limit

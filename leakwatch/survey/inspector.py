@@ -204,8 +204,10 @@ class Inspector:
         except Exception as error:  # noqa: BLE001 - a file that breaks its scan must not take others with it
             self._miss(name, f"the scan raised {whereabouts(error)}; please report it", inspected)
             return
-        self._miss(name, SKIPPED, inspected, scan.skipped - scan.curtailed)
-        inspected.left["curtailed"] += scan.curtailed
+        # What is left of a place's readings could be a customer's key, and hardly a stranger's.
+        curtailed = 0 if self._sieve else scan.curtailed
+        self._miss(name, SKIPPED, inspected, scan.skipped - curtailed)
+        inspected.left["curtailed"] += curtailed
         self._miss(name, DISGUISED, inspected, scan.disguised)
         if scan.candidates:
             shown = self.redacted(name)
@@ -242,7 +244,7 @@ class Inspector:
         )
 
     def _best(self, rivals: Sequence[Candidate], places: Places) -> tuple[Candidate, Verdict]:
-        """What is registered; or the first; or one that goes on behind it and is likelier, or of a known kind."""
+        """What is registered; or the first; or one that goes on behind it and is likelier, or as likely and exact."""
         if registered := next(filter(places.is_registered, rivals), None):
             return registered, self._verdict(registered)
         first = rivals[0], self._verdict(rivals[0])
@@ -253,10 +255,12 @@ class Inspector:
         longer = ((one, self._verdict(one)) for one in rivals if len(one.plaintext.reveal()) > size)
         likely = [other for other in longer if other[1].likelihood is not Likelihood.UNLIKELY]
         exact = [other for other in likely if not self._is_broad(other[0])]
-        return next(iter((*exact, *(likely if is_unlikely else ()))), first)
+        if is_unlikely:
+            return next(iter((*exact, *likely)), first)
+        return next((other for other in exact if other[1].likelihood is Likelihood.LIKELY), first)
 
     def _is_broad(self, candidate: Candidate) -> bool:
-        """Whether only a catch-all takes it: over ends of lines that is but a part of a key."""
+        """Whether only a catch-all takes it: more often that is a part of a broken key than a key of its own."""
         detector = self._scanner.detectors.get(candidate.detector)
         return detector is not None and detector.breadth == "any"
 

@@ -135,6 +135,11 @@ def test_values_beyond_the_limit_are_counted_and_names_without_values_are_not() 
     assert (len(scan.candidates), scan.skipped) == (1, 0)
 
 
+@pytest.mark.parametrize("name", ["MISTRAL_API_KEY_BUILD", "mistral key for this version", "mistral_token_id"])
+def test_a_name_that_says_key_is_a_keys_whatever_it_ends_with(name: str) -> None:
+    assert MISTRAL in called(f"{name}: {MISTRAL}\n")
+
+
 @pytest.mark.parametrize("name", ["deepai_request_id", "exa.projectId", "azure_content_md5", "aws_lambda_code_sha1"])
 def test_what_a_name_says_to_be_no_key_is_none(name: str) -> None:
     values = [fill("{uuid:4}", Random(3)), fill("{hex:32}", Random(3)), HEX40, MISTRAL]

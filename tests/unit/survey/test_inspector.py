@@ -256,3 +256,16 @@ def test_a_broken_key_of_a_known_kind_is_shown_and_not_what_a_catch_all_takes_of
     key = made(named(detector), 1)
     [hit] = shown(looked_into(inspector, f'k = "{key[:-9]}{between}{key[-9:]}"\n\n'.encode()))
     assert (hit.detector, hit.masked[-4:]) == (detector, key[-4:])
+
+
+def test_what_a_catch_all_takes_is_told_where_a_longer_reading_is_less_likely(inspector: Inspector) -> None:
+    key = fill("sk-or-v1-{hex:60}", Random(1))
+    [hit] = shown(looked_into(inspector, f"OPENROUTER_API_KEY={key}\nadded more\n".encode()))
+    assert (hit.detector, hit.masked[-4:]) == ("openrouter-any", key[-4:])
+
+
+def test_where_keys_are_registered_what_was_not_read_in_all_ways_is_a_problem(knowing: Inspector) -> None:
+    many = "".join(f"xai-{fill('{base64url:110}', Random(number))}\n\n" for number in range(900))
+    inspected = looked_into(knowing, many.encode())
+    assert inspected.problems
+    assert not inspected.left["curtailed"]

@@ -18,7 +18,8 @@ from leakwatch import identity
 from leakwatch.errors import ConfigError
 from leakwatch.survey import asked
 
-identity.assume = lambda path: True  # as where root gives up its rights, which takes from a process who it ends with
+# As where root gives up its rights, at which the kernel forgets with whom a process ends.
+identity.assume = lambda path: ctypes.CDLL(None).prctl(1, 0) == 0
 try:
     asked.known(Path("nowhere"))
 except ConfigError:
