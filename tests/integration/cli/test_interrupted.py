@@ -28,6 +28,14 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _hearing() -> Iterator[None]:
+    """Who runs tests in the background has them, and all that they begin, not hear Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def until(holds: Callable[[], object], seconds: float = 60) -> None:
     ends = monotonic() + seconds
     while not holds():
